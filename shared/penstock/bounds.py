@@ -1,0 +1,53 @@
+"""The bounds of every text and number on the wire, each with a name.
+
+Rule of this room: a bound is spelled once, here; a field without one is a defect. Lengths are in characters.
+`(?!\\n)$` stands where `$` would do elsewhere: Python's `$` also matches before a last newline, which a subject must not hold.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}(?!\n)$"
+ID_PATTERN = r"^[a-z0-9]{16,40}(?!\n)$"
+OID_PATTERN = r"^[0-9a-f]{40}([0-9a-f]{24})?(?!\n)$"
+NO_NUL = r"^[^\x00]*$"
+
+EVENT_BYTES_MAX = 256 * 1024
+"""One event with its headers; the server's own limit is 1 MiB, and beyond it the server drops the connection."""
+
+Name = Annotated[str, Meta(pattern=NAME_PATTERN, description="1-63 of a-z, 0-9, - and _; a subject token")]
+Id = Annotated[str, Meta(pattern=ID_PATTERN, description="16-40 of a-z and 0-9; sorts by time of birth")]
+Oid = Annotated[str, Meta(pattern=OID_PATTERN, description="a full git object id in hex")]
+Word = Annotated[str, Meta(max_length=100)]
+Line = Annotated[str, Meta(max_length=500)]
+Title = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^(?=[^\x00]*\S)[^\x00\r\n]*$")]
+Ref = Annotated[str, Meta(min_length=1, max_length=200)]
+Url = Annotated[str, Meta(min_length=1, max_length=1_000)]
+Shell = Annotated[str, Meta(min_length=1, max_length=4_000, pattern=r"^(?=[\s\S]*\S)[^\x00]*$")]
+Text = Annotated[str, Meta(max_length=20_000, pattern=NO_NUL)]
+Message = Annotated[str, Meta(max_length=4_000)]
+Tail = Annotated[str, Meta(max_length=6_000)]
+
+MESSAGE_LENGTH_MAX = 4_000
+TAIL_LENGTH_MAX = 6_000
+LINE_LENGTH_MAX = 500
+
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+Seconds = Annotated[float, Meta(ge=0, le=31_536_000)]
+Usd = Annotated[float, Meta(ge=0, le=1_000_000)]
+Priority = Annotated[int, Meta(ge=1, le=9)]
+Attempts = Annotated[int, Meta(ge=1, le=20)]
+Turns = Annotated[int, Meta(ge=1, le=1_000)]
+
+
+def clip(text: str, length_max: int) -> str:
+    """`text`, its middle left out when it is longer than `length_max`, with a mark that says how much is missing."""
+    if len(text) <= length_max:
+        return text
+    mark = f"\n[... {len(text) - length_max} characters left out ...]\n"
+    keep = length_max - len(mark) - 10
+    head = keep // 3
+    return text[:head] + mark + text[len(text) - (keep - head) :]

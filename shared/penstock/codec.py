@@ -1,0 +1,178 @@
+"""Bytes to values and back: one envelope for events (CloudEvents 1.0, JSON, structured), plain JSON for the rest.
+
+Rule of this room: whatever the bytes, decoding raises `Undecodable` and nothing else; an unknown event type is a value, not
+an error. An event is decoded in one pass; the slow path is for old shapes, unknown types and broken bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Final, Generic, TypeVar
+
+import msgspec
+from msgspec import Raw, Struct
+
+from penstock.bounds import EVENT_BYTES_MAX, Id, Name
+from penstock.commands import Command, Reply
+from penstock.events import Event, KnownEvent, Recorded, Unknown, Utc
+from penstock.jobs import Job
+from penstock.output import OutputBatch
+from penstock.reports import Report
+
+TYPE_PREFIX: Final = "penstock."
+SPEC_VERSION: Final = "1.0"
+DATA_CONTENT_TYPE: Final = "application/json"
+
+E_co = TypeVar("E_co", covariant=True)
+T = TypeVar("T")
+
+
+class Undecodable(ValueError):
+    """These bytes are not what they should be."""
+
+
+class TooLarge(ValueError):
+    """The encoded event is larger than an event may be."""
+
+
+class Envelope(Struct, Generic[E_co], frozen=True, kw_only=True, omit_defaults=True):
+    """A CloudEvents 1.0 document. Extension attributes: `repo`, `taskid`, `causationid`, `correlationid`, `traceparent`.
+    The stream's sequence is not in it: JetStream knows it, and a second copy could only disagree."""
+
+    specversion: str
+    id: Id
+    source: str
+    type: str
+    subject: str
+    time: Utc
+    datacontenttype: str
+    repo: Name
+    taskid: Id
+    correlationid: str
+    causationid: str
+    traceparent: str = ""
+    data: E_co
+
+
+Upcast = Callable[[dict[str, object]], dict[str, object]]
+
+OLD_SHAPES: Final[Mapping[str, Upcast]] = {}
+"""Types that were written once and are no longer: the old data, in today's shape (its `type` included). None so far."""
+
+_encoder = msgspec.json.Encoder()
+_fast: msgspec.json.Decoder[Envelope[KnownEvent]] = msgspec.json.Decoder(Envelope[KnownEvent])
+_slow: msgspec.json.Decoder[Envelope[Raw]] = msgspec.json.Decoder(Envelope[Raw])
+_known_types: Final = frozenset(
+    str(tag) for cls in Event.__subclasses__() if (tag := cls.__struct_config__.tag) is not None
+)
+# What msgspec lets through from bytes: its own errors, UnicodeDecodeError, and RecursionError on deep nesting.
+_DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError)
+
+
+def type_of(event: Event) -> str:
+    """The event's tag: the last token of its subject."""
+    return str(event.__struct_config__.tag)
+
+
+def known_types() -> frozenset[str]:
+    """Every tag of the catalogue."""
+    return _known_types
+
+
+def encode_event(
+    event: KnownEvent,
+    *,
+    id: str,
+    repo: str,
+    task: str,
+    at: datetime,
+    causation_id: str,
+    source: str,
+    traceparent: str = "",
+) -> bytes:
+    """The event in its envelope, as stored, streamed and sent to webhooks. Raises TooLarge."""
+    body = _encoder.encode(
+        Envelope(
+            specversion=SPEC_VERSION,
+            id=id,
+            source=source,
+            type=TYPE_PREFIX + type_of(event),
+            subject=f"{repo}/{task}",
+            time=at,
+            datacontenttype=DATA_CONTENT_TYPE,
+            repo=repo,
+            taskid=task,
+            correlationid=task,
+            causationid=causation_id,
+            traceparent=traceparent,
+            data=event,
+        )
+    )
+    if len(body) > EVENT_BYTES_MAX:
+        raise TooLarge(f"{type_of(event)} of task {task} is {len(body)} bytes, at most {EVENT_BYTES_MAX} are allowed")
+    return body
+
+
+def decode_event(body: bytes, seq: int, old_shapes: Mapping[str, Upcast] = OLD_SHAPES) -> Recorded:
+    """The recorded event; `data` is `Unknown` for a type of a later version. Raises Undecodable."""
+    try:
+        envelope = _fast.decode(body)
+    except _DECODE_ERRORS:
+        return _decode_slowly(body, seq, old_shapes)
+    if envelope.type != TYPE_PREFIX + type_of(envelope.data):
+        raise Undecodable(f"the envelope says {envelope.type}, its data says {type_of(envelope.data)}")
+    return _recorded(envelope, envelope.data, seq)
+
+
+def _decode_slowly(body: bytes, seq: int, old_shapes: Mapping[str, Upcast]) -> Recorded:
+    try:
+        envelope = _slow.decode(body)
+        type_ = envelope.type.removeprefix(TYPE_PREFIX)
+        if type_ in old_shapes:
+            data = msgspec.json.decode(envelope.data, type=dict[str, object])
+            event = msgspec.convert(old_shapes[type_](data), KnownEvent)
+            return _recorded(envelope, event, seq)
+        if type_ in _known_types:
+            # A known type that the fast path refused: decode it again for the error text alone.
+            msgspec.json.decode(envelope.data, type=KnownEvent)
+    except _DECODE_ERRORS as error:
+        raise Undecodable(str(error)[:500]) from error
+    return _recorded(envelope, Unknown(type=type_[:100]), seq)
+
+
+def _recorded(envelope: Envelope[E_co], data: KnownEvent | Unknown, seq: int) -> Recorded:
+    return Recorded(
+        seq=seq,
+        id=envelope.id,
+        repo=envelope.repo,
+        task=envelope.taskid,
+        at=envelope.time,
+        causation_id=envelope.causationid,
+        data=data,
+    )
+
+
+def encode(value: Struct) -> bytes:
+    """A command, reply, job, report, batch or catalogue entry as JSON."""
+    return _encoder.encode(value)
+
+
+class Codec(Generic[T]):
+    """Decoder for one message kind. `decode` raises Undecodable and nothing else."""
+
+    def __init__(self, decoder: msgspec.json.Decoder[T]) -> None:
+        self._decoder = decoder
+
+    def decode(self, body: bytes) -> T:
+        try:
+            return self._decoder.decode(body)
+        except _DECODE_ERRORS as error:
+            raise Undecodable(str(error)[:500]) from error
+
+
+commands: Final[Codec[Command]] = Codec(msgspec.json.Decoder(Command))
+replies: Final[Codec[Reply]] = Codec(msgspec.json.Decoder(Reply))
+jobs: Final[Codec[Job]] = Codec(msgspec.json.Decoder(Job))
+reports: Final[Codec[Report]] = Codec(msgspec.json.Decoder(Report))
+batches: Final[Codec[OutputBatch]] = Codec(msgspec.json.Decoder(OutputBatch))

@@ -1,0 +1,100 @@
+"""Jobs: work orders for executors. A job's id is the id of the event that asked for it.
+
+Rule of this room: a job says everything its executor needs; what needs a secret names it and never carries it.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from penstock.bounds import Count, Id, Line, Name, Oid, Ref, Seconds, Shell, Text, Title, Turns, Usd, Word
+from penstock.events import Kept, RepoSnapshot, VerifyCommands
+
+PROMPT_LENGTH_MAX = 120_000
+
+
+class PrepareWork(Struct, frozen=True, kw_only=True, tag="prepare", tag_field="kind"):
+    """Mirror up to date, own clone on `branch` at the tip of the repo's default branch (or at `kept`)."""
+
+    repo: RepoSnapshot
+    branch: Ref
+    base_commit: Oid | None = None
+    kept: Kept | None = None
+
+
+class AgentWork(Struct, frozen=True, kw_only=True, tag="agent", tag_field="kind"):
+    """One agent run. `prompt` is the whole first message, or only the new one where a session is resumed;
+    `fresh_prompt` is what to say when the session to resume has vanished."""
+
+    repo: RepoSnapshot
+    branch: Ref
+    base_commit: Oid
+    attempt: Count
+    vendor: Name
+    model: Word
+    session_id: Word
+    resume: bool
+    prompt: str
+    fresh_prompt: str
+    max_turns: Turns | None
+    max_cost_usd: Usd | None
+    wall_seconds_max: Seconds
+
+
+class VerifyWork(Struct, frozen=True, kw_only=True, tag="verify", tag_field="kind"):
+    """The repo's commands on exactly this commit."""
+
+    repo: RepoSnapshot
+    branch: Ref
+    commit: Oid
+    commands: VerifyCommands
+    command_timeout_seconds: Seconds
+
+
+class PublishWork(Struct, frozen=True, kw_only=True, tag="publish", tag_field="kind"):
+    """Hand `commit` over by `flow`. `title` and `body` are for a pull request or a patch's cover."""
+
+    repo: RepoSnapshot
+    branch: Ref
+    base_commit: Oid
+    commit: Oid
+    flow: Word
+    title: Title
+    body: Text
+    verified: bool
+
+
+Work: TypeAlias = PrepareWork | AgentWork | VerifyWork | PublishWork
+
+
+class Job(Struct, frozen=True, kw_only=True):
+    """One order in the work queue. `host` is None where any host of the pool may take it."""
+
+    id: Id
+    task: Id
+    repo: Name
+    pool: Name
+    host: Name | None
+    work: Work
+
+
+class VerifyStep(Struct, frozen=True, kw_only=True):
+    """One command of a verify job, in the order in which they run."""
+
+    stage: Word
+    command: Shell
+
+
+def verify_steps(commands: VerifyCommands) -> tuple[VerifyStep, ...]:
+    """The configured commands in their fixed order: pre, build, test, lint."""
+    pairs = (("pre", commands.pre), ("build", commands.build), ("test", commands.test), ("lint", commands.lint))
+    return tuple(VerifyStep(stage=stage, command=command) for stage, command in pairs if command is not None)
+
+
+class StopOrder(Struct, frozen=True, kw_only=True):
+    """Sent on the job's control subject: end it now, keep the work, say why."""
+
+    job: Id
+    reason: Line

@@ -1,0 +1,50 @@
+"""Reports: what an executor says about its own job. The orchestrator turns an accepted one into an event.
+
+Rule of this room: a report names its job and the epoch of the lease it was done under; a stale epoch never reaches the log.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from penstock.bounds import Count, Id, Name
+from penstock.events import (
+    AgentFailed,
+    AgentSucceeded,
+    JobStopped,
+    PrepareFailed,
+    PrepareSucceeded,
+    PublishFailed,
+    PublishSucceeded,
+    Utc,
+    VerifyFailed,
+    VerifySucceeded,
+)
+
+ReportBody: TypeAlias = (
+    PrepareSucceeded
+    | PrepareFailed
+    | AgentSucceeded
+    | AgentFailed
+    | VerifySucceeded
+    | VerifyFailed
+    | PublishSucceeded
+    | PublishFailed
+    | JobStopped
+)
+"""Only these events can begin their life as a report. The body's own `job` and `epoch` must equal the report's."""
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """One job's end. Published with `id` as its message id, until the stream has acknowledged it."""
+
+    id: Id
+    task: Id
+    repo: Name
+    job: Id
+    epoch: Count
+    host: Name
+    at: Utc
+    body: ReportBody
