@@ -73,6 +73,7 @@ class ClaimJob(Struct, frozen=True, kw_only=True, tag="claim_job", tag_field="ki
     job: Id
     host: Name
     epoch: Count
+    instance: Word
 
 
 Command: TypeAlias = SubmitTask | CancelTask | UnblockTask | ClaimJob

@@ -125,6 +125,17 @@ class Delivery(Struct, frozen=True, kw_only=True):
     patch: Artifact | None = None
 
 
+class Policy(Struct, frozen=True, kw_only=True):
+    """The orchestrator's limits at the time of submission, kept with the task so that its log always replays alike."""
+
+    park_seconds_min: Seconds = 5.0
+    park_seconds_max: Seconds = 600.0
+    parks_max: Count = 200
+    lost_max: Count = 8
+    pauses_max: Count = 5
+    host_patience_seconds: Seconds = 600.0
+
+
 # -- the life of a task ------------------------------------------------------------------------------------------------
 
 
@@ -147,6 +158,7 @@ class TaskSubmitted(Event, frozen=True, kw_only=True, tag="task_submitted"):
     skip_verify: bool = False
     submitted_by: Line = ""
     fingerprint: Word = ""
+    policy: Policy = Policy()
 
 
 class PrepareRequested(Event, frozen=True, kw_only=True, tag="prepare_requested"):
@@ -286,20 +298,24 @@ class PublishFailed(Event, frozen=True, kw_only=True, tag="publish_failed"):
 
 
 class JobClaimed(Event, frozen=True, kw_only=True, tag="job_claimed"):
-    """A host holds the lease of this job; `epoch` is the lease's revision and fences every older holder."""
+    """A host holds the lease of this job; `epoch` is the lease's revision and fences every older holder.
+    `instance` is the very process, so that a host's next start is not taken for it."""
 
     job: Id
     host: Name
     epoch: Count
+    instance: Word = ""
 
 
 class JobLost(Event, frozen=True, kw_only=True, tag="job_lost"):
-    """The holder of the job went silent, or the host it waited for is gone; whatever it still says is refused."""
+    """The holder of the job went silent, or (`host_gone`) the host with the task's clone has been away for too long.
+    Whatever the holder still says is refused."""
 
     job: Id
     epoch: Count
     host: Word
     reason: Line
+    host_gone: bool = False
 
 
 class JobStopped(Event, frozen=True, kw_only=True, tag="job_stopped"):

@@ -20,9 +20,8 @@ from penstock.codec import encode
 from penstock.log import WRITE_IN_FLIGHT, WRONG_LAST_SEQUENCE
 
 LEASE_SECONDS: Final = 30
-RENEW_SECONDS: Final = 10.0
-MARGIN_SECONDS: Final = 5.0
-"""A holder that could not renew stops this long before the lease ends, so that it is gone when the next one begins."""
+MARGIN_SHARE: Final = 1 / 6
+"""A holder that could not renew stops this share of the lease before its end, to be gone when the next one begins."""
 
 
 class Held(Exception):
@@ -94,7 +93,7 @@ class Lease:
     @property
     def seconds_left(self) -> float:
         """Until the holder must have stopped, by the monotonic clock; negative when that is over."""
-        return self._renewed_at + self._seconds - MARGIN_SECONDS - asyncio.get_running_loop().time()
+        return self._renewed_at + self._seconds * (1 - MARGIN_SHARE) - asyncio.get_running_loop().time()
 
     async def renew(self, value: Struct) -> None:
         """Extend by the full time. Raises Lost when the lease is somebody else's; other errors mean: try again soon."""
@@ -116,8 +115,9 @@ class Lease:
             raise Lost(self.key)
         self._revision = state.revision
 
-    async def keep(self, value: Struct, *, every: float = RENEW_SECONDS) -> None:
-        """Renew for ever; raises Lost as soon as the lease is lost or could not be renewed in time."""
+    async def keep(self, value: Struct) -> None:
+        """Renew for ever, three times a lease; raises Lost when it is lost or could not be renewed in time."""
+        every = self._seconds / 3
         pause = every
         while True:
             await asyncio.sleep(min(pause, max(self.seconds_left, 0.0)))
@@ -127,7 +127,7 @@ class Lease:
                 await asyncio.wait_for(self.renew(value), timeout=max(self.seconds_left, 0.1))
                 pause = every
             except (nats.errors.Error, OSError, TimeoutError):
-                pause = 1.0
+                pause = every / 6
 
     async def release(self) -> None:
         """Give the lease up now; a lease that has passed on already stays where it is."""
