@@ -15,7 +15,8 @@ from nats.errors import Error as NatsError
 from servers import NatsForTest, PostgresForTest
 
 from penstock.streams import check_server
-from penstock_launcher.servers import PostgresServer, ServerFailed, free_port
+from penstock_launcher.child import ChildFailed
+from penstock_launcher.servers import PostgresServer, free_port
 
 pytestmark = pytest.mark.anyio
 DEADLINE_SECONDS = 20.0
@@ -95,7 +96,7 @@ async def test_a_pid_file_of_another_program_does_not_keep_postgres_from_startin
 
 async def test_a_taken_port_is_an_error_with_the_servers_own_words(nats: NatsForTest, tmp_path: Path) -> None:
     server = PostgresServer(tmp_path / "pg", password="p", port=int(nats.url.rpartition(":")[2]), durable=False)
-    with pytest.raises(ServerFailed, match="Address already in use"):
+    with pytest.raises(ChildFailed, match="Address already in use"):
         server.start()
 
 
