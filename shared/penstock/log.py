@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
 from typing import Final, NamedTuple
 
 import nats.errors
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.js.errors import APIError, NotFoundError
 
 from penstock import subjects as s
@@ -142,34 +140,3 @@ async def _direct_batch(
         raise TimeoutError(f"direct read of {stream} was not answered within {timeout} s, {len(found)} read") from error
     finally:
         await subscription.unsubscribe()
-
-
-class Stored(NamedTuple):
-    """One message as a reader delivers it."""
-
-    seq: int
-    subject: str
-    body: bytes
-    headers: dict[str, str] | None
-
-
-def position_of(message: Msg) -> tuple[int, int, int]:
-    """(stream sequence, consumer sequence, messages left) from the reply subject, counted from the right, so that the
-    longer form of later servers reads the same."""
-    tokens = message.reply.split(".")
-    return int(tokens[-4]), int(tokens[-3]), int(tokens[-1])
-
-
-def decoded(batch: list[Stored]) -> Iterator[Recorded | Undecodable]:
-    """The batch as events; what cannot be decoded comes as the error, in its place, so that nobody stumbles over it."""
-    for stored in batch:
-        try:
-            yield decode_event(stored.body, stored.seq)
-        except Undecodable as error:
-            yield error
-
-
-async def event_batches(reader: AsyncIterator[list[Stored]]) -> AsyncIterator[list[Recorded]]:
-    """Only the decodable events of a reader; for readers that may skip, such as live views."""
-    async for batch in reader:
-        yield [event for event in decoded(batch) if isinstance(event, Recorded)]

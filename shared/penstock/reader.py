@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Sequence
-from typing import Final
+from collections.abc import AsyncGenerator, Sequence
+from typing import Final, NamedTuple
 
 import nats.errors
 from nats.aio.client import Client
@@ -20,13 +20,20 @@ from nats.aio.subscription import Subscription
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import APIError, NotFoundError
 
-from penstock.log import Stored, position_of
-
 PULL_MESSAGES: Final = 2_000
 PULLS_AHEAD: Final = 2
 PULL_EXPIRES_SECONDS: Final = 30.0
 INACTIVE_SECONDS: Final = 30.0
 RESTART_PAUSE_SECONDS: Final = 0.25
+
+
+class Stored(NamedTuple):
+    """One message as a reader delivers it."""
+
+    seq: int
+    subject: str
+    body: bytes
+    headers: dict[str, str] | None
 
 
 class StreamGone(RuntimeError):
@@ -69,7 +76,7 @@ class Reader:
         self._inbox = ""
         self._last_sign_of_life = 0.0
 
-    async def batches(self) -> AsyncIterator[list[Stored]]:
+    async def batches(self) -> AsyncGenerator[list[Stored], None]:
         """Batches of at least one message, for ever. Raises StreamGone. Close it (`aclosing`) to give up the consumer."""
         subscription: Subscription | None = None
         try:
@@ -214,3 +221,10 @@ class Reader:
             await self._nc.publish(
                 f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._consumer}", body, reply=self._inbox
             )
+
+
+def position_of(message: Msg) -> tuple[int, int, int]:
+    """(stream sequence, consumer sequence, messages left) from the reply subject, counted from the right, so that the
+    longer form of later servers reads the same."""
+    tokens = message.reply.split(".")
+    return int(tokens[-4]), int(tokens[-3]), int(tokens[-1])

@@ -172,7 +172,8 @@ def consumer_configs(pools: Iterable[str]) -> tuple[tuple[str, ConsumerConfig], 
         (s.REPORTS, _durable(s.REPORTS_DURABLE, ack_wait=10.0, max_ack_pending=1_000)),
         (s.INTAKE, _durable(s.INTAKE_DURABLE, ack_wait=10.0, max_ack_pending=100)),
         (s.EVENTS, _durable(s.NOTIFIER_DURABLE, ack_wait=30.0, max_ack_pending=256)),
-        (s.DELIVERIES, _durable(s.DELIVERIES_DURABLE, ack_wait=30.0, max_ack_pending=64)),
+        # A delivery that waits for its next try counts as pending: with a low limit, one dead endpoint stops all routes.
+        (s.DELIVERIES, _durable(s.DELIVERIES_DURABLE, ack_wait=30.0, max_ack_pending=10_000)),
         *(
             (s.JOBS, _durable(s.pool_durable(pool), ack_wait=60.0, max_ack_pending=1_000, filter=s.jobs_of_pool(pool)))
             for pool in pools

@@ -1,0 +1,166 @@
+"""What comes in from outside while this orchestrator leads: commands by request, reports from their stream.
+
+Rule of this room: a request is answered whatever happens, never one at a time, and never with an exception's text; a report
+is acknowledged only after the log holds what it said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import nats.errors
+import structlog
+from nats import micro
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.micro.request import Request
+from prometheus_client import Counter
+
+from penstock import CONTRACT_VERSION, codec, ids
+from penstock import subjects as s
+from penstock.codec import Undecodable, encode
+from penstock.commands import (
+    CANCEL_VERB,
+    CLAIM_VERB,
+    SUBMIT_VERB,
+    UNBLOCK_VERB,
+    NotReady,
+    RefusedReply,
+    Reply,
+)
+from penstock.log import OutcomeUnknown
+from penstock_orchestrator.loop import Loop
+
+log = structlog.get_logger()
+
+VERBS: Final = (SUBMIT_VERB, CANCEL_VERB, UNBLOCK_VERB, CLAIM_VERB)
+COMMANDS_AT_ONCE_MAX: Final = 512
+COMMAND_SECONDS_MAX: Final = 25.0
+REPORTS_AHEAD: Final = 200
+PULL_SECONDS: Final = 20.0
+HEARTBEAT_SECONDS: Final = 2.0
+
+COMMANDS: Final = Counter("penstock_commands", "commands answered", ["verb", "reply"])
+REPORTS_UNREADABLE: Final = Counter(
+    "penstock_reports_unreadable", "reports that could not be decoded, now dead letters"
+)
+
+
+@asynccontextmanager
+async def commands(nc: Client, loop: Loop, group: asyncio.TaskGroup) -> AsyncIterator[None]:
+    """Answer commands while inside."""
+    service = await micro.add_service(
+        nc,
+        name=s.COMMAND_SERVICE,
+        version=f"{CONTRACT_VERSION}.0.0",
+        description="Commands of Penstock: accepted at a sequence, or refused and why.",
+    )
+    limit = asyncio.Semaphore(COMMANDS_AT_ONCE_MAX)
+
+    async def handle(request: Request) -> None:
+        # An endpoint serves one request at a time: the work goes to a task of its own.
+        group.create_task(_answer(loop, request, limit))
+
+    try:
+        for noun, verb in VERBS:
+            await service.add_endpoint(name=f"{noun}-{verb}", subject=s.command(noun, verb), handler=handle)
+        yield
+    finally:
+        await service.stop()
+
+
+async def _answer(loop: Loop, request: Request, limit: asyncio.Semaphore) -> None:
+    noun, verb = request.subject.split(".")[-2:]
+    async with limit:
+        reply = await _reply(loop, request.data)
+    COMMANDS.labels(f"{noun}.{verb}", type(reply).__name__).inc()
+    try:
+        await request.respond(encode(reply))
+    except (nats.errors.Error, OSError, ValueError) as error:
+        # The one who asked will ask again with the same id, and be answered the same.
+        log.warning("command.reply_lost", reason=str(error))
+
+
+async def _reply(loop: Loop, body: bytes) -> Reply:
+    try:
+        command = codec.commands.decode(body)
+    except Undecodable as error:
+        return RefusedReply(code="invalid", message=f"not a command: {error}", field=_field_of(str(error)))
+    try:
+        return await asyncio.wait_for(loop.command(command), COMMAND_SECONDS_MAX)
+    except TimeoutError:
+        return NotReady(message="the orchestrator could not decide in time; ask again with the same id")
+
+
+def _field_of(error: str) -> str:
+    """`… - at `$.title`` names the field `title`."""
+    _, _, path = error.rpartition("`$.")
+    return path.rstrip("`") if path != error else ""
+
+
+async def reports(nc: Client, loop: Loop) -> None:
+    """Take reports from their durable, many tasks at once, for ever."""
+    limit = asyncio.Semaphore(REPORTS_AHEAD)
+    async with asyncio.TaskGroup() as group:
+        async for message in pull(nc, s.REPORTS, s.REPORTS_DURABLE):
+            await limit.acquire()
+            group.create_task(_take_report(nc, loop, message, limit))
+
+
+async def _take_report(nc: Client, loop: Loop, message: Msg, limit: asyncio.Semaphore) -> None:
+    try:
+        try:
+            report = codec.reports.decode(message.data)
+        except Undecodable as error:
+            REPORTS_UNREADABLE.inc()
+            log.error("report.unreadable", subject=message.subject, reason=str(error))
+            await nc.jetstream(timeout=3.0).publish(s.dead_letter("report", ids.fresh()), message.data, stream=s.DEAD)
+        else:
+            await loop.report(report)
+        await message.ack()
+    except (nats.errors.Error, OSError, OutcomeUnknown, TimeoutError) as error:
+        # Not acknowledged: it comes again when the consumer's wait is over.
+        log.warning("report.retry", subject=message.subject, reason=str(error) or type(error).__name__)
+    finally:
+        limit.release()
+
+
+async def pull(nc: Client, stream: str, durable: str) -> AsyncIterator[Msg]:
+    """Messages of a durable by standing pulls, over every reconnect; explicit acks are the caller's."""
+    inbox = nc.new_inbox()
+    arrived: asyncio.Queue[Msg] = asyncio.Queue()
+    subscription = await nc.subscribe(inbox, cb=arrived.put, pending_msgs_limit=-1, pending_bytes_limit=0)
+    request = json.dumps(
+        {
+            "batch": REPORTS_AHEAD,
+            "expires": int(PULL_SECONDS * 1e9),
+            "idle_heartbeat": int(HEARTBEAT_SECONDS * 1e9),
+        }
+    ).encode()
+    asked = 0
+    try:
+        while True:
+            if asked <= REPORTS_AHEAD // 2:
+                await nc.publish(f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}", request, reply=inbox)
+                asked += REPORTS_AHEAD
+            try:
+                message = await asyncio.wait_for(arrived.get(), HEARTBEAT_SECONDS * 2.5)
+            except TimeoutError:
+                # Silence beyond the heartbeat: the server or the request is gone. What was asked for is not owed any more.
+                asked = 0
+                continue
+            status = (message.headers or {}).get("Status")
+            if status is None or message.data:
+                asked -= 1
+                yield message
+            elif status != "100":
+                asked = 0
+                if status not in ("404", "408"):
+                    await asyncio.sleep(HEARTBEAT_SECONDS / 4)
+    finally:
+        if not nc.is_closed:
+            await subscription.unsubscribe()

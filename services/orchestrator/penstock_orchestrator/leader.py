@@ -1,0 +1,168 @@
+"""Leading and following: one orchestrator decides, the others fold along and are ready to take over.
+
+Rule of this room: leadership is comfort, not safety. Two leaders at once would only meet conflicts, since every append
+names the sequence it follows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from datetime import datetime
+from typing import Any, Final
+
+import nats.errors
+import structlog
+from nats.aio.client import Client
+from nats.js.errors import APIError
+from prometheus_client import Gauge
+
+from penstock import subjects as s
+from penstock.catalog import LeaseValue
+from penstock.events import Policy
+from penstock.lease import Held, Lease, Lost
+from penstock.service import Runtime
+from penstock_orchestrator.fold import Fold
+from penstock_orchestrator.intake import commands, reports
+from penstock_orchestrator.loop import DRIVES_AT_ONCE, Loop
+from penstock_orchestrator.settings import Settings
+from penstock_orchestrator.tables import Leases, Repos
+from penstock_orchestrator.watch import Watch
+
+log = structlog.get_logger()
+
+ELECTION_PAUSE_SECONDS: Final = 0.5
+LEADING: Final = Gauge("penstock_leading", "1 while this orchestrator leads")
+
+
+class Deposed(Exception):
+    """Somebody else leads now, or nobody could be told that we do."""
+
+
+class Stopped(Exception):
+    """The process was asked to end."""
+
+
+class Candidate:
+    """Takes the lead whenever it is free, and does the leader's duties until it is lost."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        settings: Settings,
+        fold: Fold,
+        repos: Repos,
+        leases: Leases,
+        *,
+        clock: Callable[[], datetime],
+        instance: str,
+    ) -> None:
+        self._runtime, self._settings = runtime, settings
+        self._fold, self._repos, self._leases = fold, repos, leases
+        self._clock, self._instance = clock, instance
+        self._value = LeaseValue(holder="orchestrator", instance=instance)
+        self.duties: list[Callable[[], Coroutine[Any, Any, None]]] = []
+        """What else the leader does, such as projecting."""
+
+    async def run(self) -> None:
+        """Until the process is to stop."""
+        await asyncio.gather(self._fold.caught_up.wait(), self._repos.caught_up.wait(), self._leases.caught_up.wait())
+        while not self._runtime.stop.is_set():
+            lease = await self._elected()
+            if lease is None:
+                continue
+            log.info("leader.elected", epoch=lease.epoch)
+            try:
+                await self._lead(lease)
+            except* Deposed as group:
+                log.warning("leader.deposed", reason=str(group.exceptions[0]))
+            except* Stopped:
+                await lease.release()
+            finally:
+                LEADING.set(0)
+                self._runtime.ready("leader")
+
+    async def _elected(self) -> Lease | None:
+        try:
+            return await Lease.acquire(
+                self._runtime.nc, s.LEADER_LEASE, self._value, seconds=self._settings.leader_lease_seconds
+            )
+        except Held:
+            self._runtime.ready("leader")
+        except (nats.errors.Error, APIError, OSError) as error:
+            self._runtime.waiting_for["leader"] = f"the lease cannot be asked for: {str(error) or type(error).__name__}"
+        await self._runtime.stopped_within(ELECTION_PAUSE_SECONDS)
+        return None
+
+    async def _lead(self, lease: Lease) -> None:
+        nc = self._runtime.nc
+        settings = self._settings
+        loop = Loop(
+            nc,
+            self._fold,
+            repos=self._repos.get,
+            vendors=settings.vendors,
+            policy=policy_of(settings),
+            clock=self._clock,
+            source=f"/penstock/orchestrator/{self._instance}",
+        )
+        watch = Watch(
+            nc,
+            self._fold,
+            loop,
+            self._leases,
+            clock=self._clock,
+            every_seconds=settings.reconcile_seconds,
+            stop_patience_seconds=settings.stop_patience_seconds,
+        )
+        await self._catch_up(nc)
+        loop.begin()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._keep(lease))
+                group.create_task(self._stopped())
+                for _ in range(DRIVES_AT_ONCE):
+                    group.create_task(loop.drive())
+                group.create_task(loop.timers())
+                group.create_task(watch.run())
+                group.create_task(reports(nc, loop))
+                group.create_task(self._answer(nc, loop, group))
+                for duty in self.duties:
+                    group.create_task(duty())
+        finally:
+            loop.end()
+
+    async def _answer(self, nc: Client, loop: Loop, group: asyncio.TaskGroup) -> None:
+        async with commands(nc, loop, group):
+            LEADING.set(1)
+            self._runtime.ready("leader")
+            await asyncio.Event().wait()
+
+    async def _catch_up(self, nc: Client) -> None:
+        """Fold what the leader before us has written, so that the first decisions do not only meet conflicts."""
+        try:
+            info = await nc.jetstream(timeout=3.0).stream_info(s.EVENTS)
+            if info.state.last_seq:
+                await asyncio.wait_for(self._fold.reached(info.state.last_seq), 30.0)
+        except (nats.errors.Error, OSError, TimeoutError) as error:
+            log.warning("leader.not_caught_up", reason=str(error) or type(error).__name__)
+
+    async def _keep(self, lease: Lease) -> None:
+        try:
+            await lease.keep(self._value)
+        except Lost as error:
+            raise Deposed(f"the lease was lost: {error}") from error
+
+    async def _stopped(self) -> None:
+        await self._runtime.stop.wait()
+        raise Stopped
+
+
+def policy_of(settings: Settings) -> Policy:
+    """The limits that new tasks get."""
+    return Policy(
+        park_seconds_min=settings.park_seconds_min,
+        park_seconds_max=settings.park_seconds_max,
+        parks_max=settings.parks_max,
+        host_patience_seconds=settings.host_patience_seconds,
+    )

@@ -1,0 +1,230 @@
+"""Writes the log into PostgreSQL as the read model: batches, each with its position in the same transaction.
+
+Rule of this room: the rows can be dropped at any time and come back the same; a database that is away is waited for, and
+nothing else of the orchestrator waits with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from datetime import datetime
+from typing import Final
+
+import asyncpg
+import structlog
+from prometheus_client import Counter, Gauge
+
+from penstock import subjects as s
+from penstock.codec import Undecodable, decode_event
+from penstock.reader import Reader, Stored
+from penstock.service import Runtime
+from penstock_orchestrator import migrate
+from penstock_orchestrator.core.task import Task, evolve, hold
+from penstock_orchestrator.rows import (
+    STEP_COLUMNS,
+    TASK_COLUMNS,
+    StepRow,
+    TaskRow,
+    step_row,
+    task_row,
+    values,
+)
+
+log = structlog.get_logger()
+
+NAME: Final = "read_model"
+BATCH_EVENTS_MAX: Final = 5_000
+RETRY_PAUSE_SECONDS: Final = 0.5
+
+# asyncpg raises all of these for a server that is killed, starting, stopping or unreachable.
+DATABASE_AWAY: Final = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.TooManyConnectionsError,
+    OSError,
+    TimeoutError,
+)
+
+EVENTS_PROJECTED: Final = Counter("penstock_events_projected", "events written into the read model")
+POSITION: Final = Gauge("penstock_projection_position", "last sequence in the read model")
+
+
+class Overtaken(RuntimeError):
+    """The stored position is not the one this projector wrote last: the tables were dropped, or somebody else projects."""
+
+
+class Projector:
+    """Folds the log a second time, for the rows. One at a time writes: whoever leads."""
+
+    def __init__(self, runtime: Runtime, dsn: str) -> None:
+        self._runtime = runtime
+        self._dsn = dsn
+
+    async def run(self) -> None:
+        """Project for ever. Starts over from the stored position after any trouble."""
+        while True:
+            try:
+                await self._project()
+            except Overtaken as error:
+                log.warning("projector.restart", reason=str(error))
+            except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:
+                log.warning("projector.tables_gone", reason=str(error))
+            except DATABASE_AWAY as error:
+                self._wait_for_database(error)
+            await asyncio.sleep(RETRY_PAUSE_SECONDS)
+
+    def _wait_for_database(self, error: BaseException) -> None:
+        reason = f"{type(error).__name__}: {error}"
+        self._runtime.waiting_for["postgresql"] = reason
+        log.warning("projector.database_away", reason=reason)
+
+    async def _connect(self) -> asyncpg.Connection:
+        while True:
+            try:
+                connection = await asyncpg.connect(self._dsn, timeout=5, command_timeout=60)
+            except DATABASE_AWAY as error:
+                self._wait_for_database(error)
+                await asyncio.sleep(RETRY_PAUSE_SECONDS)
+                continue
+            self._runtime.ready("postgresql")
+            return connection
+
+    async def _project(self) -> None:
+        connection = await self._connect()
+        try:
+            await migrate.ensure_read_model(connection)
+            position = await self._position(connection)
+            reader = Reader(self._runtime.nc, s.EVENTS, name="orchestrator-projector")
+            model = ReadModel(position)
+            async with aclosing(reader.batches()) as batches:
+                async for batch in batches:
+                    for at in range(0, len(batch), BATCH_EVENTS_MAX):
+                        model.take(batch[at : at + BATCH_EVENTS_MAX])
+                        connection = await self._write(connection, model)
+                        await asyncio.sleep(0)
+        finally:
+            await _close(connection)
+
+    async def _position(self, connection: asyncpg.Connection) -> int:
+        await connection.execute(
+            "insert into penstock.projection (name, seq) values ($1, 0) on conflict do nothing", NAME
+        )
+        return int(await connection.fetchval("select seq from penstock.projection where name = $1", NAME))
+
+    async def _write(self, connection: asyncpg.Connection, model: ReadModel) -> asyncpg.Connection:
+        """Write what is new, again and again while the database is away; the connection that did it."""
+        while model.has_news:
+            try:
+                await write(connection, model)
+                EVENTS_PROJECTED.inc(len(model.events))
+                model.written()
+                POSITION.set(model.position)
+            except DATABASE_AWAY as error:
+                self._wait_for_database(error)
+                await _close(connection)
+                connection = await self._connect()
+        return connection
+
+
+class ReadModel:
+    """The rows that have changed since the last write. Coalesced: a task that changed ten times is written once."""
+
+    def __init__(self, position: int) -> None:
+        self.position = position
+        self.written_position = position
+        self.events: list[tuple[int, str, str, str, str, datetime, bytes]] = []
+        self._tasks: dict[str, Task] = {}
+        self._steps: dict[str, dict[str, StepRow]] = {}
+        self._dirty_tasks: set[str] = set()
+        self._dirty_steps: dict[str, StepRow] = {}
+
+    @property
+    def has_news(self) -> bool:
+        return self.position > self.written_position
+
+    def take(self, batch: list[Stored]) -> None:
+        """Fold a batch; what lies behind the stored position only builds the state up."""
+        for stored in batch:
+            news = stored.seq > self.written_position
+            self._take(stored, news)
+            if news:
+                self.position = stored.seq
+
+    def _take(self, stored: Stored, news: bool) -> None:
+        try:
+            recorded = decode_event(stored.body, stored.seq)
+        except Undecodable as error:
+            task_id = s.parse_event(stored.subject).task
+            if task_id in self._tasks:
+                why = f"event at {stored.seq} cannot be read: {error}"
+                self._tasks[task_id] = hold(self._tasks[task_id], stored.seq, why)
+                self._dirty_tasks |= {task_id} if news else set()
+            return
+        task = evolve(self._tasks.get(recorded.task), recorded)
+        if task is None:
+            return
+        self._tasks[task.id] = task
+        steps = self._steps.setdefault(task.id, {})
+        step = step_row(steps, task, recorded)
+        if news:
+            type_ = s.parse_event(stored.subject).type
+            self.events.append((stored.seq, recorded.id, task.id, recorded.repo, type_, recorded.at, stored.body))
+            self._dirty_tasks.add(task.id)
+            if step is not None:
+                self._dirty_steps[step.job] = step
+        if task.outcome is not None:
+            # Nothing about an ended task's jobs changes any more.
+            self._steps.pop(task.id, None)
+
+    def task_rows(self) -> list[TaskRow]:
+        return [task_row(self._tasks[task_id]) for task_id in sorted(self._dirty_tasks)]
+
+    def step_rows(self) -> list[StepRow]:
+        return list(self._dirty_steps.values())
+
+    def written(self) -> None:
+        self.written_position = self.position
+        self.events = []
+        self._dirty_tasks = set()
+        self._dirty_steps = {}
+
+
+async def write(connection: asyncpg.Connection, model: ReadModel) -> None:
+    """One transaction: rows and position, or neither. Raises Overtaken."""
+    async with connection.transaction():
+        stored = await connection.fetchval("select seq from penstock.projection where name = $1 for update", NAME)
+        if stored != model.written_position:
+            raise Overtaken(f"the stored position is {stored}, expected {model.written_position}")
+        if model.events:
+            await connection.copy_records_to_table(
+                "event",
+                schema_name="penstock",
+                records=model.events,
+                columns=("seq", "event_id", "task", "repo", "type", "at", "body"),
+            )
+        await connection.executemany(_UPSERT_TASK, [values(row) for row in model.task_rows()])
+        await connection.executemany(_UPSERT_STEP, [values(row) for row in model.step_rows()])
+        await connection.execute("update penstock.projection set seq = $2 where name = $1", NAME, model.position)
+
+
+def _upsert(table: str, key: str, columns: tuple[str, ...]) -> str:
+    names = ", ".join(columns)
+    marks = ", ".join(f"${number}" for number in range(1, len(columns) + 1))
+    sets = ", ".join(f"{column} = excluded.{column}" for column in columns if column != key)
+    return f"insert into {table} ({names}) values ({marks}) on conflict ({key}) do update set {sets}"  # noqa: S608 - names from code
+
+
+_UPSERT_TASK: Final = _upsert("penstock.task", "task", TASK_COLUMNS)
+_UPSERT_STEP: Final = _upsert("penstock.step", "job", STEP_COLUMNS)
+
+
+async def _close(connection: asyncpg.Connection) -> None:
+    try:
+        await connection.close(timeout=2)
+    except DATABASE_AWAY:
+        connection.terminate()

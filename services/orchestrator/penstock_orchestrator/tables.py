@@ -1,0 +1,111 @@
+"""What the orchestrator knows of the buckets: repos of the catalogue, and who holds which lease. Fed by readers.
+
+Rule of this room: these tables are news, not truth: before anything is decided from a missing lease, the bucket is asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing
+
+import msgspec
+import structlog
+from nats.aio.client import Client
+
+from penstock import subjects as s
+from penstock.catalog import HostState, LeaseValue, Repo
+from penstock.lease import LeaseState, state_of
+from penstock.reader import Reader, Stored
+
+log = structlog.get_logger()
+
+
+class Repos:
+    """The catalogue's repos by name."""
+
+    def __init__(self, nc: Client) -> None:
+        prefix = s.kv(s.CATALOG, s.catalog_repo(""))
+        self._reader = Reader(
+            nc, s.kv_stream(s.CATALOG), filters=[prefix + "*"], last_per_subject=True, name="orchestrator-repos"
+        )
+        self._prefix = prefix
+        self._repos: dict[str, Repo] = {}
+
+    @property
+    def caught_up(self) -> asyncio.Event:
+        return self._reader.caught_up
+
+    def get(self, name: str) -> Repo | None:
+        return self._repos.get(name)
+
+    async def run(self) -> None:
+        async with aclosing(self._reader.batches()) as batches:
+            async for batch in batches:
+                for stored in batch:
+                    self._take(stored)
+
+    def _take(self, stored: Stored) -> None:
+        name = stored.subject.removeprefix(self._prefix)
+        state = state_of(stored.seq, stored.body, stored.headers)
+        if state.value is None:
+            self._repos.pop(name, None)
+            return
+        try:
+            self._repos[name] = msgspec.json.decode(state.value, type=Repo)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            log.error("catalog.unreadable", repo=name, reason=str(error))
+
+
+class Leases:
+    """Job and host leases as last heard. `on_gone` is called with a job's id when its lease ends."""
+
+    def __init__(self, nc: Client) -> None:
+        self._prefix = s.kv(s.LEASES, "")
+        self._reader = Reader(
+            nc, s.kv_stream(s.LEASES), filters=[self._prefix + ">"], last_per_subject=True, name="orchestrator-leases"
+        )
+        self._hosts: dict[str, HostState] = {}
+        self.on_gone: Callable[[str], None] | None = None
+
+    @property
+    def caught_up(self) -> asyncio.Event:
+        return self._reader.caught_up
+
+    def host_alive(self, host: str) -> bool:
+        return host in self._hosts
+
+    async def run(self) -> None:
+        async with aclosing(self._reader.batches()) as batches:
+            async for batch in batches:
+                for stored in batch:
+                    self._take(stored)
+
+    def _take(self, stored: Stored) -> None:
+        key = stored.subject.removeprefix(self._prefix)
+        state = state_of(stored.seq, stored.body, stored.headers)
+        kind, _, name = key.partition(".")
+        if kind == "host":
+            self._host(name, state)
+        elif kind == "job" and holder_of(state) is None and self.on_gone is not None:
+            self.on_gone(name)
+
+    def _host(self, name: str, state: LeaseState) -> None:
+        self._hosts.pop(name, None)
+        if state.value is None:
+            return
+        try:
+            self._hosts[name] = msgspec.json.decode(state.value, type=HostState)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            log.error("lease.unreadable", host=name, reason=str(error))
+
+
+def holder_of(state: LeaseState | None) -> LeaseValue | None:
+    """Who holds a job's lease; None where it is free, expired, revoked or unreadable."""
+    if state is None or state.value is None:
+        return None
+    try:
+        value = msgspec.json.decode(state.value, type=LeaseValue)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    return None if value.revoked else value

@@ -1,0 +1,138 @@
+"""Watches what should be moving: leases that end, hosts that stay away, orders that nobody took, cancels nobody heard.
+
+Rule of this room: a job is called lost only after its lease was read from the bucket itself and every report that had been
+sent before was taken in. A reconciler that finds everything in order does nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+
+import nats.errors
+import structlog
+from nats.aio.client import Client
+from nats.js.errors import APIError
+
+from penstock import subjects as s
+from penstock.catalog import LeaseValue
+from penstock.lease import read, revoke
+from penstock.log import OutcomeUnknown
+from penstock_orchestrator.core.task import Task
+from penstock_orchestrator.fold import Fold
+from penstock_orchestrator.loop import Loop
+from penstock_orchestrator.tables import Leases, holder_of
+
+log = structlog.get_logger()
+
+REPORTS_SETTLED_TRIES = 100
+REPORTS_SETTLED_PAUSE_SECONDS = 0.05
+
+
+class Watch:
+    """Runs beside the loop while it leads."""
+
+    def __init__(
+        self,
+        nc: Client,
+        fold: Fold,
+        loop: Loop,
+        leases: Leases,
+        *,
+        clock: Callable[[], datetime],
+        every_seconds: float,
+        stop_patience_seconds: float,
+    ) -> None:
+        self._nc = nc
+        self._js = nc.jetstream(timeout=3.0)
+        self._fold, self._loop, self._leases = fold, loop, leases
+        self._clock = clock
+        self._every_seconds = every_seconds
+        self._stop_patience_seconds = stop_patience_seconds
+        self._gone: asyncio.Queue[str] = asyncio.Queue()
+
+    async def run(self) -> None:
+        """Follow ended leases at once, and look at everything again every few seconds."""
+        self._leases.on_gone = self._gone.put_nowait
+        try:
+            while True:
+                try:
+                    await self._reconcile()
+                    await self._follow(asyncio.get_running_loop().time() + self._every_seconds)
+                except (nats.errors.Error, OSError, OutcomeUnknown, TimeoutError) as error:
+                    # Nothing was decided; the same look comes again.
+                    log.warning("watch.retry", reason=str(error) or type(error).__name__)
+                    await asyncio.sleep(0.5)
+        finally:
+            self._leases.on_gone = None
+
+    async def _follow(self, until: float) -> None:
+        while (left := until - asyncio.get_running_loop().time()) > 0:
+            try:
+                job_id = await asyncio.wait_for(self._gone.get(), left)
+            except TimeoutError:
+                return
+            task = self._running(job_id)
+            if task is not None:
+                await self._check_holder(task)
+
+    def _running(self, job_id: str) -> Task | None:
+        task = self._fold.tasks.get(self._fold.task_of_job.get(job_id, ""))
+        if task is None or task.job is None or task.job.id != job_id or task.job.epoch is None:
+            return None
+        return task
+
+    async def _reconcile(self) -> None:
+        self._loop.offer_again()
+        for task in list(self._fold.tasks.values()):
+            if task.outcome is not None or task.job is None:
+                continue
+            if task.job.epoch is not None:
+                await self._check_holder(task)
+            elif task.job.host is not None:
+                await self._check_host(task, task.job.host)
+
+    async def _check_holder(self, task: Task) -> None:
+        """Is the job's lease still with the process that claimed it?"""
+        job = task.job
+        assert job is not None
+        state = await read(self._nc, s.job_lease(job.id))
+        holder = holder_of(state)
+        if holder is not None and holder.instance == job.instance:
+            if task.cancel is not None:
+                await self._insist_on_stop(task, state.revision if state is not None else 0)
+            return
+        await self._reports_settled()
+        if self._running(job.id) is not None:
+            reason = "the lease has ended" if holder is None else f"the lease is with {holder.holder}/{holder.instance}"
+            await self._loop.job_lost(job.id, reason)
+
+    async def _insist_on_stop(self, task: Task, revision: int) -> None:
+        """A cancelled job gets its order again; after a while its lease is taken away, which stops it for good."""
+        assert task.job is not None
+        await self._loop.order_stop(task.job.id, "the task was cancelled")
+        waited = (self._clock() - task.updated_at).total_seconds()
+        if waited > self._stop_patience_seconds:
+            value = LeaseValue(holder="orchestrator", instance="", revoked="the task was cancelled")
+            if await revoke(self._nc, s.job_lease(task.job.id), revision, value):
+                log.warning("lease.revoked", task=task.id, job=task.job.id, waited_seconds=round(waited))
+
+    async def _check_host(self, task: Task, host: str) -> None:
+        assert task.job is not None
+        away = (self._clock() - task.job.requested_at).total_seconds()
+        if not self._leases.host_alive(host) and away > task.spec.policy.host_patience_seconds:
+            reason = f"host {host} has been away for {away:.0f} s"
+            await self._loop.job_lost(task.job.id, reason, host_gone=True)
+
+    async def _reports_settled(self) -> None:
+        """Wait until every report that is stored has been taken in: the dead may have reported before they died."""
+        for _ in range(REPORTS_SETTLED_TRIES):
+            try:
+                info = await self._js.consumer_info(s.REPORTS, s.REPORTS_DURABLE)
+            except APIError as error:
+                raise TimeoutError(f"the reports' consumer cannot be read: {error}") from error
+            if not info.num_pending and not info.num_ack_pending:
+                return
+            await asyncio.sleep(REPORTS_SETTLED_PAUSE_SECONDS)
+        raise TimeoutError("reports are still being taken in")
