@@ -12,14 +12,13 @@ import signal
 import socket
 import subprocess
 import sysconfig
-import urllib.error
-import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from penstock.streams import SERVER_VERSION_MIN
 from penstock_launcher.child import LOG_TAIL_BYTES, ChildFailed, ChildProcess, ends_with_launcher
+from penstock_launcher.loopback import open_loopback
 
 POSTGRES_MAJOR: Final = "18"
 POSTGRES_USER: Final = "penstock"
@@ -49,11 +48,7 @@ class NatsServer(ChildProcess):
         return ends_with_launcher(argv, signal.SIGTERM), _environ()
 
     def problems(self) -> list[str]:
-        try:
-            with urllib.request.urlopen(self.monitor_url + "/healthz", timeout=PROBE_SECONDS_MAX):  # noqa: S310 - loopback
-                return []
-        except OSError as error:
-            return [f"{self.monitor_url}/healthz: {error}"]
+        return nats_problems(self.monitor_url)
 
 
 class PostgresServer(ChildProcess):
@@ -95,9 +90,7 @@ class PostgresServer(ChildProcess):
         return _not_as_root(ends_with_launcher(argv, signal.SIGQUIT)), _environ()
 
     def problems(self) -> list[str]:
-        argv = [str(postgres_bin() / "pg_isready"), "-h", "127.0.0.1", "-p", str(self.port)]
-        asked = subprocess.run(argv, env=_environ(), capture_output=True, text=True, check=False)
-        return [] if asked.returncode == 0 else [asked.stdout.strip()]
+        return postgres_problems(self.port)
 
     def sql(self, statement: str, database: str = "postgres") -> str:
         """Run one statement as the owner; returns the unaligned output. Raises ChildFailed with the server's message."""
@@ -162,6 +155,22 @@ class PostgresServer(ChildProcess):
             return
         if stranger:
             path.write_text(f"{os.getpid()}\n{rest}")
+
+
+def nats_problems(monitor_url: str) -> list[str]:
+    """Why nats-server is not ready, by its monitoring port; empty when it is."""
+    try:
+        with open_loopback(monitor_url + "/healthz", PROBE_SECONDS_MAX):
+            return []
+    except OSError as error:
+        return [f"does not answer ({getattr(error, 'reason', error)})"]
+
+
+def postgres_problems(port: int) -> list[str]:
+    """Why PostgreSQL takes no connections; empty when it does."""
+    argv = [str(postgres_bin() / "pg_isready"), "-h", "127.0.0.1", "-p", str(port)]
+    asked = subprocess.run(argv, env=_environ(), capture_output=True, text=True, check=False)
+    return [] if asked.returncode == 0 else [asked.stdout.strip()]
 
 
 def free_port() -> int:
