@@ -22,7 +22,7 @@ from penstock.settings import environment, load
 from penstock.streams import Drift, check
 from penstock_notifier.channels import Channel
 from penstock_notifier.channels.console import Console
-from penstock_notifier.channels.webhook import Webhook, new_client
+from penstock_notifier.channels.webhook import Webhook, new_transport
 from penstock_notifier.deliver import DELIVERIES_IN_HAND_MAX, Deliverer
 from penstock_notifier.enqueue import EVENTS_IN_HAND_MAX, Enqueuer
 from penstock_notifier.pulls import Pulls
@@ -44,11 +44,11 @@ async def serve(runtime: Runtime, settings: NotifierSettings) -> None:
     routes = Routes(nc)
     events = Pulls(nc, s.EVENTS, s.NOTIFIER_DURABLE, hands=EVENTS_IN_HAND_MAX)
     deliveries = Pulls(nc, s.DELIVERIES, s.DELIVERIES_DURABLE, hands=DELIVERIES_IN_HAND_MAX)
-    async with new_client(at_once_max=DELIVERIES_IN_HAND_MAX) as client, asyncio.TaskGroup() as parts:
+    async with new_transport(at_once_max=DELIVERIES_IN_HAND_MAX) as transport, asyncio.TaskGroup() as parts:
         channels: dict[str, Channel] = {
             "console": Console(sys.stdout),
             "webhook": Webhook(
-                client,
+                transport,
                 secrets_dir=Path(settings.secrets_dir) if settings.secrets_dir else None,
                 allow_private=settings.allow_private_webhooks,
             ),

@@ -14,6 +14,8 @@ from typing import Final
 
 import httpx2
 
+PORT_MAX: Final = 65_535
+
 Resolve = Callable[[str, int], Awaitable[tuple[str, ...]]]
 """The addresses of a host's name. Raises OSError or UnicodeError."""
 
@@ -76,6 +78,8 @@ def parse(url: str, *, allow_private: bool) -> httpx2.URL:
         raise RefusedAddress("it carries a user or a password")
     if not parsed.host:
         raise RefusedAddress("it names no host")
+    if parsed.port is not None and not 1 <= parsed.port <= PORT_MAX:
+        raise RefusedAddress(f"it has no port {parsed.port}")
     return parsed
 
 

@@ -1,7 +1,7 @@
 """Webhooks: the event's own document, signed by the Standard Webhooks rules, to an address that was checked.
 
-Rule of this room: one time limit over everything, one limit on what is read back, no redirects, no proxy, and no secret,
-path or query of a URL in any text.
+Rule of this room: one time limit over everything, one limit on what is read back, no redirects, no cookies, no proxy, and
+no secret, path or query of a URL in any text.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from standardwebhooks.webhooks import EmptyWebhookSecretError
 from standardwebhooks.webhooks import Webhook as Signer
 
 from penstock import subjects as s
-from penstock.bounds import clip
 from penstock.catalog import Route
 from penstock_notifier.address import RefusedAddress, Resolve, checked_addresses, parse, system_resolver
 from penstock_notifier.channels import Delivered, Delivery, Never, NotNow, Outcome
@@ -27,8 +26,10 @@ from penstock_notifier.lane import RETRY_AFTER_SECONDS_MAX
 from penstock_notifier.render import clean
 
 TRY_SECONDS_MAX: Final = 10.0
+CONNECT_SECONDS_MAX: Final = 4.0
 ADDRESSES_TRIED_MAX: Final = 2
 ANSWER_BYTES_MAX: Final = 2_048
+EXCERPT_LENGTH_MAX: Final = 200
 SECRET_FILE_BYTES_MAX: Final = 4_096
 SECRETS_MAX: Final = 2
 """While a secret is being replaced its file holds the new and the old one, a line each; both sign."""
@@ -41,17 +42,14 @@ class NoSecret(LookupError):
     """The route's secret cannot be read."""
 
 
-def new_client(*, at_once_max: int) -> httpx2.AsyncClient:
-    """The client that all webhooks share.
+def new_transport(*, at_once_max: int) -> httpx2.AsyncHTTPTransport:
+    """What all webhooks share: the bare transport, which knows no redirects, cookies or proxies.
 
     Connections are not kept: the pool knows them by address alone, and two names behind one address would share a
     connection whose certificate was checked for the first one. The environment's proxies are not used: behind a proxy
     nobody could say which address is dialled."""
-    return httpx2.AsyncClient(
-        follow_redirects=False,
-        trust_env=False,
-        timeout=TRY_SECONDS_MAX,
-        limits=httpx2.Limits(max_connections=at_once_max, max_keepalive_connections=0),
+    return httpx2.AsyncHTTPTransport(
+        trust_env=False, limits=httpx2.Limits(max_connections=at_once_max, max_keepalive_connections=0)
     )
 
 
@@ -60,14 +58,14 @@ class Webhook:
 
     def __init__(
         self,
-        client: httpx2.AsyncClient,
+        transport: httpx2.AsyncHTTPTransport,
         *,
         secrets_dir: Path | None,
         allow_private: bool,
         resolve: Resolve = system_resolver,
         try_seconds_max: float = TRY_SECONDS_MAX,
     ) -> None:
-        self._client = client
+        self._transport = transport
         self._secrets_dir = secrets_dir
         self._allow_private = allow_private
         self._resolve = resolve
@@ -91,27 +89,30 @@ class Webhook:
 
     async def _post(self, url: httpx2.URL, addresses: tuple[str, ...], headers: dict[str, str], body: bytes) -> Outcome:
         """At the first address that takes a connection."""
-        host = url.netloc.decode("ascii")
-        for number, address in enumerate(addresses[:ADDRESSES_TRIED_MAX], 1):
-            request = self._client.build_request(
+        refusal: httpx2.TransportError | None = None
+        for address in addresses[:ADDRESSES_TRIED_MAX]:
+            request = httpx2.Request(
                 "POST",
                 url.copy_with(host=address),
-                headers={"Host": host} | headers,
+                headers={"Host": url.netloc.decode("ascii")} | headers,
                 content=body,
-                # TLS asks for, and verifies, the name and not the address.
-                extensions={"sni_hostname": url.raw_host.decode("ascii")},
+                extensions={
+                    # TLS asks for, and verifies, the name and not the address.
+                    "sni_hostname": url.raw_host.decode("ascii"),
+                    "timeout": {"connect": CONNECT_SECONDS_MAX},
+                },
             )
             try:
-                response = await self._client.send(request, stream=True)
-            except httpx2.ConnectError:
-                if number == len(addresses[:ADDRESSES_TRIED_MAX]):
-                    raise
+                response = await self._transport.handle_async_request(request)
+            except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+                refusal = error
                 continue
             try:
                 return await _outcome(response)
             finally:
                 await response.aclose()
-        raise AssertionError("checked_addresses gives at least one")
+        assert refusal is not None
+        raise refusal
 
     def _secrets_of(self, route: Route) -> list[Signer]:
         found = _SECRET_REF.fullmatch(route.secret_ref)
@@ -169,7 +170,7 @@ async def _excerpt(response: httpx2.Response) -> str:
         found += chunk
         if len(found) >= ANSWER_BYTES_MAX:
             break
-    return clip(clean(found[:ANSWER_BYTES_MAX].decode("utf-8", "replace")), 200)
+    return clean(found[:ANSWER_BYTES_MAX].decode("utf-8", "replace"), EXCERPT_LENGTH_MAX)
 
 
 def retry_after_seconds(header: str, now: datetime) -> float:
