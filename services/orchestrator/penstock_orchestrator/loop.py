@@ -16,7 +16,7 @@ import nats.errors
 import structlog
 from nats.aio.client import Client
 from nats.js.errors import APIError
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
 from penstock import ids
 from penstock import subjects as s
@@ -44,6 +44,8 @@ FOLD_SECONDS_MAX: Final = 15.0
 EVENTS_APPENDED: Final = Counter("penstock_events_appended", "events appended to the log", ["type"])
 CONFLICTS: Final = Counter("penstock_append_conflicts", "appends that met another writer's event")
 REPORTS_REFUSED: Final = Counter("penstock_reports_refused", "reports whose job or epoch is not the running one")
+
+TASKS_STUCK: Final = Gauge("penstock_tasks_stuck", "tasks that could not be decided since this leader was elected")
 
 AnyCommand = SubmitTask | CancelTask | UnblockTask | ClaimJob
 
@@ -74,7 +76,7 @@ class Loop:
         self._enqueued: set[str] = set()
         self._timers: list[tuple[datetime, str]] = []
         self._timer_set = asyncio.Event()
-        self.stuck: dict[str, str] = {}
+        self._stuck: set[str] = set()
 
     # What comes in -----------------------------------------------------------------------------------------------------
 
@@ -115,10 +117,11 @@ class Loop:
                 log.warning("task.retry", task=task_id, reason=str(error) or type(error).__name__)
                 await asyncio.sleep(RETRY_PAUSE_SECONDS)
                 self.kick(task_id)
-            except (ValueError, AssertionError, KeyError, TypeError, APIError) as error:
+            except (ValueError, AssertionError, LookupError, TypeError, APIError) as error:
                 # One task that cannot be decided must not stop the others. It is looked at again at the next start.
-                self.stuck[task_id] = f"{type(error).__name__}: {error}"
-                log.exception("task.cannot_be_decided", task=task_id)
+                self._stuck.add(task_id)
+                TASKS_STUCK.set(len(self._stuck))
+                log.exception("task.cannot_be_decided", task=task_id, reason=type(error).__name__)
 
     async def timers(self) -> None:
         """Kick parked tasks when their time has come."""
@@ -191,7 +194,7 @@ class Loop:
             events = advance(task, self._clock())
             if not events:
                 return
-            log.info("task.advance", task=task_id, event=type_of(events[0]), phase_seq=task.seq)
+            log.info("task.advance", task=task_id, after=task.seq, next=type_of(events[0]))
             await self._append(task.repo, task.id, events[0], task.seq, cause=task.id)
 
     async def order_stop(self, job_id: str, reason: str) -> None:

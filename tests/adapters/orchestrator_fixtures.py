@@ -1,0 +1,102 @@
+"""An orchestrator as a process on real servers, and what tests ask of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import nats.errors
+from executor_double import ExecutorDouble
+from nats.aio.client import Client
+from processes import ServiceProcess
+from servers import NatsForTest
+
+from penstock import codec, ids
+from penstock import subjects as s
+from penstock.catalog import Repo
+from penstock.codec import decode_event, encode
+from penstock.commands import Command, Reply, SubmitTask, verb_of
+from penstock.events import Recorded, VerifyCommands
+from penstock.reader import Reader
+
+WAIT_SECONDS_MAX = 30.0
+
+
+def orchestrator(nats: NatsForTest, dsn: str, folder: Path, **settings: str) -> ServiceProcess:
+    given = {
+        "database_url": dsn,
+        "nats_monitor_url": nats.monitor_url,
+        "allow_volatile": "true",
+        "pools": "scripted,claude",
+        "leader_lease_seconds": "2",
+        "reconcile_seconds": "0.5",
+        "park_seconds_min": "0.2",
+    } | settings
+    return ServiceProcess("penstock_orchestrator", "orchestrator", nats, folder, **given)
+
+
+async def add_repo(nc: Client, name: str = "shop", **more: Any) -> None:
+    repo = Repo(name=name, clone_url=f"https://git.example/{name}.git", verify=VerifyCommands(test="make test"), **more)
+    await nc.jetstream().publish(s.kv(s.CATALOG, s.catalog_repo(name)), encode(repo))
+
+
+def submission(repo: str = "shop", **more: Any) -> SubmitTask:
+    task = ids.fresh()
+    given = SubmitTask(id=ids.fresh(), task=task, repo=repo, title="Mend the sum", vendor="scripted")
+    return msgspec.structs.replace(given, **more)
+
+
+async def ask(nc: Client, command: Command) -> Reply:
+    """The orchestrator's answer, asked for until there is one (a new leader may still be on its way)."""
+    deadline = asyncio.get_running_loop().time() + WAIT_SECONDS_MAX
+    while True:
+        try:
+            answer = await nc.request(s.command(*verb_of(command)), encode(command), timeout=3)
+        except nats.errors.Error:
+            assert asyncio.get_running_loop().time() < deadline, "nobody answers commands"
+            await asyncio.sleep(0.05)
+            continue
+        reply = codec.replies.decode(answer.data)
+        if type(reply).__name__ != "NotReady":
+            return reply
+
+
+async def until(nc: Client, task: str, wanted: Callable[[Recorded], bool]) -> list[Recorded]:
+    """The task's events up to the first one that is wanted."""
+    seen: list[Recorded] = []
+
+    async def follow() -> list[Recorded]:
+        async with aclosing(Reader(nc, s.EVENTS, filters=[f"task.event.*.{task}.>"]).batches()) as batches:
+            async for batch in batches:
+                for stored in batch:
+                    seen.append(decode_event(stored.body, stored.seq))
+                    if wanted(seen[-1]):
+                        return seen
+        raise AssertionError("the reader has ended")
+
+    try:
+        return await asyncio.wait_for(follow(), WAIT_SECONDS_MAX)
+    except TimeoutError:
+        raise AssertionError(f"task {task} got no further than {[tags(event) for event in seen]}") from None
+
+
+def tags(event: Recorded) -> str:
+    return str(event.data.__struct_config__.tag or "unknown")
+
+
+def is_end(event: Recorded) -> bool:
+    return tags(event) in {"task_succeeded", "task_unverified", "task_failed", "task_cancelled"}
+
+
+@asynccontextmanager
+async def running(double: ExecutorDouble) -> AsyncIterator[ExecutorDouble]:
+    task = asyncio.create_task(double.run())
+    try:
+        yield double
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
