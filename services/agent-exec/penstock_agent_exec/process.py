@@ -105,7 +105,8 @@ async def run_child(
 ) -> Ending:
     """Run `command` under `profile` until nothing of it is left.
 
-    `cancel` ends it; `finished` says that its last word was heard, so that it may linger `watch.linger_seconds` and no more.
+    `cancel` ends it; `finished` says that its last word was heard, so that it may linger `watch.linger_seconds` and no more,
+    unless the event is cleared again before.
     Raises ChildNotStarted, and whatever a sink raised (after the child was killed).
     """
     child = Child(launch(profile, command), profile)
@@ -133,10 +134,10 @@ class _Run:
             asyncio.ensure_future(self._pump("stdout", child.stdout, on_stdout)),
             asyncio.ensure_future(self._pump("stderr", child.stderr, on_stderr)),
         }
-        self._others: set[asyncio.Task[None]] = set()
+        self._feeding: asyncio.Task[None] | None = None
 
     async def to_its_end(self, stdin: bytes | ChildInput, cancel: asyncio.Event, finished: asyncio.Event) -> Ending:
-        self._others.add(asyncio.ensure_future(_feed(self._child, stdin)))
+        self._feeding = asyncio.ensure_future(_feed(self._child, stdin))
         why = await self._until_over(cancel, finished)
         if why != "exited":
             await self._stop()
@@ -157,12 +158,7 @@ class _Run:
         )
 
     async def _until_over(self, cancel: asyncio.Event, finished: asyncio.Event) -> Why:
-        wakers: set[asyncio.Future[None]] = {self._exited, self._too_much}
         linger_until: float | None = None
-        for event in (cancel, finished):
-            task = asyncio.ensure_future(_happened(event))
-            self._others.add(task)
-            wakers.add(task)
         while True:
             self._raise_what_a_sink_raised()
             now = self._loop.time()
@@ -173,14 +169,23 @@ class _Run:
                 return "cancelled"
             if self._too_much.done():
                 return "output_limit"
-            if finished.is_set() and linger_until is None:
+            if not finished.is_set():
+                linger_until = None
+            elif linger_until is None:
                 linger_until = now + self._watch.linger_seconds
             if (over := self._past_a_limit(now, linger_until)) is not None:
                 return over
-            pending = {waker for waker in wakers | self._pumps if not waker.done()}
-            await asyncio.wait(
-                pending, timeout=self._next_limit(linger_until) - now, return_when=asyncio.FIRST_COMPLETED
-            )
+            await self._until_something((cancel, finished), self._next_limit(linger_until) - now)
+
+    async def _until_something(self, events: tuple[asyncio.Event, ...], seconds: float) -> None:
+        happening = {asyncio.ensure_future(_happened(event)) for event in events if not event.is_set()}
+        pumps = {pump for pump in self._pumps if not pump.done()}
+        wakers = {self._exited, self._too_much, *happening, *pumps}
+        try:
+            await asyncio.wait(wakers, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in happening:
+                task.cancel()
 
     def _past_a_limit(self, now: float, linger_until: float | None) -> Why | None:
         if now >= self._started + self._watch.wall_seconds:
@@ -266,7 +271,7 @@ class _Run:
             self._child.kill()
             await self._exit_within(KILL_SECONDS_MAX)
             await self._child.gone(KILL_SECONDS_MAX)
-        tasks = {self._exited, *self._pumps, *self._others}
+        tasks = {self._exited, *self._pumps, *({self._feeding} if self._feeding is not None else ())}
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,104 @@
+"""What a run has said so far, as much of it as a verdict needs.
+
+The rule of this room: of bounded size, whatever the child prints; and a total is never less than what was seen being used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from penstock.events import Usage as UsageTotal
+from penstock_agent_exec.agents.facts import (
+    AnyFact,
+    Compacted,
+    FileChanged,
+    Finished,
+    Garbage,
+    Noise,
+    RateLimited,
+    Retrying,
+    Started,
+    Text,
+    TodoChanged,
+    ToolResult,
+    ToolUse,
+    Usage,
+    VendorError,
+)
+
+MESSAGES_COUNTED_MAX: Final = 100_000
+
+
+@dataclass(slots=True)
+class Seen:
+    """The facts of one run, folded. `finished`, `error` and `limit` are the last of their kind; a refusing limit stays."""
+
+    started: Started | None = None
+    finished: Finished | None = None
+    error: VendorError | None = None
+    limit: RateLimited | None = None
+    last_text: str = ""
+    garbage: str = ""
+    cumulative: bool = False
+    _cost_usd: float | None = 0.0
+    _turns: int = 0
+    _said: Usage = field(default_factory=Usage)
+    _counted: Usage = field(default_factory=Usage)
+    _message_ids: set[str] = field(default_factory=set)
+
+    def absorb(self, fact: AnyFact) -> None:
+        """Take `fact` into account."""
+        match fact:
+            case Started():
+                self.started = fact
+            case Text():
+                self.last_text = fact.text
+            case Usage():
+                self._count(fact)
+            case RateLimited():
+                self.limit = fact if fact.refused or self.limit is None else self.limit
+            case VendorError():
+                self.error = fact
+            case Finished():
+                self._finish(fact)
+            case Garbage():
+                self.garbage = fact.text
+            case ToolUse() | ToolResult() | FileChanged() | TodoChanged() | Retrying() | Compacted() | Noise():
+                pass
+
+    def usage(self, wall_seconds: float, *, cost_known: bool) -> UsageTotal:
+        """What the run used. The vendor's total may leave out a request that failed half-way; what was counted on the way may
+        leave out the end of an answer: of each number the larger is nearer the truth."""
+        return UsageTotal(
+            turns=self._turns if self.finished is not None else len(self._message_ids),
+            input_tokens=max(self._said.input_tokens, self._counted.input_tokens),
+            output_tokens=max(self._said.output_tokens, self._counted.output_tokens),
+            cache_read_tokens=max(self._said.cache_read_tokens, self._counted.cache_read_tokens),
+            cache_write_tokens=max(self._said.cache_write_tokens, self._counted.cache_write_tokens),
+            cost_usd=self._cost_usd if cost_known and self.finished is not None else None,
+            wall_seconds=round(wall_seconds, 3),
+        )
+
+    def _count(self, fact: Usage) -> None:
+        if fact.message_id in self._message_ids or len(self._message_ids) >= MESSAGES_COUNTED_MAX:
+            return
+        self._message_ids.add(fact.message_id)
+        self._counted = _sum(self._counted, fact)
+
+    def _finish(self, fact: Finished) -> None:
+        self.finished = fact
+        self._turns += fact.turns
+        self.cumulative = self.cumulative or fact.cumulative
+        self._said = _sum(Usage() if fact.cumulative else self._said, fact)
+        before = 0.0 if fact.cumulative else self._cost_usd
+        self._cost_usd = None if before is None or fact.cost_usd is None else before + fact.cost_usd
+
+
+def _sum(one: Usage, other: Usage | Finished) -> Usage:
+    return Usage(
+        input_tokens=one.input_tokens + other.input_tokens,
+        output_tokens=one.output_tokens + other.output_tokens,
+        cache_read_tokens=one.cache_read_tokens + other.cache_read_tokens,
+        cache_write_tokens=one.cache_write_tokens + other.cache_write_tokens,
+    )

@@ -1,0 +1,92 @@
+"""A place for one agent to work in, for tests: a real repo, a state directory, the gate, and everything that was said."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import subprocess
+import uuid
+from pathlib import Path
+
+from fake_model import FakeModel
+
+from penstock.settings import Secret
+from penstock_agent_exec.agents.facts import AnyFact
+from penstock_agent_exec.agents.run import Outcome, Steering, run_agent
+from penstock_agent_exec.agents.vendor import AgentRun, Vendor
+from penstock_agent_exec.model_gate import ModelGate
+from penstock_agent_exec.process import Watch
+from penstock_agent_exec.sandbox import Bind, Profile, python_binds
+
+KEY = "sk-the-real-key-of-the-account"
+WORK, STATE = "/workspace/repo", "/workspace/state"
+
+
+def git(folder: Path, *words: str) -> str:
+    """What git prints."""
+    return subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=True).stdout
+
+
+class Bench:
+    """`attempt` is one run of `vendor` on the repo; runs of one bench share its session id and its state."""
+
+    def __init__(self, vendor: Vendor, folder: Path, socket_folder: Path) -> None:
+        self.vendor = vendor
+        self.repo = folder / "repo"
+        self.state = folder / "state"
+        self.socket = socket_folder / "model.sock"
+        self.run = AgentRun(
+            prompt="Do it.",
+            session_id=str(uuid.uuid4()),
+            model="claude-sonnet-5",
+            state_dir=STATE,
+            work_dir=WORK,
+            base_url=f"unix:{self.socket}",
+        )
+        self.facts: list[AnyFact] = []
+        self.output_bytes = 0
+        self.steering = Steering()
+        self._news = asyncio.Condition()
+        self.state.mkdir()
+        self.repo.mkdir()
+        git(self.repo, "init", "-q", "-b", "main")
+        git(self.repo, "config", "user.name", "Agent")
+        git(self.repo, "config", "user.email", "agent@example.org")
+        (self.repo / "README.md").write_text("# sample\n")
+        git(self.repo, "add", "-A")
+        git(self.repo, "commit", "-q", "-m", "first")
+
+    async def attempt(
+        self, model: FakeModel | None, prompt: str = "Do it.", *, watch: Watch | None = None, **changes: object
+    ) -> Outcome:
+        """One run, with a gate to `model` where the run is to use one. `changes` are fields of AgentRun."""
+        run = dataclasses.replace(self.run, prompt=prompt, **changes)  # type: ignore[arg-type]  # fields by name
+        binds = (Bind(self.repo, WORK, writable=True), Bind(self.state, STATE, writable=True), *python_binds())
+        async with contextlib.AsyncExitStack() as stack:
+            gate = None
+            if model is not None and run.gate_socket is not None:
+                gate = await stack.enter_async_context(ModelGate(self.socket, upstream=model.base_url, key=Secret(KEY)))
+            return await run_agent(
+                self.vendor,
+                run,
+                profile=Profile(cwd=WORK, binds=binds),
+                watch=watch or Watch(wall_seconds=90),
+                on_facts=self._keep,
+                on_output=self._count,
+                steering=self.steering,
+                gate=gate,
+            )
+
+    async def heard(self, wanted: type[AnyFact], within_seconds: float = 60.0) -> None:
+        """Wait for a fact of this kind. Raises TimeoutError."""
+        async with asyncio.timeout(within_seconds), self._news:
+            await self._news.wait_for(lambda: any(isinstance(fact, wanted) for fact in self.facts))
+
+    async def _keep(self, facts: tuple[AnyFact, ...]) -> None:
+        async with self._news:
+            self.facts += facts
+            self._news.notify_all()
+
+    async def _count(self, _stream: str, chunk: bytes) -> None:
+        self.output_bytes += len(chunk)
