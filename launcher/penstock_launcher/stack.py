@@ -38,6 +38,10 @@ PASSED_ON: Final[Mapping[str, tuple[str, ...]]] = {
     "agent-exec": (
         "PENSTOCK_LOG_LEVEL",
         "PENSTOCK_SLOTS",
+        "PENSTOCK_SANDBOX",
+        "PENSTOCK_AUTHOR_NAME",
+        "PENSTOCK_AUTHOR_EMAIL",
+        "PENSTOCK_GIT_TOKEN_FILE",
         "PENSTOCK_CLAUDE_PATH",
         "PENSTOCK_ANTHROPIC_BASE_URL",
         "PENSTOCK_ANTHROPIC_API_KEY",
@@ -107,10 +111,14 @@ def build(folder: DataFolder, *, http_port: int, environ: Mapping[str, str]) -> 
     )
 
 
-def vendors_here(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """The agents that this machine can run: the scripted one always, claude where its program is."""
-    has_claude = "PENSTOCK_CLAUDE_PATH" in environ or shutil.which("claude", path=environ.get("PATH")) is not None
-    return ("claude", "scripted") if has_claude else ("scripted",)
+def claude_lacks(environ: Mapping[str, str]) -> list[str]:
+    """What this machine lacks for the agent `claude`, in words; empty when it can run it."""
+    lacks = []
+    if "PENSTOCK_CLAUDE_PATH" not in environ and shutil.which("claude", path=environ.get("PATH")) is None:
+        lacks.append("the claude CLI on PATH (or PENSTOCK_CLAUDE_PATH)")
+    if not any(name in environ for name in ("ANTHROPIC_API_KEY", *_own_and_file("ANTHROPIC_API_KEY"))):
+        lacks.append("ANTHROPIC_API_KEY")
+    return lacks
 
 
 def _settings(
@@ -122,12 +130,12 @@ def _settings(
     executor = {
         "PENSTOCK_HOST": HOST,
         "PENSTOCK_DATA_DIR": str(_made(folder.path / "executor")),
-        "PENSTOCK_VENDORS": ",".join(vendors_here(environ)),
+        "PENSTOCK_VENDORS": ",".join(EVERY_VENDOR),
         "PENSTOCK_SCRIPTS_DIR": str(scripts),
         "PENSTOCK_ALLOW_LOCAL_REMOTES": "true",
     }
     for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"):
-        if name in environ and f"PENSTOCK_{name}" not in environ and f"PENSTOCK_{name}_FILE" not in environ:
+        if name in environ and not any(own in environ for own in _own_and_file(name)):
             executor[f"PENSTOCK_{name}"] = environ[name]
     return {
         "orchestrator": database
@@ -139,6 +147,8 @@ def _settings(
             "PENSTOCK_HTTP_HOST": HTTP_HOST,
             "PENSTOCK_HTTP_PORT": str(http_port),
             "PENSTOCK_FIRST_TOKEN_FILE": str(folder.secret_file(FIRST_TOKEN)),
+            "PENSTOCK_VENDORS": ",".join(EVERY_VENDOR),
+            "PENSTOCK_ALLOW_LOCAL_REMOTES": "true",
         },
     }
 
@@ -183,6 +193,10 @@ def _prepare(
             nats.url, folder.secret(f"nats-{nats_conf.ADMIN}"), nats_conf.SUBSCRIBER, f"{s.EVENTS_PUBLIC}.>"
         )
     )
+
+
+def _own_and_file(name: str) -> tuple[str, str]:
+    return f"PENSTOCK_{name}", f"PENSTOCK_{name}_FILE"
 
 
 def _made(path: Path) -> Path:

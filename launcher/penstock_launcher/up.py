@@ -18,7 +18,7 @@ from penstock_launcher.folder import FIRST_TOKEN, DataFolder, FolderInUse, PortT
 from penstock_launcher.nats_conf import SUBSCRIBER
 from penstock_launcher.servers import nats_problems, postgres_problems
 from penstock_launcher.service import admin_problems
-from penstock_launcher.stack import Built, build, vendors_here
+from penstock_launcher.stack import Built, build, claude_lacks
 from penstock_launcher.supervisor import Supervisor
 
 DOWN_SECONDS_MAX: Final = 60.0
@@ -62,13 +62,11 @@ def status(folder: DataFolder) -> int:
     if running is None:
         print(f"starting (pid {holder}, data: {folder.path})")
         return EXIT_FAILED
-    print(f"running since this launcher's start: pid {running.pid}, data: {folder.path}, HTTP: {running.http_url}")
-    all_ready = True
+    print(f"running (pid {running.pid}, data: {folder.path}, HTTP: {running.http_url})")
+    waiting = not_ready(running)
     for name, pid in running.parts.items():
-        problems = _problems(running, name) if pid is not None else ["not running; the launcher starts it again"]
-        print(f"  {name:<13} {pid or '-':>8}  {'waits: ' + '; '.join(problems) if problems else 'ready'}")
-        all_ready = all_ready and not problems
-    return EXIT_OK if all_ready else EXIT_FAILED
+        print(f"  {name:<13} {pid or '-':>8}  {'waits: ' + '; '.join(waiting[name]) if name in waiting else 'ready'}")
+    return EXIT_FAILED if waiting else EXIT_OK
 
 
 def down(folder: DataFolder) -> int:
@@ -92,6 +90,12 @@ def down(folder: DataFolder) -> int:
     return EXIT_OK
 
 
+def not_ready(running: Running) -> dict[str, list[str]]:
+    """What each part that is not ready waits for; empty when all are ready."""
+    found = {name: _problems(running, name) if pid else ["does not run (yet)"] for name, pid in running.parts.items()}
+    return {name: problems for name, problems in found.items() if problems}
+
+
 class _Welcome:
     """Says where everything is, at the first time that all is ready; later only that it is so again."""
 
@@ -107,14 +111,14 @@ class _Welcome:
             return
         self._said = True
         _say("all parts are ready")
-        vendors = vendors_here(self._environ)
-        hint = "" if "claude" in vendors else "   (claude is not on PATH: install it, or set PENSTOCK_CLAUDE_PATH)"
+        lacks = claude_lacks(self._environ)
+        agents = f"scripted   (for claude, set and start again: {' and '.join(lacks)})" if lacks else "claude, scripted"
         password = shlex.quote(str(self._folder.secret_file(f"nats-{SUBSCRIBER}")))
         token = shlex.quote(str(self._folder.secret_file(FIRST_TOKEN)))
         print(f"""
   HTTP API   {self._built.http_url}
              curl -H "Authorization: Bearer $(cat {token})" {self._built.http_url}/v1/tasks
-  agents     {", ".join(vendors)}{hint}
+  agents     {agents}
   events     nats --server {self._built.nats.url} --user {SUBSCRIBER} --password "$(cat {password})" \\
                --inbox-prefix _INBOX.{SUBSCRIBER} sub 'task.event.>'
              from the first event on, at your own pace: the durable `{SUBSCRIBER}` of stream EVENTS
