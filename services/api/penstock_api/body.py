@@ -1,0 +1,135 @@
+"""Request bodies: bytes into a Struct, or a problem that names the field, what stood there and what would be right.
+
+Rule of this room: one strict pass over the bytes. Whatever they are, the outcome is a value or a 4xx.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Final, TypeVar
+
+import msgspec
+from msgspec import Struct, inspect
+
+from penstock import bounds
+from penstock.bounds import clip
+from penstock_api.problems import Problem, invalid
+
+BODY_BYTES_MAX: Final = 256 * 1024
+T = TypeVar("T", bound=Struct)
+
+_PATH = re.compile(r" - at `(?:key in )?\$\.?([^`]*)`$")
+_NAMED = re.compile(r"(?:required|unknown) field `([^`]{1,200})`")
+
+# A pattern is for machines: the same rule for people.
+_IN_WORDS: Final = {
+    bounds.NAME_PATTERN: "1 to 63 of a-z, 0-9, - and _, beginning with a letter or a digit",
+    bounds.ID_PATTERN: "16 to 40 of a-z and 0-9",
+    bounds.NO_NUL: "without NUL",
+    r"^(?=[^\x00]*\S)[^\x00\r\n]*$": "on one line, not blank",
+    r"^(?=[\s\S]*\S)[^\x00]*$": "not blank, without NUL",
+}
+
+
+def decode(body: bytes, content_type: str, kind: type[T]) -> T:
+    """The body as `kind`. Raises Problem. An empty body is `{}` where `kind` needs nothing."""
+    if not body and not any(field.required for field in msgspec.structs.fields(kind)):
+        return kind()
+    # Anything else could be sent by a form on a stranger's page, without the browser asking first.
+    if content_type != "application/json":
+        raise Problem(
+            415,
+            "unsupported-media-type",
+            f"the body is {clip(content_type, 100) or 'of no declared type'}",
+            hint="send JSON with Content-Type: application/json",
+        )
+    try:
+        value: T = _decoder(kind).decode(body)
+        return value
+    except msgspec.ValidationError as error:
+        raise _field_problem(str(error), body, kind) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else clip(str(error), 200)
+        raise Problem(400, "malformed-json", f"the body is not JSON: {reason}") from error
+
+
+@cache
+def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
+    return msgspec.json.Decoder(kind)
+
+
+def _field_problem(error: str, body: bytes, kind: type[Struct]) -> Problem:
+    found = _PATH.search(error)
+    path = found[1] if found else ""
+    message = error[: found.start()] if found else error
+    if named := _NAMED.search(message):
+        path = f"{path}.{named[1]}" if path else named[1]
+    hint = _expected(kind, path)
+    return invalid(path, message, value=_value_at(body, path), hint=hint)
+
+
+def _value_at(body: bytes, path: str) -> object:
+    """What the client wrote at that path; None where that is not to be found."""
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
+        return None
+    for name in path.split("."):
+        value = value.get(name.split("[", 1)[0]) if isinstance(value, dict) else None
+    return value
+
+
+def _expected(kind: type[Struct], path: str) -> str:
+    """What would be right at that path, in words; empty where there is nothing to say."""
+    current: inspect.Type = inspect.type_info(kind)
+    for name in path.split(".") if path else ():
+        bare = name.split("[", 1)[0]
+        if not isinstance(current, inspect.StructType):
+            return ""
+        fields = {field.name: field.type for field in current.fields}
+        if bare not in fields:
+            return f"there are: {', '.join(fields)}"
+        current = fields[bare]
+        if "[" in name and isinstance(current, inspect.VarTupleType):
+            current = current.item_type
+    return in_words(current)
+
+
+def in_words(type_: inspect.Type) -> str:
+    """A type and its bounds as a phrase: "a whole number from 1 to 9"."""
+    if isinstance(type_, inspect.Metadata):
+        return in_words(type_.type)
+    if isinstance(type_, inspect.UnionType):
+        return " or ".join(in_words(part) for part in type_.types)
+    if isinstance(type_, inspect.NoneType):
+        return "null"
+    if isinstance(type_, inspect.BoolType):
+        return "true or false"
+    if isinstance(type_, inspect.LiteralType):
+        return "one of: " + ", ".join(str(value) for value in type_.values)
+    if isinstance(type_, inspect.IntType):
+        return "a whole number" + _range(type_.ge, type_.le)
+    if isinstance(type_, inspect.FloatType):
+        return "a number" + _range(type_.ge, type_.le)
+    if isinstance(type_, inspect.StrType):
+        return _text_in_words(type_)
+    if isinstance(type_, inspect.VarTupleType):
+        most = "" if type_.max_length is None else f" of at most {type_.max_length}"
+        return f"a list{most}, each entry " + in_words(type_.item_type)
+    if isinstance(type_, inspect.StructType):
+        return "an object with " + ", ".join(field.name for field in type_.fields)
+    return ""
+
+
+def _text_in_words(type_: inspect.StrType) -> str:
+    length = ""
+    if type_.max_length is not None:
+        length = f" of {type_.min_length or 0} to {type_.max_length} characters"
+    rule = _IN_WORDS.get(type_.pattern or "", f"matching {type_.pattern}" if type_.pattern else "")
+    return "text" + length + (f", {rule}" if rule else "")
+
+
+def _range(low: float | None, high: float | None) -> str:
+    from_ = "" if low is None else f" from {low:.16g}"
+    return from_ + ("" if high is None else f" to {high:.16g}")

@@ -1,0 +1,52 @@
+"""The OpenAPI 3.1 document, from the routes and their Structs; no server is needed to write it.
+
+Rule of this room: what the document promises is read off the code that keeps the promise.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import msgspec
+from litestar import Litestar
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.spec import Components, SecurityScheme, Server
+
+from penstock.admin import version_info
+from penstock_api.auth import ACCESS
+from penstock_api.request import ApiRequest
+from penstock_api.routes import ROUTES
+
+DESCRIPTION = """\
+Ask for changes, follow them live, look at what became of them.
+
+Every answer that is not the one hoped for is problem details (RFC 9457). Roles: a viewer looks, an operator asks for and
+stops tasks, an admin keeps repos, routes and tokens. Within `/v1`, fields and event types are only ever added: ignore what
+you do not know."""
+
+
+@cache
+def openapi_document() -> bytes:
+    """The document as JSON."""
+    app = Litestar(
+        ROUTES,
+        request_class=ApiRequest,
+        openapi_config=OpenAPIConfig(
+            title="Penstock",
+            version=str(version_info("api")["version"]),
+            description=DESCRIPTION,
+            operation_id_creator=lambda handler, method, path: handler.handler_name,
+            servers=[Server(url="/")],
+            components=Components(security_schemes={"token": SecurityScheme(type="http", scheme="bearer")}),
+        ),
+        logging_config=None,
+        debug=False,
+    )
+    document = app.openapi_schema.to_schema()
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            role = ACCESS[method.upper(), path]
+            operation["security"] = [] if role is None else [{"token": []}]
+            if role is not None:
+                operation["x-penstock-role"] = role
+    return msgspec.json.encode(document)
