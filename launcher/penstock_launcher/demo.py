@@ -49,14 +49,14 @@ def demo(environ: Mapping[str, str]) -> int:
     folder = DataFolder(results / "running")
     try:
         _check_machine(environ)
-        made = sample.make_sample(results)
+        remote = sample.make_sample(results)
         _print_beginning(console)
         with _stack(console, folder) as running:
             sample.write_script(folder.path / "scripts")
             client = Client(running.http_url, folder.secret_file(FIRST_TOKEN).read_text().strip())
-            task = _submit(client, made)
+            task = _submit(client, remote)
             _follow(console, client, task)
-            patch = _checked_patch(console, client, task, made, results)
+            patch = _checked_patch(console, client, task, remote, results)
     except (DemoFailed, ApiSaidNo, OSError, subprocess.SubprocessError) as error:
         console.print(f"\n[bold red]The demo failed:[/] {_escaped(_words_of(error))}")
         console.print(f"Everything of this run, its logs too, is kept in {results}")
@@ -114,12 +114,12 @@ def _stack(console: Console, folder: DataFolder) -> Iterator[Running]:
     said.unlink()
 
 
-def _submit(client: Client, made: sample.Sample) -> str:
+def _submit(client: Client, remote: Path) -> str:
     """Register the repo, ask for the change; returns the task's id."""
     client.json(
         "PUT",
         f"/v1/repos/{sample.REPO}",
-        {"clone_url": str(made.remote), "default_branch": "main", "verify": {"test": sample.TEST_COMMAND}},
+        {"clone_url": str(remote), "default_branch": "main", "verify": {"test": sample.TEST_COMMAND}},
     )
     accepted = client.json(
         "POST",
@@ -165,7 +165,7 @@ def _lines(event: str, data: bytes) -> list[Line]:
     return [] if line is None else [line]
 
 
-def _checked_patch(console: Console, client: Client, task: str, made: sample.Sample, results: Path) -> Path:
+def _checked_patch(console: Console, client: Client, task: str, remote: Path, results: Path) -> Path:
     """Fetch the patch, show it, and try it in a fresh clone. Raises DemoFailed unless all is as it should be."""
     state = client.json("GET", f"/v1/tasks/{task}")
     if state.get("outcome") != "succeeded":
@@ -174,7 +174,7 @@ def _checked_patch(console: Console, client: Client, task: str, made: sample.Sam
     patch.write_bytes(client.bytes("GET", f"/v1/tasks/{task}/patch"))
     console.print()
     console.print(Syntax(patch.read_text(errors="replace"), "diff", theme="ansi_dark", background_color="default"))
-    checked = sample.check_patch(made.remote, str(cast("str", state["base_commit"])), patch, results / "clone")
+    checked = sample.check_patch(remote, str(cast("str", state["base_commit"])), patch, results / "clone")
     if not checked.good:
         raise DemoFailed(f"the patch was tried in a fresh clone and is not good: {checked}")
     console.print("[green]Tried in a fresh clone:[/] the test fails without the patch and passes with it.")

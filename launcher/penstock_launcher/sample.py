@@ -63,12 +63,6 @@ if __name__ == "__main__":
 }
 
 
-class Sample(NamedTuple):
-    """`remote`: a bare repository whose main branch has the failing test."""
-
-    remote: Path
-
-
 class Checked(NamedTuple):
     """What a fresh clone says: the test fails without the patch, the patch applies, and the test passes with it."""
 
@@ -82,8 +76,8 @@ class Checked(NamedTuple):
         return self.failed_before and self.applied and self.passed_after
 
 
-def make_sample(folder: Path) -> Sample:
-    """Write, commit and push the sample. Raises subprocess.CalledProcessError."""
+def make_sample(folder: Path) -> Path:
+    """A bare repository whose main branch has the failing test. Raises subprocess.CalledProcessError."""
     work, remote = folder / "author", folder / f"{REPO}.git"
     work.mkdir(parents=True)
     for name, text in _FILES.items():
@@ -95,7 +89,7 @@ def make_sample(folder: Path) -> Sample:
     _git(work, "commit", "--quiet", "--message=A basket that does its sums, nearly")
     _git(work, "push", "--quiet", str(remote), "main")
     shutil.rmtree(work)
-    return Sample(remote)
+    return remote
 
 
 def write_script(scripts_dir: Path) -> None:

@@ -1,0 +1,66 @@
+"""The data folder: one holder, private secrets, ports that stay, and clear words about a port that is taken."""
+
+from __future__ import annotations
+
+import multiprocessing
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from penstock_launcher.folder import PORT_NAMES, DataFolder, FolderInUse, PortTaken, default_path
+from penstock_launcher.servers import free_port
+
+
+def test_whoever_comes_second_is_told_the_pid_of_the_first(tmp_path: Path) -> None:
+    first, second = DataFolder(tmp_path / "d"), DataFolder(tmp_path / "d")
+    with first.locked():
+        assert second.holder() == multiprocessing.current_process().pid
+        with pytest.raises(FolderInUse, match=f"pid {multiprocessing.current_process().pid}"), second.locked():
+            raise AssertionError("two hold one folder")
+    assert second.holder() is None
+
+
+def test_secrets_are_drawn_once_and_only_their_owner_may_read_them(tmp_path: Path) -> None:
+    folder = DataFolder(tmp_path / "d")
+    with folder.locked():
+        drawn, token = folder.secret("nats-api"), folder.first_token()
+    assert (DataFolder(tmp_path / "d").secret("nats-api"), folder.first_token()) == (drawn, token)
+    assert len(drawn) == 43
+    assert [len(part) for part in token.split("_", 2)] == [8, 16, 43]
+    assert [stat.S_IMODE(path.stat().st_mode) for path in sorted(folder.secrets.iterdir())] == [0o600, 0o600]
+    assert stat.S_IMODE(folder.secrets.stat().st_mode) == 0o700
+
+
+def test_ports_stay_the_same_and_only_a_taken_one_is_drawn_anew(tmp_path: Path) -> None:
+    folder = DataFolder(tmp_path / "d")
+    with folder.locked():
+        first = folder.ports()
+        assert set(first) == set(PORT_NAMES)
+        assert len(set(first.values())) == len(PORT_NAMES)
+        with listening(first["nats"]):
+            again = folder.ports()
+    assert again["nats"] != first["nats"]
+    assert again == first | {"nats": again["nats"]}
+
+
+def test_a_port_asked_for_that_is_taken_is_named(tmp_path: Path) -> None:
+    folder, port = DataFolder(tmp_path / "d"), free_port()
+    with folder.locked():
+        with listening(port), pytest.raises(PortTaken, match=f"port {port} of 127.0.0.1 is in use"):
+            folder.http_port(port)
+        assert folder.http_port(port) == port
+        assert folder.http_port(None) == port
+
+
+def test_the_place_follows_xdg_where_that_is_an_absolute_path() -> None:
+    assert default_path({"XDG_DATA_HOME": "/x"}) == Path("/x/penstock")
+    assert default_path({"XDG_DATA_HOME": "x"}) == default_path({}) == Path.home() / ".local/share/penstock"
+
+
+def listening(port: int) -> socket.socket:
+    taken = socket.socket()
+    taken.bind(("127.0.0.1", port))
+    taken.listen()
+    return taken

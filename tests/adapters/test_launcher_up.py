@@ -1,0 +1,138 @@
+"""`up`, `status` and `down` with everything that is real: two servers, four services, one data folder."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from penstock_launcher.client import Client
+from penstock_launcher.folder import FIRST_TOKEN, DataFolder, Running
+from penstock_launcher.up import not_ready
+
+READY_SECONDS_MAX = 60.0
+PARTS = ("nats-server", "postgresql", "orchestrator", "agent-exec", "notifier", "api")
+
+
+def launcher(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "penstock_launcher", *arguments]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(launcher(*arguments), capture_output=True, text=True, timeout=READY_SECONDS_MAX, check=False)
+
+
+def ready(folder: DataFolder) -> Running:
+    """Wait until every part says that it is."""
+    deadline = time.monotonic() + READY_SECONDS_MAX
+    while (running := folder.running()) is None or not_ready(running):
+        assert time.monotonic() < deadline, running and not_ready(running)
+        time.sleep(0.05)
+    return running
+
+
+def started(folder: DataFolder) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(launcher("up", "--data", str(folder.path)), stdout=subprocess.DEVNULL)
+
+
+def lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DataFolder]:
+    folder = DataFolder(tmp_path_factory.mktemp("up") / "data")
+    process = started(folder)
+    try:
+        ready(folder)
+        yield folder
+    finally:
+        process.terminate()
+        process.wait(READY_SECONDS_MAX)
+
+
+def test_status_shows_every_part_and_says_by_its_exit_code_that_all_are_ready(up: DataFolder) -> None:
+    done = run("status", "--data", str(up.path))
+    assert [line.split()[::2] for line in done.stdout.splitlines()[1:]] == [[part, "ready"] for part in PARTS]
+    assert done.returncode == 0
+
+
+def test_a_second_up_says_who_has_the_folder(up: DataFolder) -> None:
+    done = run("up", "--data", str(up.path))
+    assert done.returncode == 1
+    assert f"(pid {up.holder()})" in done.stdout
+
+
+def test_an_occupied_port_is_named(up: DataFolder, tmp_path: Path) -> None:
+    running = up.running()
+    assert running is not None
+    port = running.http_url.rpartition(":")[2]
+    done = run("up", "--data", str(tmp_path / "other"), "--port", port)
+    assert done.returncode == 1
+    assert f"port {port} of 127.0.0.1 is in use" in done.stdout
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_kill_nine_of_any_part_heals(up: DataFolder, part: str) -> None:
+    before = ready(up).parts[part]
+    assert before is not None
+    os.kill(before, signal.SIGKILL)
+    deadline = time.monotonic() + READY_SECONDS_MAX
+    while (running := up.running()) is None or running.parts[part] in (before, None):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    after = ready(up)
+    token = up.secret_file(FIRST_TOKEN).read_text().strip()
+    assert Client(after.http_url, token).json("GET", "/v1/tasks") == {"tasks": [], "next": None}
+
+
+def test_nothing_in_the_folder_is_for_others_to_read(up: DataFolder) -> None:
+    assert stat.S_IMODE(up.path.stat().st_mode) == 0o700
+    assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in up.secrets.iterdir())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_no_process_has_a_secret_in_its_arguments_or_in_its_environment(up: DataFolder) -> None:
+    secrets = [path.read_text().strip() for path in up.secrets.iterdir()]
+    for pid in ready(up).parts.values():
+        seen = Path(f"/proc/{pid}/cmdline").read_text() + Path(f"/proc/{pid}/environ").read_text()
+        assert not [secret for secret in secrets if secret in seen]
+
+
+def test_down_ends_everything_and_the_next_up_has_the_same_addresses(tmp_path: Path) -> None:
+    folder = DataFolder(tmp_path / "data")
+    process = started(folder)
+    first = ready(folder)
+    assert run("down", "--data", str(folder.path)).returncode == 0
+    assert process.wait(READY_SECONDS_MAX) == 0
+    assert [pid for pid in first.parts.values() if pid and lives(pid)] == []
+    assert run("status", "--data", str(folder.path)).returncode == 3
+    assert run("down", "--data", str(folder.path)).returncode == 0
+    again = started(folder)
+    try:
+        second = ready(folder)
+        assert (second.http_url, second.nats_url, second.admin_urls) == (
+            first.http_url,
+            first.nats_url,
+            first.admin_urls,
+        )
+    finally:
+        again.kill()
+        again.wait()
+    # Killed, not stopped: the lock is free, nothing runs, and nobody says otherwise.
+    deadline = time.monotonic() + READY_SECONDS_MAX
+    while [pid for pid in second.parts.values() if pid and lives(pid)]:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert folder.running() is None
