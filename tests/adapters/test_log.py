@@ -37,7 +37,12 @@ def body(event_id: str, task: str, text: str = "x") -> bytes:
 async def put(writer: LogWriter, task: str, after: int, event_id: str | None = None, timeout: float = 20.0) -> int:
     event_id = event_id or ids.fresh()
     appended = await writer.append(
-        repo="r", task=task, type_="task_cancel_requested", id=event_id, body=body(event_id, task), after=after,
+        repo="r",
+        task=task,
+        type_="task_cancel_requested",
+        id=event_id,
+        body=body(event_id, task),
+        after=after,
         timeout=timeout,
     )
     return appended.seq

@@ -18,7 +18,7 @@ from servers import NatsForTest
 from penstock import ids
 from penstock import subjects as s
 from penstock.commands import Accepted, CancelTask, RefusedReply, UnblockTask
-from penstock.events import AgentFailed, JobLost, PrepareFailed, TaskBlocked, TaskCancelled, TaskFailed
+from penstock.events import AgentFailed, AgentSucceeded, JobLost, PrepareFailed, TaskBlocked, TaskCancelled, TaskFailed
 from penstock.jobs import AgentWork, Job, PrepareWork
 from penstock.reports import ReportBody
 from penstock_launcher.servers import PostgresServer, free_port
@@ -213,7 +213,7 @@ async def test_a_report_under_a_stale_epoch_never_reaches_the_log(one: ServicePr
         await double.report(job, forged)
         await double.report(job, all_well(job, lease.epoch))
         events = await until(nc, command.task, lambda event: tags(event) == "agent_succeeded")
-    assert [event.data.epoch for event in events if tags(event) == "agent_succeeded"] == [lease.epoch]
+    assert [event.data.epoch for event in events if isinstance(event.data, AgentSucceeded)] == [lease.epoch]
 
 
 async def test_trouble_that_passes_parks_the_task_and_it_goes_on_by_itself(one: ServiceProcess, nc: Client) -> None:

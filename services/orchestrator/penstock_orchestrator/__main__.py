@@ -25,7 +25,7 @@ from penstock_orchestrator.fold import Fold
 from penstock_orchestrator.leader import Candidate
 from penstock_orchestrator.projector import Projector
 from penstock_orchestrator.settings import Settings
-from penstock_orchestrator.tables import Leases, Repos
+from penstock_orchestrator.tables import Leases
 
 SERVICE = "orchestrator"
 CHECK_PAUSE_SECONDS = 1.0
@@ -47,13 +47,11 @@ async def serve(runtime: Runtime) -> None:
     nc = runtime.nc
     if not await _ground_is_good(runtime, given):
         return
-    fold, repos, leases = Fold(nc), Repos(nc), Leases(nc)
+    fold, leases = Fold(nc), Leases(nc)
     projector = Projector(runtime, given.database_url.reveal())
-    candidate = Candidate(
-        runtime, given, fold, repos, leases, clock=now, instance=f"{os.getpid()}-{os.urandom(4).hex()}"
-    )
+    candidate = Candidate(runtime, given, fold, leases, clock=now, instance=f"{os.getpid()}-{os.urandom(4).hex()}")
     candidate.duties.append(projector.run)
-    duties = [asyncio.create_task(part.run()) for part in (fold, repos, leases, candidate)]
+    duties = [asyncio.create_task(part.run()) for part in (fold, leases, candidate)]
     stopped = asyncio.create_task(runtime.stop.wait())
     runtime.ready()
     try:

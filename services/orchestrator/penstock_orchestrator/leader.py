@@ -26,7 +26,7 @@ from penstock_orchestrator.fold import Fold
 from penstock_orchestrator.intake import commands, reports
 from penstock_orchestrator.loop import DRIVES_AT_ONCE, Loop
 from penstock_orchestrator.settings import Settings
-from penstock_orchestrator.tables import Leases, Repos
+from penstock_orchestrator.tables import Leases
 from penstock_orchestrator.watch import Watch
 
 log = structlog.get_logger()
@@ -51,14 +51,13 @@ class Candidate:
         runtime: Runtime,
         settings: Settings,
         fold: Fold,
-        repos: Repos,
         leases: Leases,
         *,
         clock: Callable[[], datetime],
         instance: str,
     ) -> None:
         self._runtime, self._settings = runtime, settings
-        self._fold, self._repos, self._leases = fold, repos, leases
+        self._fold, self._leases = fold, leases
         self._clock, self._instance = clock, instance
         self._value = LeaseValue(holder="orchestrator", instance=instance)
         self.duties: list[Callable[[], Coroutine[Any, Any, None]]] = []
@@ -66,7 +65,7 @@ class Candidate:
 
     async def run(self) -> None:
         """Until the process is to stop."""
-        await asyncio.gather(self._fold.caught_up.wait(), self._repos.caught_up.wait(), self._leases.caught_up.wait())
+        await asyncio.gather(self._fold.caught_up.wait(), self._leases.caught_up.wait())
         while not self._runtime.stop.is_set():
             lease = await self._elected()
             if lease is None:
@@ -100,7 +99,6 @@ class Candidate:
         loop = Loop(
             nc,
             self._fold,
-            repos=self._repos.get,
             vendors=settings.vendors,
             policy=policy_of(settings),
             clock=self._clock,

@@ -20,8 +20,7 @@ from prometheus_client import Counter, Gauge
 
 from penstock import ids
 from penstock import subjects as s
-from penstock.catalog import Repo
-from penstock.codec import encode, encode_event, type_of
+from penstock.codec import Undecodable, encode, encode_event, type_of
 from penstock.commands import Accepted, CancelTask, ClaimJob, NotReady, RefusedReply, Reply, SubmitTask, UnblockTask
 from penstock.events import KnownEvent, Policy
 from penstock.jobs import Job, StopOrder
@@ -32,6 +31,7 @@ from penstock_orchestrator.core.decide import Refused, accept, decide, submit
 from penstock_orchestrator.core.react import react
 from penstock_orchestrator.core.task import Task
 from penstock_orchestrator.fold import Fold
+from penstock_orchestrator.tables import find_repo
 
 log = structlog.get_logger()
 
@@ -58,7 +58,6 @@ class Loop:
         nc: Client,
         fold: Fold,
         *,
-        repos: Callable[[str], Repo | None],
         vendors: tuple[str, ...],
         policy: Policy,
         clock: Callable[[], datetime],
@@ -68,7 +67,7 @@ class Loop:
         self._js = nc.jetstream(timeout=3.0)
         self._fold = fold
         self._writer = LogWriter(nc)
-        self._repos, self._vendors, self._policy = repos, vendors, policy
+        self._vendors, self._policy = vendors, policy
         self._clock, self._source = clock, source
         self._locks: dict[str, asyncio.Lock] = {}
         self._due: asyncio.Queue[str] = asyncio.Queue()
@@ -144,6 +143,8 @@ class Loop:
                 reply = await self._command(command)
         except Refused as refused:
             return RefusedReply(code=refused.code, message=refused.message, field=refused.field)
+        except Undecodable as error:
+            return RefusedReply(code="invalid", message=str(error), field="repo")
         except (nats.errors.Error, OSError, OutcomeUnknown, TimeoutError) as error:
             return NotReady(message=f"the event log cannot be written: {str(error) or type(error).__name__}")
         self.kick(command.task)
@@ -214,10 +215,11 @@ class Loop:
                 raise
 
     async def _command(self, command: AnyCommand) -> Reply:
+        entry = await find_repo(self._nc, command.repo) if isinstance(command, SubmitTask) else None
         for _ in range(CONFLICTS_MAX):
             task = self._fold.tasks.get(command.task)
             if isinstance(command, SubmitTask):
-                events = submit(task, command, self._repos(command.repo), self._policy, self._vendors)
+                events = submit(task, command, entry, self._policy, self._vendors)
                 repo = command.repo
             else:
                 events = decide(task, command)

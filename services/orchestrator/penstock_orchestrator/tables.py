@@ -1,6 +1,6 @@
-"""What the orchestrator knows of the buckets: repos of the catalogue, and who holds which lease. Fed by readers.
+"""What the orchestrator knows of the buckets: repos of the catalogue, read when asked for, and who holds which lease.
 
-Rule of this room: these tables are news, not truth: before anything is decided from a missing lease, the bucket is asked.
+Rule of this room: the table of leases is news, not truth: before anything is decided from a missing one, the bucket is asked.
 """
 
 from __future__ import annotations
@@ -12,49 +12,34 @@ from contextlib import aclosing
 import msgspec
 import structlog
 from nats.aio.client import Client
+from nats.js.errors import NotFoundError
 
 from penstock import subjects as s
 from penstock.catalog import HostState, LeaseValue, Repo
+from penstock.codec import Undecodable
 from penstock.lease import LeaseState, state_of
 from penstock.reader import Reader, Stored
 
 log = structlog.get_logger()
 
 
-class Repos:
-    """The catalogue's repos by name."""
+async def find_repo(nc: Client, name: str) -> Repo | None:
+    """The catalogue's entry as it is this moment: who has just changed a repo must not get a task with its old settings.
 
-    def __init__(self, nc: Client) -> None:
-        prefix = s.kv(s.CATALOG, s.catalog_repo(""))
-        self._reader = Reader(
-            nc, s.kv_stream(s.CATALOG), filters=[prefix + "*"], last_per_subject=True, name="orchestrator-repos"
+    Raises the broker's errors, and Undecodable for an entry that is not one."""
+    try:
+        message = await nc.jetstream(timeout=2.0).get_last_msg(
+            s.kv_stream(s.CATALOG), s.kv(s.CATALOG, s.catalog_repo(name))
         )
-        self._prefix = prefix
-        self._repos: dict[str, Repo] = {}
-
-    @property
-    def caught_up(self) -> asyncio.Event:
-        return self._reader.caught_up
-
-    def get(self, name: str) -> Repo | None:
-        return self._repos.get(name)
-
-    async def run(self) -> None:
-        async with aclosing(self._reader.batches()) as batches:
-            async for batch in batches:
-                for stored in batch:
-                    self._take(stored)
-
-    def _take(self, stored: Stored) -> None:
-        name = stored.subject.removeprefix(self._prefix)
-        state = state_of(stored.seq, stored.body, stored.headers)
-        if state.value is None:
-            self._repos.pop(name, None)
-            return
-        try:
-            self._repos[name] = msgspec.json.decode(state.value, type=Repo)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            log.error("catalog.unreadable", repo=name, reason=str(error))
+    except NotFoundError:
+        return None
+    state = state_of(message.seq or 0, message.data or b"", message.headers)
+    if state.value is None:
+        return None
+    try:
+        return msgspec.json.decode(state.value, type=Repo)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Undecodable(f"repo {name} of the catalogue: {error}") from error
 
 
 class Leases:
