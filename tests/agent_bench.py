@@ -58,15 +58,15 @@ class Bench:
         git(self.repo, "commit", "-q", "-m", "first")
 
     async def attempt(
-        self, model: FakeModel | None, prompt: str = "Do it.", *, watch: Watch | None = None, **changes: object
+        self, fake: FakeModel | None, /, prompt: str = "Do it.", *, watch: Watch | None = None, **changes: object
     ) -> Outcome:
-        """One run, with a gate to `model` where the run is to use one. `changes` are fields of AgentRun."""
+        """One run, with a gate to `fake` where the run is to use one. `changes` are fields of AgentRun."""
         run = dataclasses.replace(self.run, prompt=prompt, **changes)  # type: ignore[arg-type]  # fields by name
         binds = (Bind(self.repo, WORK, writable=True), Bind(self.state, STATE, writable=True), *python_binds())
         async with contextlib.AsyncExitStack() as stack:
             gate = None
-            if model is not None and run.gate_socket is not None:
-                gate = await stack.enter_async_context(ModelGate(self.socket, upstream=model.base_url, key=Secret(KEY)))
+            if fake is not None and run.gate_socket is not None:
+                gate = await stack.enter_async_context(ModelGate(self.socket, upstream=fake.base_url, key=Secret(KEY)))
             return await run_agent(
                 self.vendor,
                 run,

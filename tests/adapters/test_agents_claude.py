@@ -43,6 +43,11 @@ from penstock_agent_exec.sandbox_probe import probe
 pytestmark = [pytest.mark.anyio, pytest.mark.skipif(not probe().ok, reason=probe().message)]
 
 
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    return "asyncio", {"use_uvloop": True}  # as the service runs
+
+
 @pytest.fixture(scope="session")
 def claude() -> Claude:
     return claude_or_skip()

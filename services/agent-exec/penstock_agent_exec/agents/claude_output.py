@@ -8,7 +8,7 @@ Line kinds and fields nobody listed come with every release: what is not known i
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Final, assert_never
+from typing import Final
 
 from penstock_agent_exec.agents.facts import (
     REQUEST_LIMIT,
@@ -33,7 +33,7 @@ from penstock_agent_exec.agents.facts import (
 )
 from penstock_agent_exec.agents.json_lines import Object, child, children, count, json_object, number, text, texts
 from penstock_agent_exec.agents.seen import Seen
-from penstock_agent_exec.agents.vendor import AgentRun, Verdict
+from penstock_agent_exec.agents.vendor import AgentRun, Verdict, why_we_stopped
 from penstock_agent_exec.process import Ending
 
 WORD_LENGTH_MAX: Final = 100
@@ -287,7 +287,7 @@ def _failure(run: AgentRun, seen: Seen, ending: Ending) -> tuple[str, bool]:
     if last.kind in _BY_KIND:
         return _BY_KIND[last.kind], False
     if last.reason.startswith("aborted_"):
-        return _why_we_stopped(ending)
+        return ("agent.interrupted", True) if ending.why == "exited" else why_we_stopped(ending)
     if any("No conversation found" in line for line in last.errors):
         return "vendor.session_lost", False
     if (
@@ -331,26 +331,8 @@ def _no_good_word(run: AgentRun, seen: Seen, ending: Ending) -> tuple[str, bool]
     """It ended without a result, or with a good one that we cannot accept."""
     if seen.finished is not None and not _pays_as_asked(run, seen):
         return "vendor.billing", False
-    if ending.why != "exited":
-        return _why_we_stopped(ending)
     if b"No conversation found" in ending.stderr_tail:
         return "vendor.session_lost", False
     if b"is already in use" in ending.stderr_tail:
         return "vendor.session_in_use", False
-    return "agent.crashed", True
-
-
-def _why_we_stopped(ending: Ending) -> tuple[str, bool]:
-    match ending.why:
-        case "wall_limit":
-            return "agent.timeout", False
-        case "silence_limit" | "lingered":
-            return "agent.stalled", True
-        case "output_limit":
-            return "agent.output_limit", False
-        case "cancelled":
-            return "agent.interrupted", False
-        case "exited":
-            return "agent.interrupted", True
-        case never:
-            assert_never(never)
+    return why_we_stopped(ending)

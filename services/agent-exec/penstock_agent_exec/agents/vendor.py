@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Literal, Protocol, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias, assert_never
 
 from msgspec import Struct
 
@@ -123,3 +123,20 @@ class Vendor(Protocol):
     def verdict(self, run: AgentRun, seen: Seen, ending: Ending) -> Verdict:
         """What the run came to."""
         ...
+
+
+def why_we_stopped(ending: Ending) -> tuple[str, bool]:
+    """(class of the failure, transient) of a run that had no last word of its own."""
+    match ending.why:
+        case "wall_limit":
+            return "agent.timeout", False
+        case "silence_limit" | "lingered":
+            return "agent.stalled", True
+        case "output_limit":
+            return "agent.output_limit", False
+        case "cancelled":
+            return "agent.interrupted", False
+        case "exited":
+            return "agent.crashed", True
+        case never:
+            assert_never(never)

@@ -1,0 +1,25 @@
+"""Which vendors there are, and finding one on this host. The rule of this room: a new vendor is one more line here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from penstock_agent_exec.agents.claude import find_claude
+from penstock_agent_exec.agents.scripted import Scripted
+from penstock_agent_exec.agents.vendor import HostLacks, Vendor
+
+
+def find_vendor(name: str, *, program: Path | None = None, scripts: Path | None = None) -> Vendor:
+    """The vendor `name` as this host has it, ready to run; `program` where it is not on PATH, `scripts` for the scripted one.
+
+    May block for as long as a program needs to say its version. Raises HostLacks with what to install or to set.
+    """
+    match name:
+        case "claude":
+            return find_claude(program)
+        case "scripted":
+            if scripts is None or not scripts.is_dir():
+                raise HostLacks(f"the scripted agent has no directory of scripts: {scripts} is none")
+            return Scripted(scripts)
+        case _:
+            raise HostLacks(f"this host has no agent named {name[:100]!r}; there are: claude, scripted")
