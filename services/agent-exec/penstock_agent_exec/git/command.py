@@ -1,0 +1,300 @@
+"""Running git: on the trusted side here and now, in a clone through a runner that somebody hands in.
+
+The rule of this room: git sees no configuration, no variable and no protocol that is not named here; every run has a
+time limit and every output a size limit, and past either the whole process group dies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from penstock_agent_exec.git.failures import GitFailed, TimedOut, TooBig, failure_from
+
+LOCAL_SECONDS_MAX: Final = 120.0
+STDOUT_BYTES_MAX: Final = 64 * 1024 * 1024
+STDERR_BYTES_KEPT: Final = 64 * 1024
+_CHUNK_BYTES: Final = 64 * 1024
+
+Settings = Sequence[tuple[str, str]]
+
+# What an operator may have to say about the way out: certificates, proxies, and where git is.
+_PASSED_ON: Final = (
+    "PATH",
+    "TMPDIR",
+    "GIT_SSL_CAINFO",
+    "GIT_SSL_CAPATH",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+    "NO_PROXY",
+    "no_proxy",
+)
+
+_NO_OUTSIDE_CONFIGURATION: Final = {
+    "LC_ALL": "C",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_ATTR_NOSYSTEM": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_DEFAULT_HASH": "sha1",
+    "GIT_DEFAULT_REF_FORMAT": "files",
+}
+
+_NOTHING_RUNS_BY_ITSELF: Final = (
+    ("core.hooksPath", os.devnull),
+    ("core.fsmonitor", "false"),
+    ("core.untrackedCache", "false"),
+    ("core.attributesFile", os.devnull),
+    ("core.excludesFile", os.devnull),
+    ("gc.auto", "0"),
+    ("maintenance.auto", "false"),
+    ("submodule.recurse", "false"),
+    ("advice.detachedHead", "false"),
+)
+
+_TRUSTED_SETTINGS: Final = (
+    *_NOTHING_RUNS_BY_ITSELF,
+    ("safe.bareRepository", "explicit"),
+    ("credential.helper", ""),
+    ("fetch.recurseSubmodules", "false"),
+    ("push.recurseSubmodules", "no"),
+    ("push.followTags", "false"),
+    # A redirect could carry a request to a host that nobody checked, and a push with it.
+    ("http.followRedirects", "false"),
+    ("http.lowSpeedLimit", "1000"),
+    ("http.lowSpeedTime", "60"),
+    # Beyond this a file is streamed, not held in memory, and a diff calls it binary.
+    ("core.bigFileThreshold", "32m"),
+    # An acknowledged bundle has to survive a power cut, refs included; git's default syncs packs only.
+    ("core.fsync", "committed,reference"),
+    ("core.fsyncMethod", "batch"),
+)
+
+_CLONE_SETTINGS: Final = (
+    *_NOTHING_RUNS_BY_ITSELF,
+    ("core.sparseCheckout", "false"),
+    ("commit.gpgSign", "false"),
+    ("checkout.workers", "0"),
+)
+
+
+@dataclass(frozen=True)
+class Completed:
+    """How a command ended. `truncated`: it said more than it may on stdout, and was killed for it."""
+
+    returncode: int
+    stdout: bytes
+    stderr: bytes
+    truncated: bool = False
+
+
+class Sandboxed(Protocol):
+    """Runs `argv` where an agent's code can do no harm.
+
+    Inside, `cwd` is the same path as outside and writable, and the mirror's `objects` folder can be read at the same path
+    as outside. `env` is the whole environment besides what the sandbox itself must set. After `timeout_seconds` everything
+    in it is dead and `TimeoutError` is raised.
+    """
+
+    async def __call__(
+        self, argv: Sequence[str], *, cwd: str, env: Mapping[str, str], timeout_seconds: float
+    ) -> Completed: ...
+
+
+async def git(
+    git_dir: Path,
+    *args: str,
+    timeout_seconds: float = LOCAL_SECONDS_MAX,
+    protocol: str = "",
+    settings: Settings = (),
+    env: Mapping[str, str] | None = None,
+    stdin: bytes = b"",
+    stdout_bytes_max: int = STDOUT_BYTES_MAX,
+    keep_open: Sequence[int] = (),
+) -> Completed:
+    """Git on the trusted side, in a directory no agent can write, speaking `protocol` only (none, if empty).
+
+    The descriptors in `keep_open` are inherited, so a lock on them is held until the last git is gone. Returns however git
+    ended; raises TimedOut, and GitFailed where there is no git.
+    """
+    return await run(
+        ["git", f"--git-dir={git_dir}", *args],
+        env=trusted_environment(protocol=protocol, settings=settings) | dict(env or {}),
+        timeout_seconds=timeout_seconds,
+        stdin=stdin,
+        stdout_bytes_max=stdout_bytes_max,
+        keep_open=keep_open,
+    )
+
+
+async def git_output(
+    git_dir: Path,
+    *args: str,
+    timeout_seconds: float = LOCAL_SECONDS_MAX,
+    protocol: str = "",
+    settings: Settings = (),
+    env: Mapping[str, str] | None = None,
+    stdin: bytes = b"",
+    keep_open: Sequence[int] = (),
+) -> bytes:
+    """What git wrote, as `git` runs it. Raises what git's error output tells of, and TooBig past STDOUT_BYTES_MAX."""
+    done = await git(
+        git_dir,
+        *args,
+        timeout_seconds=timeout_seconds,
+        protocol=protocol,
+        settings=settings,
+        env=env,
+        stdin=stdin,
+        keep_open=keep_open,
+    )
+    if done.truncated:
+        raise TooBig(f"git {args[0]} wrote more than {STDOUT_BYTES_MAX} bytes.")
+    if done.returncode != 0:
+        raise failure_from(done.stderr)
+    return done.stdout
+
+
+def trusted_environment(*, protocol: str = "", settings: Settings = ()) -> dict[str, str]:
+    """The whole environment of git on the trusted side: an allow-list, whatever this service's own may be."""
+    return (
+        {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        | _NO_OUTSIDE_CONFIGURATION
+        | {
+            "HOME": "/nonexistent",  # no .netrc, no .config
+            "GIT_ALLOW_PROTOCOL": protocol,
+            "GIT_OPTIONAL_LOCKS": "0",
+            "GIT_NO_LAZY_FETCH": "1",
+            "GIT_ASKPASS": "false",
+            "SSH_ASKPASS": "false",
+        }
+        | _as_variables((*_TRUSTED_SETTINGS, *settings))
+    )
+
+
+def clone_environment(settings: Settings = ()) -> dict[str, str]:
+    """What git in a clone is told. It tames an honest clone; a hostile one is the sandbox's business."""
+    return _NO_OUTSIDE_CONFIGURATION | {"GIT_ALLOW_PROTOCOL": "file"} | _as_variables((*_CLONE_SETTINGS, *settings))
+
+
+def _as_variables(settings: Settings) -> dict[str, str]:
+    """Settings as variables: unlike `-c key=value` they stand in no argv, and a repository cannot override them."""
+    variables = {"GIT_CONFIG_COUNT": str(len(settings))}
+    for number, (key, value) in enumerate(settings):
+        variables[f"GIT_CONFIG_KEY_{number}"] = key
+        variables[f"GIT_CONFIG_VALUE_{number}"] = value
+    return variables
+
+
+async def run(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    timeout_seconds: float,
+    stdin: bytes = b"",
+    stdout_bytes_max: int = STDOUT_BYTES_MAX,
+    keep_open: Sequence[int] = (),
+) -> Completed:
+    """Run `argv` in a process group of its own and read it to the end. Raises TimedOut, GitFailed if it cannot start."""
+    with _Pipe() as out, _Pipe() as err, tempfile.TemporaryFile() as stdin_file:
+        stdin_file.write(stdin)
+        stdin_file.seek(0)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *argv,
+                stdin=stdin_file,
+                stdout=out.write_end,
+                stderr=err.write_end,
+                env=dict(env),
+                start_new_session=True,
+                pass_fds=tuple(keep_open),
+            )
+        except OSError as error:
+            raise GitFailed(f"{argv[0]} could not be started: {error}") from error
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                (stdout, truncated), stderr = await asyncio.gather(
+                    _read_head(out.handed_over(), stdout_bytes_max, lambda: _kill(process)),
+                    _read_tail(err.handed_over()),
+                )
+                returncode = await process.wait()
+        except TimeoutError as error:
+            raise TimedOut(f"{argv[0]} had {timeout_seconds:g} s.") from error
+        finally:
+            _kill(process)
+            await process.wait()
+    return Completed(returncode, stdout, stderr, truncated)
+
+
+class _Pipe:
+    """A pipe of our own instead of asyncio's, whose `wait` hangs for as long as any grandchild holds the other end."""
+
+    def __enter__(self) -> _Pipe:
+        read_end, self.write_end = os.pipe()
+        self._file = os.fdopen(read_end, "rb", 0)
+        return self
+
+    def handed_over(self) -> object:
+        """The end to read from, once a child has the other one: only then does the child's end close it for good."""
+        os.close(self.write_end)
+        self.write_end = -1
+        return self._file
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        if self.write_end >= 0:
+            os.close(self.write_end)
+
+
+async def _read_head(file: object, bytes_max: int, stop: Callable[[], None]) -> tuple[bytes, bool]:
+    """The first `bytes_max` bytes, and whether there were more; then `stop` is called."""
+    reader, transport = await _reader(file)
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        while size <= bytes_max and (chunk := await reader.read(_CHUNK_BYTES)):
+            chunks.append(chunk)
+            size += len(chunk)
+    finally:
+        transport.close()
+    if size > bytes_max:
+        stop()
+    return b"".join(chunks)[:bytes_max], size > bytes_max
+
+
+async def _read_tail(file: object) -> bytes:
+    reader, transport = await _reader(file)
+    tail = b""
+    try:
+        while chunk := await reader.read(_CHUNK_BYTES):
+            tail = (tail + chunk)[-STDERR_BYTES_KEPT:]
+    finally:
+        transport.close()
+    return tail
+
+
+async def _reader(file: object) -> tuple[asyncio.StreamReader, asyncio.ReadTransport]:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), file)
+    return reader, transport
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    """Kill the group while its leader is not yet reaped: only so long is the number surely ours."""
+    if process.returncode is None:
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return

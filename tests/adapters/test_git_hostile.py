@@ -1,0 +1,230 @@
+"""Given a clone whose every setting is a trap, nothing of it runs on the trusted side, and its files are taken all the same.
+
+The canary lies outside of what the sandbox shows, so it can only appear by something that ran outside.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+from adapters.git_world import AGENT, TASK, World, host_git, make_world
+
+from penstock_agent_exec.git.bundle import carry, take_bundle
+from penstock_agent_exec.git.change import commits_of, diff_text, diffstat, format_patch, has_change, squash
+from penstock_agent_exec.git.clone import drop_clone
+from penstock_agent_exec.git.command import Completed
+from penstock_agent_exec.git.failures import BundleRefused, GitFailed
+from penstock_agent_exec.git.heal import heal_clone
+from penstock_agent_exec.git.mirror import maintain_mirror, task_ref, update_mirror
+from penstock_agent_exec.git.publish import publish_branch
+from penstock_agent_exec.git.work import commit_leftovers, keep_work, take_result
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return make_world(tmp_path)
+
+
+HOOKS = (
+    "applypatch-msg commit-msg fsmonitor-watchman post-applypatch post-checkout post-commit post-index-change post-merge"
+    " post-receive post-rewrite post-update pre-applypatch pre-auto-gc pre-commit pre-merge-commit pre-push pre-rebase"
+    " pre-receive prepare-commit-msg proc-receive push-to-checkout reference-transaction sendemail-validate update"
+)
+
+# Each sets one trap; `$T` is a command that springs it, `set` puts a setting into the clone, `$PWD/.git/trap` is a program.
+PRELUDE = 'set_() { git config --file .git/config "$@"; }; mkdir -p .git/info; P=$PWD/.git/trap;'
+TRAPS = {
+    "core.fsmonitor": 'set_ core.fsmonitor "$T"',
+    "hooks": f"mkdir -p .git/hooks; for h in {HOOKS}; do cp $P .git/hooks/$h; done",
+    "core.hooksPath": f'mkdir -p evil; for h in {HOOKS}; do cp $P evil/$h; done; set_ core.hooksPath "$PWD/evil"',
+    "clean and smudge": (
+        'set_ filter.x.clean "$T; cat"; set_ filter.x.smudge "$T; cat"; set_ filter.x.process "$T";'
+        " echo '* filter=x' > .git/info/attributes; echo '* filter=x' > .gitattributes"
+    ),
+    "required filter": 'set_ filter.x.clean "$T; false"; set_ filter.x.required true; echo "* filter=x" > .gitattributes',
+    "textconv": 'set_ diff.x.textconv "$T; cat"; set_ diff.x.cachetextconv true; echo "* diff=x" > .gitattributes',
+    "diff driver": 'set_ diff.x.command "$T"; echo "* diff=x" > .gitattributes',
+    "diff.external": 'set_ diff.external "$T"',
+    "merge driver": 'set_ merge.x.driver "$T"; echo "* merge=x" > .gitattributes',
+    "gpg.program": "set_ gpg.program $P; set_ commit.gpgSign true; set_ log.showSignature true",
+    "core.sshCommand": 'set_ core.sshCommand "$T"; set_ remote.origin.url ssh://x/y',
+    "core.gitProxy": "set_ core.gitProxy $P",
+    "core.pager": 'set_ core.pager "$T"; set_ pager.log true; set_ core.askPass $P',
+    "core.editor": 'set_ core.editor "$T"; set_ sequence.editor "$T"',
+    "credential.helper": 'set_ credential.helper "!$T"',
+    "url.insteadOf": 'set_ "url.ext::$P.insteadOf" /; set_ "url.ext::$P.pushInsteadOf" /',
+    "protocol.ext.allow": "set_ protocol.allow always; set_ protocol.ext.allow always; set_ remote.origin.url 'ext::sh x'",
+    "remote.uploadpack": 'set_ uploadpack.packObjectsHook $P; set_ remote.origin.uploadpack "$T; git-upload-pack"',
+    "aliases": 'for a in status add commit bundle rev-parse read-tree write-tree update-ref; do set_ alias.$a "!$T"; done',
+    "include.path": 'printf "[core]\\n\\tfsmonitor = $P\\n" > evil.config; set_ include.path "$PWD/evil.config"',
+    "core.worktree": 'set_ core.worktree /; set_ core.fsmonitor "$T"',
+    "core.bare": 'set_ core.bare true; set_ core.fsmonitor "$T"',
+    "config.worktree": 'set_ extensions.worktreeConfig true; printf "[core]\\n\\tfsmonitor = $P\\n" > .git/config.worktree',
+    "a bare repository in the tree": (
+        "mkdir -p bare/objects bare/refs; printf 'ref: refs/heads/x\\n' > bare/HEAD; touch bare/objects/x bare/refs/x;"
+        ' printf "[core]\\n\\tbare = false\\n\\tworktree = .\\n\\tfsmonitor = $P\\n" > bare/config'
+    ),
+    "a submodule with an update command": (
+        'set_ submodule.x.update "!$T"; set_ submodule.x.url /;'
+        ' printf "[submodule \\"x\\"]\\n\\tpath = x\\n\\turl = https://h/x\\n" > .gitmodules'
+    ),
+    "alternates elsewhere": "printf '/etc\\n/root\\n' >> .git/objects/info/alternates",
+    "replace refs and grafts": "git replace HEAD HEAD^; git rev-parse HEAD > .git/info/grafts",
+    "a shallow file": "git rev-parse HEAD > .git/shallow",
+    "a promisor remote": (
+        'set_ extensions.partialClone origin; set_ remote.origin.promisor true; set_ remote.origin.url "ext::$P"'
+    ),
+    "maintenance": 'set_ maintenance.auto true; set_ gc.auto 1; set_ gc.recentObjectsHook "$T"',
+    "trailers and notes": 'set_ trailer.x.command "$T"; set_ trailer.x.cmd "$T"; set_ core.notesRef refs/notes/x',
+    "trace files": "set_ trace2.normalTarget {canary}; set_ trace2.eventTarget {canary}",
+}
+
+REPLACED = {
+    "a file": "mv .git /tmp/g; echo 'gitdir: {host}' > .git",
+    "a link to the host": "mv .git /tmp/g; ln -s {host} .git",
+    "a link inside": "mv .git moved; ln -s moved .git",
+    "a bare repository": "mv .git /tmp/g; git init -q --bare .git",
+    "commondir elsewhere": "echo {host} > .git/commondir",
+    "objects elsewhere": "rm -r .git/objects; ln -s {host}/objects .git/objects",
+    "refs elsewhere": "rm -r .git/refs; ln -s {host}/refs .git/refs",
+    "HEAD as a link": "rm .git/HEAD; ln -s {host}/HEAD .git/HEAD",
+    "settings as a link": "rm .git/config; ln -s {host}/config .git/config",
+}
+
+
+def evil_repository(world: World) -> Path:
+    """A repository on the host that the agent points to; it must never be used."""
+    host = world.root / "host"
+    host.mkdir()
+    host_git(host, "init", "-q")
+    host_git(host, "config", "core.fsmonitor", f"touch {world.root}/canary")
+    return host / ".git"
+
+
+async def through_everything(world: World, script: str) -> list[str]:
+    """All that the trusted side does with a task, on a clone that `script` has prepared. The paths that came out."""
+    canary = world.root / "canary"
+    clone = await world.clone()
+    spring = f"touch {canary} .git/sprung 2>/dev/null; true"
+    trap = clone.git_dir / "trap"
+    trap.write_text(f"#!/bin/sh\n{spring}\n")
+    trap.chmod(0o755)
+    filled = script.replace("{canary}", str(canary)).replace("{host}", str(world.root / "host" / ".git"))
+    await world.agent(clone, f"{PRELUDE} T={shlex.quote(spring)}; echo new > a.new; echo more >> README; {filled}")
+    await heal_clone(clone, world.sandbox)
+    await keep_work(clone, world.mirror, 1, world.sandbox)
+    await commit_leftovers(clone, world.sandbox)
+    result = await take_result(clone, world.mirror, world.sandbox)
+    await world.clone()  # asked again, as after a restart
+    assert await has_change(world.mirror, result.base, result.head)
+    await diff_text(world.mirror, result.base, result.head, 1_000_000)
+    await format_patch(world.mirror, result.base, result.head)
+    await commits_of(world.mirror, result.base, result.head)
+    await squash(world.mirror, result.base, result.head, message="x", identity=AGENT)
+    await publish_branch(world.mirror, world.remote, f"agent/{TASK}", result.head, expected=None)
+    await update_mirror(world.mirror, world.remote)
+    await maintain_mirror(world.mirror)
+    assert await diffstat(world.mirror, result.base, result.head) == result
+    await drop_clone(world.data, TASK)
+    return [file.path for file in result.files]
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+async def test_a_trap_in_the_clone_springs_nowhere_outside_and_the_work_is_taken(world: World, trap: str) -> None:
+    paths = await through_everything(world, TRAPS[trap])
+    assert not (world.root / "canary").exists()
+    assert {"README", "a.new"} <= set(paths)
+
+
+@pytest.mark.parametrize("how", REPLACED)
+async def test_a_git_folder_that_leads_elsewhere_is_not_followed_and_the_work_is_taken(world: World, how: str) -> None:
+    host = evil_repository(world)
+    before = sorted((str(path), path.lstat().st_mtime_ns) for path in host.rglob("*"))
+    paths = await through_everything(world, REPLACED[how])
+    assert not (world.root / "canary").exists()
+    assert {"README", "a.new"} <= set(paths)
+    assert sorted((str(path), path.lstat().st_mtime_ns) for path in host.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "trap", ["core.fsmonitor", "clean and smudge", "textconv", "diff.external", "include.path", "config.worktree"]
+)
+async def test_the_traps_are_live_plain_git_on_the_host_springs_them(world: World, trap: str) -> None:
+    """The control: were the trusted side to run git in the clone, the canary would be there."""
+    clone = await world.clone()
+    spring = f"touch {world.root}/canary; true"
+    (clone.git_dir / "trap").write_text(f"#!/bin/sh\n{spring}\n")
+    (clone.git_dir / "trap").chmod(0o755)
+    await world.agent(clone, f"{PRELUDE} T={shlex.quote(spring)}; echo new > a.new; echo x >> README; {TRAPS[trap]}")
+    for command in (("status",), ("diff", "HEAD"), ("add", "-A")):
+        try:
+            host_git(clone.path, *command)
+        except AssertionError:
+            continue
+    assert (world.root / "canary").exists()
+
+
+async def test_no_git_but_the_sandboxes_ever_had_the_clone_as_its_place(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wrapper on the trusted side's PATH writes down every git call with its folder; none of them names the clone."""
+    log, programs = world.root / "calls", world.root / "bin"
+    programs.mkdir()
+    wrapper = programs / "git"
+    wrapper.write_text(f'#!/bin/sh\necho "$PWD $*" >> {log}\nexec /usr/bin/git "$@"\n')
+    wrapper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    await through_everything(world, ":")
+    lines = log.read_text().splitlines()
+    assert len(lines) > 20
+    assert [line for line in lines if "/tasks/" in line] == []
+    inside = [call for call in world.sandbox.calls if call[0] == "git"]
+    assert len(inside) > 10
+
+
+@pytest.mark.parametrize("how", ["a link", "a pipe", "a folder", "missing", "a device"])
+async def test_a_bundle_swapped_for_something_else_is_not_read(world: World, how: str) -> None:
+    """The agent's settings let `git bundle` end well and put something else in the bundle's place."""
+    secret = world.root / "secret"
+    secret.write_text("secret")
+    clone = await world.clone()
+    await world.agent(clone, "echo x > x; git add x; git commit -qm x")
+    file = clone.git_dir / "penstock.bundle"
+    swap = {
+        "a link": f"ln -s {secret} {file}",
+        "a pipe": f"mkfifo {file}",
+        "a folder": f"mkdir {file}",
+        "missing": "true",
+        "a device": f"ln -s /dev/zero {file}",
+    }[how]
+
+    async def swapping(argv: Sequence[str], *, cwd: str, env: Mapping[str, str], timeout_seconds: float) -> Completed:
+        """The sandbox, with an agent alive in it that acts right after git has written the bundle."""
+        done = await world.sandbox(argv, cwd=cwd, env=env, timeout_seconds=timeout_seconds)
+        if "bundle" in argv:
+            await world.agent(clone, f"rm -f {file}; {swap}")
+        return done
+
+    ref = f"refs/heads/{clone.branch}"
+    with pytest.raises(BundleRefused):
+        await carry(clone, world.mirror, swapping, ref=ref, into=task_ref(TASK))
+    assert secret.read_text() == "secret"
+
+
+async def test_a_bundle_that_asks_for_missing_objects_to_be_fetched_is_refused(world: World) -> None:
+    """A partial bundle says that its missing objects can be had from a promisor; here nobody promises anything."""
+    clone = await world.clone()
+    await world.agent(
+        clone,
+        "echo x > x; git add x; git commit -qm x; git config uploadpack.allowFilter true;"
+        " git bundle create -q out --filter=blob:none HEAD^..HEAD HEAD",
+    )
+    with pytest.raises(GitFailed):
+        await take_bundle(world.mirror, clone.path / "out", ref="HEAD", into=task_ref(TASK), base=clone.base)
+    assert "penstock" not in host_git(world.root, f"--git-dir={world.mirror.path}", "for-each-ref")
