@@ -95,21 +95,20 @@ def make_sample(folder: Path) -> Path:
 def write_script(scripts_dir: Path) -> None:
     """Put the scripted agent's part where the executor finds it: a first attempt that is not good enough, and a second."""
     script = {
+        "about": "A sum is cut where it should be rounded; the first idea is not good enough.",
         "attempts": [
             [
-                {"say": "total() uses //, which cuts. round() it is."},
-                {"replace": {"path": "shop/basket.py", "old": _BUG, "new": _FIRST_TRY}},
-                {"commit": "Round the total instead of cutting it"},
+                {"do": "say", "text": "total() uses //, which cuts. round() it is."},
+                {"do": "replace", "path": "shop/basket.py", "old": _BUG, "new": _FIRST_TRY},
+                {"do": "commit", "message": "Round the total instead of cutting it"},
             ],
             [
-                {
-                    "say": "round() rounds half to even, so 12.5 became 12. Whole numbers have no such ideas: add 50, then cut."
-                },
-                {"write": {"path": "shop/basket.py", "text": _BASKET.format(expression=_FIX)}},
-                {"run": TEST_COMMAND},
-                {"commit": "Round half a cent up"},
+                {"do": "say", "text": "round() takes 12.5 to the even 12. With whole numbers: add 50, then cut."},
+                {"do": "write", "path": "shop/basket.py", "content": _BASKET.format(expression=_FIX)},
+                {"do": "run", "argv": TEST_COMMAND.split()},
+                {"do": "commit", "message": "Round half a cent up"},
             ],
-        ]
+        ],
     }
     (scripts_dir / f"{SCRIPT}.json").write_text(json.dumps(script, indent=2))
 
