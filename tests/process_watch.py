@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 
-def alive_with(mark: str) -> list[int]:
-    """The processes of this host, zombies aside, with `mark` somewhere in their command line."""
-    found = []
+def command_lines() -> dict[int, bytes]:
+    """The command line of every process of this host that has one; zombies have none."""
+    found = {}
     for path in Path("/proc").glob("[0-9]*"):
-        try:
-            if mark.encode() in (path / "cmdline").read_bytes():
-                found.append(int(path.name))
-        except OSError:
-            continue
+        with contextlib.suppress(OSError):  # it may end while we look
+            found[int(path.name)] = (path / "cmdline").read_bytes()
     return found
+
+
+def alive_with(mark: str) -> list[int]:
+    """The processes of this host with `mark` somewhere in their command line."""
+    return [pid for pid, line in command_lines().items() if mark.encode() in line]
 
 
 async def seconds_until(condition: Callable[[], bool], within_seconds: float) -> float:

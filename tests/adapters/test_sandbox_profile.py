@@ -7,8 +7,9 @@ import socket
 from pathlib import Path
 
 import pytest
+from process_watch import command_lines
 
-from penstock_agent_exec.process import Ending, Watch, run_child
+from penstock_agent_exec.process import ChildInput, Ending, Watch, run_child
 from penstock_agent_exec.sandbox import Bind, Profile, ResourceLimits, bwrap_options, launch
 from penstock_agent_exec.sandbox_probe import explain, probe
 
@@ -48,13 +49,15 @@ async def test_a_child_sees_its_own_environment_and_no_other(work: Path, monkeyp
 async def test_the_environment_stands_in_no_argv_of_the_host(work: Path) -> None:
     profile = Profile(cwd="/", env={"TOKEN": "do-not-show-me"}, binds=(Bind(work, "/work", writable=True),))
     found: list[bytes] = []
+    child_input = ChildInput()
 
     async def look(_chunk: bytes) -> None:
-        found.extend(path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline"))
+        found.extend(command_lines().values())
+        await child_input.close()
 
-    script = ["sh", "-c", "echo $TOKEN; read wait"]
     watch = Watch(wall_seconds=30)
-    await run_child(script, profile, watch=watch, on_stdout=look, on_stderr=look, stdin=b"go on\n")
+    command = ["sh", "-c", "echo $TOKEN; read wait"]
+    await run_child(command, profile, watch=watch, on_stdout=look, on_stderr=look, stdin=child_input)
     assert any(b"--json-status-fd" in argv for argv in found)
     assert not any(b"do-not-show-me" in argv for argv in found)
 
