@@ -65,6 +65,11 @@ class ServiceProcess:
         assert self._process is not None
         self._process.send_signal(number)
 
+    def end(self) -> None:
+        """Make sure it is not running."""
+        if self._process is not None:
+            self.kill()
+
     def ended(self, timeout: float = 30) -> int:
         """Wait for it to end by itself; the exit code."""
         assert self._process is not None
