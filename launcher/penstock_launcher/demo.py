@@ -31,7 +31,7 @@ from penstock_launcher.up import not_ready
 START_SECONDS_MAX: Final = 45.0
 TASK_SECONDS_MAX: Final = 45.0
 STOP_SECONDS_MAX: Final = 30.0
-POLL_SECONDS: Final = 0.1
+POLL_SECONDS: Final = 0.2
 PYTHON_OF_SANDBOX: Final = "/usr/local/bin:/usr/bin:/bin"
 
 COLOURS: Final = {"step": "bold", "good": "bold green", "bad": "bold red", "note": "yellow", "dim": "dim"}
