@@ -23,6 +23,7 @@ from fake_model import (
     Hang,
     Say,
     Step,
+    Tokens,
     Tries,
     bash,
     context_too_long,
@@ -138,6 +139,16 @@ async def test_running_out_of_turns_is_told_and_a_resume_goes_on(bench: Bench) -
         second = await bench.attempt(model, "Go on.", resume=True)
     assert (first.verdict.ok, first.verdict.error_class) == (False, "vendor.max_turns")
     assert (second.verdict.ok, second.verdict.session_id) == (True, bench.run.session_id)
+
+
+async def test_a_budget_ends_the_run_after_the_request_that_crossed_it(bench: Bench) -> None:
+    costly = Calls((Call("Bash", {"command": "true", "description": "scripted"}),), tokens=Tokens(input=200_000))
+    async with FakeModel(script(costly)) as model:
+        outcome = await bench.attempt(model, max_cost_usd=0.5)
+    verdict = outcome.verdict
+    assert (verdict.ok, verdict.error_class) == (False, "vendor.budget")
+    assert verdict.usage.cost_usd is not None
+    assert 0.5 < verdict.usage.cost_usd < 2
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import shutil
+import ssl
 import stat
+import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -56,8 +60,15 @@ class Stranger:
             return await self.reader.read()
 
 
-async def visit(socket_path: Path) -> Stranger:
-    return Stranger(*await asyncio.open_unix_connection(str(socket_path)))
+@contextlib.asynccontextmanager
+async def visit(socket_path: Path) -> AsyncIterator[Stranger]:
+    reader, writer = await asyncio.open_unix_connection(str(socket_path))
+    try:
+        yield Stranger(reader, writer)
+    finally:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
 
 
 class Open:
@@ -79,8 +90,7 @@ class Open:
 
 
 async def test_a_request_arrives_with_the_real_key_and_none_of_the_clients(socket_path: Path) -> None:
-    async with Open(socket_path, Say("hello")) as (gate, model):
-        client = await visit(socket_path)
+    async with Open(socket_path, Say("hello")) as (gate, model), visit(socket_path) as client:
         shown = [
             "x-api-key: sk-mine",
             "authorization: Bearer mine",
@@ -118,8 +128,7 @@ async def test_a_request_arrives_with_the_real_key_and_none_of_the_clients(socke
     ],
 )
 async def test_every_other_request_is_refused_and_noted(socket_path: Path, head: str) -> None:
-    async with Open(socket_path, Say("hello")) as (gate, model):
-        client = await visit(socket_path)
+    async with Open(socket_path, Say("hello")) as (gate, model), visit(socket_path) as client:
         await client.ask(head)
         answer = await client.rest()
         assert model.requests == []
@@ -133,20 +142,18 @@ async def test_every_other_request_is_refused_and_noted(socket_path: Path, head:
     [b"\x16\x03\x01\x02\x00\x01\x00", b"GARBAGE\r\n\r\n", b"POST /v1/messages HTTP/1.1\r\n\r\n", b"x" * 200_000],
 )
 async def test_what_is_no_request_ends_the_connection_and_nothing_else(socket_path: Path, noise: bytes) -> None:
-    async with Open(socket_path, Say("hello")) as (_gate, model):
-        client = await visit(socket_path)
+    async with Open(socket_path, Say("hello")) as (_gate, model), visit(socket_path) as client:
         client.writer.write(noise)
         client.writer.write_eof()
         assert b"200" not in await client.rest()
-        other = await visit(socket_path)
-        await other.ask("POST /v1/messages", BODY, "connection: close")
-        assert b"message_stop" in await other.rest()
-        assert len(model.requests) == 1
+        async with visit(socket_path) as other:
+            await other.ask("POST /v1/messages", BODY, "connection: close")
+            assert b"message_stop" in await other.rest()
+            assert len(model.requests) == 1
 
 
 async def test_an_answer_is_passed_on_while_it_is_being_made(socket_path: Path) -> None:
-    async with Open(socket_path, Hang("some words, then silence")) as (_gate, model):
-        client = await visit(socket_path)
+    async with Open(socket_path, Hang("some words, then silence")) as (_gate, model), visit(socket_path) as client:
         await client.ask("POST /v1/messages", BODY)
         assert b"some " in await client.heard(b"some ")
         client.writer.close()
@@ -155,8 +162,7 @@ async def test_an_answer_is_passed_on_while_it_is_being_made(socket_path: Path) 
 
 
 async def test_a_client_that_leaves_before_any_answer_leaves_no_request_behind(socket_path: Path) -> None:
-    async with Open(socket_path, Hang()) as (_gate, model):
-        client = await visit(socket_path)
+    async with Open(socket_path, Hang()) as (_gate, model), visit(socket_path) as client:
         await client.ask("POST /v1/messages", BODY)
         seen = await model.arrived(1)
         client.writer.close()
@@ -165,8 +171,7 @@ async def test_a_client_that_leaves_before_any_answer_leaves_no_request_behind(s
 
 
 async def test_an_answer_that_is_cut_off_reaches_the_client_cut_off(socket_path: Path) -> None:
-    async with Open(socket_path, Break("cut")) as (_gate, _model):
-        client = await visit(socket_path)
+    async with Open(socket_path, Break("cut")) as (_gate, _model), visit(socket_path) as client:
         await client.ask("POST /v1/messages", BODY, "connection: close")
         answer = await client.rest()
     assert b"message_start" in answer
@@ -174,8 +179,7 @@ async def test_an_answer_that_is_cut_off_reaches_the_client_cut_off(socket_path:
 
 
 async def test_one_connection_takes_many_requests(socket_path: Path) -> None:
-    async with Open(socket_path, Say("hello")) as (_gate, model):
-        client = await visit(socket_path)
+    async with Open(socket_path, Say("hello")) as (_gate, model), visit(socket_path) as client:
         await client.ask("HEAD /")
         assert (await client.heard(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
         for _ in range(3):
@@ -184,9 +188,33 @@ async def test_one_connection_takes_many_requests(socket_path: Path) -> None:
         assert len(model.requests) == 4
 
 
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+async def test_a_model_behind_tls_is_reached_if_its_certificate_is_trusted(
+    socket_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    new = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=127.0.0.1"]
+    new += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(new, check=True, capture_output=True)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificate, key)
+    async with FakeModel(script(Say("hello")), tls) as model:
+        answers = []
+        monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+        for trusted in (False, True):
+            if trusted:
+                monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+            model_gate._certificates.cache_clear()
+            async with ModelGate(socket_path, upstream=model.base_url, key=Secret(KEY)), visit(socket_path) as client:
+                await client.ask("POST /v1/messages", BODY, "connection: close")
+                answers.append(await client.rest())
+    model_gate._certificates.cache_clear()
+    assert answers[0].startswith(b"HTTP/1.1 502")
+    assert b"message_stop" in answers[1]
+
+
 async def test_a_model_that_cannot_be_reached_is_a_502(socket_path: Path) -> None:
-    async with ModelGate(socket_path, upstream="http://127.0.0.1:9", key=Secret(KEY)):
-        client = await visit(socket_path)
+    async with ModelGate(socket_path, upstream="http://127.0.0.1:9", key=Secret(KEY)), visit(socket_path) as client:
         await client.ask("POST /v1/messages", BODY)
         answer = await client.rest()
     assert answer.startswith(b"HTTP/1.1 502")
@@ -195,8 +223,7 @@ async def test_a_model_that_cannot_be_reached_is_a_502(socket_path: Path) -> Non
 
 async def test_a_body_without_end_is_not_passed_on_for_ever(socket_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model_gate, "BODY_BYTES_MAX", 100_000)
-    async with Open(socket_path, Say("hello")) as (_gate, model):
-        client = await visit(socket_path)
+    async with Open(socket_path, Say("hello")) as (_gate, model), visit(socket_path) as client:
         await client.ask("POST /v1/messages", b"x" * 200_000)
         assert b"200" not in await client.rest()
         assert model.requests == []
@@ -215,13 +242,13 @@ async def test_a_body_without_end_is_not_passed_on_for_ever(socket_path: Path, m
 async def test_a_refusal_for_a_limit_is_noted_with_its_end(
     socket_path: Path, status: int, headers: dict[str, str], resets_at: float
 ) -> None:
-    async with Open(socket_path, Fail(status, "rate_limit_error", "slow down", headers)) as (gate, _model):
-        client = await visit(socket_path)
+    refusal = Fail(status, "rate_limit_error", "slow down", headers)
+    async with Open(socket_path, refusal) as (gate, _model), visit(socket_path) as client:
         await client.ask("POST /v1/messages", BODY, "connection: close")
         answer = await client.rest()
-        assert answer.startswith(f"HTTP/1.1 {status}".encode())
-        assert gate.rate_limited is not None
-        assert gate.rate_limited.resets_at == resets_at
+    assert answer.startswith(f"HTTP/1.1 {status}".encode())
+    assert gate.rate_limited is not None
+    assert gate.rate_limited.resets_at == resets_at
 
 
 async def test_the_socket_is_for_its_owner_alone_and_goes_with_the_gate(socket_path: Path) -> None:

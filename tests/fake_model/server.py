@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import ssl
 import time
 from collections import Counter
 from types import TracebackType
@@ -40,10 +41,11 @@ class Seen:
 
 
 class FakeModel:
-    """Serves `script` while it is open. `requests` holds what came; `arrived` can be waited for."""
+    """Serves `script` while it is open, with `tls` over https. `requests` holds what came; `arrived` can be waited for."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, tls: ssl.SSLContext | None = None) -> None:
         self.script = script
+        self.tls = tls
         self.requests: list[Seen] = []
         self.base_url = ""
         self._tries: Counter[str] = Counter()
@@ -51,8 +53,9 @@ class FakeModel:
         self._news = asyncio.Condition()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.base_url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self.tls)
+        scheme = "http" if self.tls is None else "https"
+        self.base_url = f"{scheme}://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 
     async def __aexit__(

@@ -109,9 +109,13 @@ def find_claude(program: Path | None = None) -> Claude:
     if found is None:
         raise HostLacks(f"Claude Code was not found as {wanted!r}: {install}, or name its program in the settings")
     native = Path(found).resolve()
-    with native.open("rb") as file:
-        if file.read(4) != b"\x7fELF":
-            raise HostLacks(f"{native} is not Claude Code's native program: {install}")
+    try:
+        with native.open("rb") as file:
+            head = file.read(4)
+    except OSError as error:
+        raise HostLacks(f"{native} cannot be read: {error.strerror}") from error
+    if head != b"\x7fELF":
+        raise HostLacks(f"{native} is not Claude Code's native program: {install}")
     printed = _version_line(native)
     match = re.match(r"(\d+)\.(\d+)\.(\d+) \(Claude Code\)", printed)
     if match is None:
