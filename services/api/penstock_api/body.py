@@ -33,9 +33,7 @@ _IN_WORDS: Final = {
 
 
 def decode(body: bytes, content_type: str, kind: type[T]) -> T:
-    """The body as `kind`. Raises Problem. An empty body is `{}` where `kind` needs nothing."""
-    if not body and not any(field.required for field in msgspec.structs.fields(kind)):
-        return kind()
+    """The body, which is not empty, as `kind`. Raises Problem."""
     # Anything else could be sent by a form on a stranger's page, without the browser asking first.
     if content_type != "application/json":
         raise Problem(
@@ -48,10 +46,25 @@ def decode(body: bytes, content_type: str, kind: type[T]) -> T:
         value: T = _decoder(kind).decode(body)
         return value
     except msgspec.ValidationError as error:
-        raise _field_problem(str(error), body, kind) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else clip(str(error), 200)
-        raise Problem(400, "malformed-json", f"the body is not JSON: {reason}") from error
+        raise _field_problem(str(error), _any_json(body), kind) from error
+    except _NO_JSON as error:
+        raise _malformed(error) from error
+
+
+_NO_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError)
+
+
+def _any_json(body: bytes) -> object:
+    """The body without regard to what it should be. A field is only worth naming in a body that is JSON to its end."""
+    try:
+        return msgspec.json.decode(body)
+    except _NO_JSON as error:
+        raise _malformed(error) from error
+
+
+def _malformed(error: Exception) -> Problem:
+    reason = "it is nested too deeply" if isinstance(error, RecursionError) else clip(str(error), 200)
+    return Problem(400, "malformed-json", f"the body is not the JSON that is expected here: {reason}")
 
 
 @cache
@@ -59,7 +72,7 @@ def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
     return msgspec.json.Decoder(kind)
 
 
-def _field_problem(error: str, body: bytes, kind: type[Struct]) -> Problem:
+def _field_problem(error: str, body: object, kind: type[Struct]) -> Problem:
     found = _PATH.search(error)
     path = found[1] if found else ""
     message = error[: found.start()] if found else error
@@ -69,30 +82,41 @@ def _field_problem(error: str, body: bytes, kind: type[Struct]) -> Problem:
     return invalid(path, message, value=_value_at(body, path), hint=hint)
 
 
-def _value_at(body: bytes, path: str) -> object:
+_STEP: Final = re.compile(r"\[(\d+|\.\.\.)\]|([^.\[\]]+)")
+
+
+def _steps(path: str) -> list[str | int]:
+    """`labels[3]` as `["labels", 3]`; an unnamed place is the first."""
+    return [name or (int(index) if index != "..." else 0) for index, name in _STEP.findall(path)]
+
+
+def _value_at(value: object, path: str) -> object:
     """What the client wrote at that path; None where that is not to be found."""
-    try:
-        value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
-        return None
-    for name in path.split("."):
-        value = value.get(name.split("[", 1)[0]) if isinstance(value, dict) else None
+    for step in _steps(path):
+        if isinstance(value, dict):
+            value = value.get(step)
+        elif isinstance(value, list) and isinstance(step, int) and step < len(value):
+            value = value[step]
+        else:
+            return None
     return value
 
 
 def _expected(kind: type[Struct], path: str) -> str:
     """What would be right at that path, in words; empty where there is nothing to say."""
     current: inspect.Type = inspect.type_info(kind)
-    for name in path.split(".") if path else ():
-        bare = name.split("[", 1)[0]
+    for step in _steps(path):
+        if isinstance(step, int):
+            if not isinstance(current, inspect.VarTupleType):
+                return ""
+            current = current.item_type
+            continue
         if not isinstance(current, inspect.StructType):
             return ""
         fields = {field.name: field.type for field in current.fields}
-        if bare not in fields:
+        if step not in fields:
             return f"there are: {', '.join(fields)}"
-        current = fields[bare]
-        if "[" in name and isinstance(current, inspect.VarTupleType):
-            current = current.item_type
+        current = fields[step]
     return in_words(current)
 
 

@@ -142,6 +142,8 @@ def _parameter_problem(error: ValidationException) -> Problem:
     first = extra[0] if isinstance(extra, list) and extra else {}
     assert isinstance(first, dict)
     field, message = str(first.get("key", "")), str(first.get("message", error.detail))
+    if field == "data":
+        return Problem(400, "malformed-json", "the body is empty", hint="send JSON with Content-Type: application/json")
     if first.get("source") == "path":
         return Problem(404, "not-found", f"{field}: {message}", field=field, hint="no such thing can have this name")
     return invalid(field, message, hint="see the parameter in /v1/openapi.json")

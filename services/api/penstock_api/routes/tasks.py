@@ -77,6 +77,9 @@ class CancelReason(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     reason: Line = ""
 
 
+NO_REASON: Final = CancelReason()
+
+
 class TaskPage(Struct, frozen=True, kw_only=True):
     """Tasks, newest first. `next`: the cursor of the page behind, null at the end."""
 
@@ -222,7 +225,7 @@ async def find(parts: Parts, task: str) -> TaskDetail:
     responses=problems(404, 409, 413, 415, 422),
     tags=["tasks"],
 )
-async def cancel_task(request: ApiRequest, task: TaskId, data: CancelBody) -> AcceptedTask:
+async def cancel_task(request: ApiRequest, task: TaskId, data: CancelBody = NO_REASON) -> AcceptedTask:
     command = CancelTask(id=ids.fresh(), task=task, requested_by=request.user.label, reason=data.reason)
     reply = accepted(await request.parts.orders.send(command))
     return AcceptedTask(task=task, seq=reply.seq)
