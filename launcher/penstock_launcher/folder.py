@@ -12,9 +12,10 @@ import json
 import os
 import secrets
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import msgspec
 from msgspec import Struct
@@ -24,6 +25,8 @@ from penstock_launcher.servers import free_port, write_private
 FIRST_TOKEN: Final = "first-token"  # noqa: S105 - the name of a file
 PORT_NAMES: Final = ("nats", "nats-monitor", "postgresql", "orchestrator", "agent-exec", "notifier", "api")
 HTTP_PORT_PREFERRED: Final = 7433
+LOCK_SECONDS_MAX: Final = 2.0
+LOCK_PAUSE_SECONDS: Final = 0.01
 
 
 class FolderInUse(RuntimeError):
@@ -65,10 +68,7 @@ class DataFolder:
         self.secrets.mkdir(exist_ok=True, mode=0o700)
         self.logs.mkdir(exist_ok=True, mode=0o700)
         with (self.path / "lock").open("a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise FolderInUse(self.path, self.holder()) from error
+            self._lock(file)
             file.truncate(0)
             file.write(f"{os.getpid()}\n")
             file.flush()
@@ -77,6 +77,19 @@ class DataFolder:
             finally:
                 (self.path / "running.json").unlink(missing_ok=True)
                 file.truncate(0)
+
+    def _lock(self, file: IO[str]) -> None:
+        """Raises FolderInUse. Whoever only looks (`holder`) has the lock too, for an instant: that is waited out."""
+        deadline = time.monotonic() + LOCK_SECONDS_MAX
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                if (pid := self.holder()) is not None or time.monotonic() > deadline:
+                    raise FolderInUse(self.path, pid) from error
+                time.sleep(LOCK_PAUSE_SECONDS)
+            else:
+                return
 
     def holder(self) -> int | None:
         """The pid of the launcher that holds the folder now, None where nobody does."""

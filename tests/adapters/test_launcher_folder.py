@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import socket
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,28 @@ def test_whoever_comes_second_is_told_the_pid_of_the_first(tmp_path: Path) -> No
         with pytest.raises(FolderInUse, match=f"pid {multiprocessing.current_process().pid}"), second.locked():
             raise AssertionError("two hold one folder")
     assert second.holder() is None
+
+
+def test_those_who_look_do_not_keep_the_next_holder_out(tmp_path: Path) -> None:
+    folder, done = DataFolder(tmp_path / "d"), threading.Event()
+    with folder.locked():
+        pass
+
+    def look() -> None:
+        while not done.is_set():
+            DataFolder(folder.path).holder()
+
+    watchers = [threading.Thread(target=look) for _ in range(3)]
+    for watcher in watchers:
+        watcher.start()
+    try:
+        for _ in range(100):
+            with folder.locked():
+                assert (folder.path / "lock").read_text()
+    finally:
+        done.set()
+        for watcher in watchers:
+            watcher.join()
 
 
 def test_secrets_are_drawn_once_and_only_their_owner_may_read_them(tmp_path: Path) -> None:
