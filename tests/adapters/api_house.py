@@ -88,7 +88,9 @@ class Orchestrator:
             known, seq = self._wishes[command.task]
             if known == wish:
                 return Accepted(task=command.task, seq=seq)
-            return RefusedReply(code="conflict", message="exists already and was asked for something else", field="task")
+            return RefusedReply(
+                code="conflict", message="exists already and was asked for something else", field="task"
+            )
         event = submitted(command.title)
         body = codec.encode_event(
             event,

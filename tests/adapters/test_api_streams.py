@@ -9,6 +9,7 @@ import json
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -46,8 +47,6 @@ async def house(tmp_path_factory: pytest.TempPathFactory, database: str) -> Asyn
 
 
 def parked(number: int, message: str = "wait") -> TaskParked:
-    from datetime import UTC, datetime
-
     return TaskParked(reason="rate_limit", message=message, wake_at=datetime.now(UTC), number=number)
 
 
@@ -223,7 +222,9 @@ async def test_a_client_that_does_not_read_is_cut_and_the_others_are_not_held_up
     await loop.sock_connect(stalled, ("127.0.0.1", house.port))
     await loop.sock_sendall(stalled, request)
     received = len(await loop.sock_recv(stalled, 64))
-    sent, got, delays = {}, 0, []
+    sent: dict[int, float] = {}
+    delays: list[float] = []
+    got = 0
 
     async def read(frames: AsyncIterator[SseFrame]) -> None:
         nonlocal got

@@ -11,6 +11,7 @@ import msgspec
 from litestar import Litestar
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme, Server
+from litestar.routes import HTTPRoute
 
 from penstock.admin import version_info
 from penstock_api.auth import ACCESS
@@ -43,10 +44,24 @@ def openapi_document() -> bytes:
         debug=False,
     )
     document = app.openapi_schema.to_schema()
+    optional = _bodies_optional(app)
     for path, item in document["paths"].items():
         for method, operation in item.items():
             role = ACCESS[method.upper(), path]
             operation["security"] = [] if role is None else [{"token": []}]
             if role is not None:
                 operation["x-penstock-role"] = role
+            if operation["operationId"] in optional:
+                # The framework declares every body as required.
+                operation["requestBody"]["required"] = False
     return msgspec.json.encode(document)
+
+
+def _bodies_optional(app: Litestar) -> frozenset[str]:
+    """Operations whose body may be left out."""
+    handlers = [handler for route in app.routes if isinstance(route, HTTPRoute) for handler in route.route_handlers]
+    return frozenset(
+        handler.handler_name
+        for handler in handlers
+        if handler.parsed_data_field is not None and handler.parsed_data_field.has_default
+    )

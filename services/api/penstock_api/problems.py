@@ -127,7 +127,7 @@ def answer_http(request: AnyRequest, error: HTTPException) -> Response[bytes]:
     if status >= 500:
         return answer_unexpected(request, error)
     if isinstance(error, ValidationException):
-        return answer(request, _parameter_problem(error))
+        return answer(request, _parameter_problem(request.method, error))
     texts = {
         404: "there is nothing at this path",
         405: f"{request.method} is not possible here",
@@ -137,16 +137,18 @@ def answer_http(request: AnyRequest, error: HTTPException) -> Response[bytes]:
     return answer(request, Problem(status, kind, texts.get(status, error.detail), headers=headers))
 
 
-def _parameter_problem(error: ValidationException) -> Problem:
+def _parameter_problem(method: str, error: ValidationException) -> Problem:
     extra = error.extra
     first = extra[0] if isinstance(extra, list) and extra else {}
     assert isinstance(first, dict)
     field, message = str(first.get("key", "")), str(first.get("message", error.detail))
     if field == "data":
         return Problem(400, "malformed-json", "the body is empty", hint="send JSON with Content-Type: application/json")
-    if first.get("source") == "path":
-        return Problem(404, "not-found", f"{field}: {message}", field=field, hint="no such thing can have this name")
-    return invalid(field, message, hint="see the parameter in /v1/openapi.json")
+    if first.get("source") != "path":
+        return invalid(field, message, hint="see the parameter in /v1/openapi.json")
+    if method == "PUT":
+        return invalid(field, message, hint="1 to 63 of a-z, 0-9, - and _, beginning with a letter or a digit")
+    return Problem(404, "not-found", f"there is no such {field}: {message}", field=field)
 
 
 def answer_unexpected(request: AnyRequest, error: Exception) -> Response[bytes]:
