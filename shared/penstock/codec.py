@@ -136,8 +136,9 @@ def _decode_slowly(body: bytes, seq: int, old_shapes: Mapping[str, Upcast]) -> R
         if type_ in _known_types:
             # A known type that the fast path refused: decode it again for the error text alone.
             msgspec.json.decode(envelope.data, type=KnownEvent)
-    except _DECODE_ERRORS as error:
-        raise Undecodable(str(error)[:500]) from error
+    except (*_DECODE_ERRORS, LookupError, TypeError) as error:
+        # An upcast that meets data it was not written for stumbles in Python's own ways.
+        raise Undecodable(f"{type(error).__name__}: {error}"[:500]) from error
     return _recorded(envelope, Unknown(type=type_[:100]), seq)
 
 

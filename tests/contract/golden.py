@@ -29,7 +29,7 @@ _USAGE = e.Usage(
     wall_seconds=93.5,
 )
 _KEPT = e.Kept(ref="refs/penstock/kept/01jqa0job0000000000000000b", commit=COMMIT)
-_PATCH = e.Artifact(name="change.patch", size_bytes=2_048, sha256="ab" * 32, chunks=1, media_type="text/x-patch")
+_PATCH = e.Artifact(name="change", size_bytes=2_048, sha256="ab" * 32, chunks=1, media_type="text/x-patch")
 _DELIVERY = e.Delivery(
     kind="pull_request",
     commit=COMMIT,
@@ -72,6 +72,14 @@ _EVENTS: Final[tuple[e.KnownEvent, ...]] = (
         skip_verify=True,
         submitted_by="api:ana",
         fingerprint="f0",
+        policy=e.Policy(
+            park_seconds_min=1.0,
+            park_seconds_max=60.0,
+            parks_max=9,
+            lost_max=3,
+            pauses_max=2,
+            host_patience_seconds=30.0,
+        ),
     ),
     e.PrepareRequested(number=2, host="h1", kept=_KEPT),
     e.PrepareSucceeded(job=JOB, epoch=17, host="h1", base_commit=BASE, branch="agent/fix-rounding", wall_seconds=1.5),
@@ -116,8 +124,8 @@ _EVENTS: Final[tuple[e.KnownEvent, ...]] = (
     e.PublishRequested(number=1, host="h1", commit=COMMIT, branch="agent/fix-rounding", flow="branch", verified=True),
     e.PublishSucceeded(job=JOB, epoch=17, delivery=_DELIVERY),
     e.PublishFailed(job=JOB, epoch=17, error_class="forge.down", message="502", transient=True),
-    e.JobClaimed(job=JOB, host="h1", epoch=17),
-    e.JobLost(job=JOB, epoch=17, host="h1", reason="its lease has expired"),
+    e.JobClaimed(job=JOB, host="h1", epoch=17, instance="4711-ab"),
+    e.JobLost(job=JOB, epoch=17, host="h1", reason="its lease has expired", host_gone=True),
     e.JobStopped(job=JOB, epoch=17, reason="the task is cancelled", usage=_USAGE, kept=_KEPT),
     e.TaskCancelRequested(requested_by="api:ana", reason="not needed any more"),
     e.TaskParked(reason="rate_limit", message="the vendor asks for a pause", wake_at=_LATER, number=1),
