@@ -5,6 +5,7 @@ The rule of this room: look, act, and after anything but a plain yes look again.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -59,12 +60,14 @@ async def publish_branch(
     *,
     expected: str | None,
     credential: Credential | None = None,
+    fence: Callable[[], None] | None = None,
     timeout_seconds: float = PUSH_SECONDS_MAX,
 ) -> Published:
     """Make the remote's branch be at `commit`. `expected`: where it is now as far as we know; None: it is not there.
 
     Already there, it is adopted. Anywhere else than expected: NonFastForward, and the remote is untouched. A push whose end
-    is unknown is looked up; if even that fails, the failure is transient and the same call may be made again.
+    is unknown is looked up; if even that fails, the failure is transient and the same call may be made again. `fence` is
+    called in the last moment before the push, and what it raises stops it: whoever was paused while looking may push no more.
     Raises also Unreachable, TimedOut, AuthRefused, RepositoryMissing, ProtectedBranch, HookRejected, RefMissing, BadName.
     """
     if not await has_commit(mirror, check_commit(commit)):
@@ -75,6 +78,8 @@ async def publish_branch(
         return Published(commit, branch, adopted=True)
     if there != expected:
         raise NonFastForward(_elsewhere(branch, there, expected))
+    if fence is not None:
+        fence()
     failure = await _push(mirror, remote, branch, commit, expected, access_to(remote, credential), timeout_seconds)
     if failure is None:
         return Published(commit, branch, adopted=False)

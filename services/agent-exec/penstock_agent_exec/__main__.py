@@ -1,0 +1,46 @@
+"""`python -m penstock_agent_exec`: everything that can be refused is refused before the broker is asked for anything."""
+
+from __future__ import annotations
+
+import sys
+
+import structlog
+
+from penstock import service
+from penstock.service import Runtime
+from penstock.settings import BadSettings, environment
+from penstock_agent_exec.folder import FolderTaken, hold, sweep
+from penstock_agent_exec.settings import SERVICE, bwrap_of, load
+from penstock_agent_exec.steps.bench import Bench
+from penstock_agent_exec.vendors import offers_of
+from penstock_agent_exec.worker import Worker
+
+log = structlog.get_logger()
+
+
+def main() -> None:
+    try:
+        settings = load(environment())
+        bwrap = bwrap_of(settings)
+        folder = hold(settings.data)
+        killed = sweep(folder.installation)
+    except (BadSettings, FolderTaken, TimeoutError) as error:
+        sys.exit(f"penstock-{SERVICE}: {error}")
+    offers, notes = offers_of(settings)
+
+    async def serve(runtime: Runtime) -> None:
+        log.info("folder.held", path=str(folder.path), installation=folder.installation, leftovers_killed=killed)
+        for note in notes:
+            log.warning("host.note", note=note)
+        if bwrap is None:
+            log.warning("host.no_sandbox", hint="agents and checks run with all the rights of this process")
+        if not offers:
+            runtime.waiting_for["vendors"] = f"this host can run no agent: {'; '.join(notes)}"
+        bench = Bench(nc=runtime.nc, settings=settings, folder=folder, bwrap=bwrap, offers=offers)
+        await Worker(runtime, bench, notes if bwrap is not None else (*notes, "no sandbox, by name")).serve()
+
+    sys.exit(service.run(SERVICE, settings, serve))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""What every step works with: this host's means, the job in hand, and a sandbox for git in a clone.
+
+Rule of this room: what a child may see is made here, and everything it needs is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from nats.aio.client import Client
+
+from penstock.bounds import LINE_LENGTH_MAX
+from penstock.events import Kept, RepoSnapshot, Usage
+from penstock.jobs import Job
+from penstock_agent_exec.agents.facts import shown
+from penstock_agent_exec.child import ChildNotStarted
+from penstock_agent_exec.folder import MARK, DataFolder
+from penstock_agent_exec.git.command import STDERR_BYTES_KEPT, STDOUT_BYTES_MAX, Completed, Sandboxed
+from penstock_agent_exec.git.credential import Credential, TokenFile
+from penstock_agent_exec.git.mirror import Mirror, mirror_of
+from penstock_agent_exec.git.names import Remote, check_remote
+from penstock_agent_exec.process import Watch, run_child
+from penstock_agent_exec.sandbox import Bind, Profile
+from penstock_agent_exec.settings import Settings
+from penstock_agent_exec.stream_output import OutputStream
+from penstock_agent_exec.tenure import Tenure
+from penstock_agent_exec.vendors import Offer
+
+GIT_STDERR_BYTES_MAX: Final = 64 * 1024 * 1024
+SIGNALLED: Final = -9
+"""The exit status given for a command whose sandbox was killed before it could say one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """This host, as a step needs to know it. `bwrap` is None where children run without a sandbox, by name."""
+
+    nc: Client
+    settings: Settings
+    folder: DataFolder
+    bwrap: Path | None
+    offers: Mapping[str, Offer]
+
+    def mirror(self, repo: RepoSnapshot) -> Mirror:
+        return mirror_of(self.folder.path, repo.name)
+
+    def remote(self, repo: RepoSnapshot) -> Remote:
+        """Raises BadName."""
+        return check_remote(repo.clone_url, allow_local=self.settings.allow_local_remotes)
+
+    def credential(self, remote: Remote) -> Credential | None:
+        if remote.protocol != "https" or not self.settings.git_token_file:
+            return None
+        return TokenFile(Path(self.settings.git_token_file))
+
+    def profile(self, cwd: Path, binds: Sequence[Bind], env: Mapping[str, str] | None = None) -> Profile:
+        """A child that sees `binds` and works in `cwd`, without a network."""
+        marked = {MARK: self.folder.installation} | dict(env or {})
+        if self.bwrap is None:
+            return Profile(cwd=str(cwd), env=marked, binds=tuple(binds), unsandboxed=True)
+        return Profile(cwd=str(cwd), env=marked, binds=tuple(binds), bwrap=self.bwrap)
+
+    def git_sandbox(self, work_tree: Path, mirror: Mirror) -> Sandboxed:
+        """Where git may run in a clone: its work tree to write, the mirror's objects to read, nothing else."""
+        binds = (Bind(mirror.objects), Bind(work_tree, writable=True))
+
+        async def run(argv: Sequence[str], *, cwd: str, env: Mapping[str, str], timeout_seconds: float) -> Completed:
+            return await _git(
+                argv, self.profile(Path(cwd), binds, {"HOME": "/nonexistent"} | dict(env)), timeout_seconds
+            )
+
+        return run
+
+
+@dataclass(slots=True, kw_only=True)
+class InHand:
+    """A job while it is worked on. `usage`, `kept`, `session_id`: what is known so far, for whatever report it comes to."""
+
+    job: Job
+    tenure: Tenure
+    output: OutputStream
+    usage: Usage = field(default_factory=lambda: Usage(cost_usd=0.0))
+    kept: Kept | None = None
+    session_id: str = ""
+    vendor_version: str = ""
+    sandbox: str = ""
+
+    def note(self, text: str) -> None:
+        """Tell those who watch."""
+        self.output.note(shown(text, LINE_LENGTH_MAX))
+
+
+async def _git(argv: Sequence[str], profile: Profile, timeout_seconds: float) -> Completed:
+    """Raises TimeoutError, and ChildNotStarted where there is no sandbox for it."""
+    out, err = _Head(STDOUT_BYTES_MAX), _Head(STDERR_BYTES_KEPT)
+    ending = await run_child(
+        argv,
+        profile,
+        watch=Watch(wall_seconds=timeout_seconds, output_bytes_max=STDOUT_BYTES_MAX + GIT_STDERR_BYTES_MAX, stop=()),
+        on_stdout=out.take,
+        on_stderr=err.take,
+    )
+    if ending.why == "wall_limit":
+        raise TimeoutError
+    if not ending.nothing_left:
+        raise ChildNotStarted(f"{argv[0]} in the sandbox does not die")
+    code = SIGNALLED if ending.exit_code is None else ending.exit_code
+    return Completed(code, out.content, err.content, out.more or ending.why == "output_limit")
+
+
+class _Head:
+    """The beginning of what a child prints, and whether there was more."""
+
+    def __init__(self, bytes_max: int) -> None:
+        self.more = False
+        self._parts: list[bytes] = []
+        self._room = bytes_max
+
+    @property
+    def content(self) -> bytes:
+        return b"".join(self._parts)
+
+    async def take(self, chunk: bytes) -> None:
+        self.more = self.more or len(chunk) > self._room
+        self._parts.append(chunk[: self._room])
+        self._room = max(self._room - len(chunk), 0)

@@ -1,0 +1,69 @@
+"""One job's work, whatever kind it is, and whatever becomes of it: a report's body comes out.
+
+Rule of this room: only the loss of the lease and the end of this process pass through. Everything else is said.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+import nats.errors
+import structlog
+
+from penstock.artifacts import ArtifactTooLarge
+from penstock.jobs import AgentWork, PrepareWork, PublishWork, VerifyWork
+from penstock.lease import Lost
+from penstock.reports import ReportBody
+from penstock_agent_exec.child import ChildNotStarted
+from penstock_agent_exec.forge import ForgeFailed
+from penstock_agent_exec.git.failures import GitFailed
+from penstock_agent_exec.report import class_of_os_error, failed, stopped
+from penstock_agent_exec.steps.agent import agent
+from penstock_agent_exec.steps.bench import Bench, InHand
+from penstock_agent_exec.steps.prepare import prepare
+from penstock_agent_exec.steps.publish import publish
+from penstock_agent_exec.steps.verify import verify
+from penstock_agent_exec.tenure import Stopped
+
+log = structlog.get_logger()
+
+
+async def perform(bench: Bench, hand: InHand) -> ReportBody:
+    """Do what the job asks for. Raises Lost and nothing else."""
+    try:
+        return await _step(bench, hand)
+    except Lost:
+        raise
+    except Stopped as error:
+        return stopped(hand, str(error))
+    except (GitFailed, ForgeFailed) as error:
+        return failed(hand, error.error_class, str(error), transient=error.transient)
+    except ArtifactTooLarge as error:
+        return failed(hand, "publish.too_large", str(error))
+    except ChildNotStarted as error:
+        return failed(hand, "host.sandbox", f"a sandbox could not be set up on this host: {error}", transient=True)
+    except nats.errors.Error as error:
+        message = f"the broker did not take what belongs to the job: {str(error) or type(error).__name__}"
+        return failed(hand, "host.broker", message, transient=True)
+    except OSError as error:
+        log.warning("job.os_error", task=hand.job.task, job=hand.job.id, exc_info=True)
+        return failed(hand, class_of_os_error(error), f"{type(error).__name__}: {error}", transient=True)
+    except Exception as error:
+        # Nobody foresaw it, so nobody knows whether it would come again: said to the orchestrator, shown in the log.
+        log.exception("job.bug", task=hand.job.task, job=hand.job.id)
+        return failed(hand, "host.bug", f"{type(error).__name__}: {error}", transient=True)
+
+
+async def _step(bench: Bench, hand: InHand) -> ReportBody:
+    work = hand.job.work
+    match work:
+        case PrepareWork():
+            return await prepare(bench, hand, work)
+        case AgentWork():
+            return await agent(bench, hand, work)
+        case VerifyWork():
+            return await verify(bench, hand, work)
+        case PublishWork():
+            return await publish(bench, hand, work)
+        case _:
+            assert_never(work)

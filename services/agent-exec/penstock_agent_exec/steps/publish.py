@@ -1,0 +1,90 @@
+"""Publish: hand the change over, once, however often it is asked for.
+
+Rule of this room: before the world outside is changed, the lease is looked at; what has begun is finished and not stopped;
+and what is there already is adopted, not done again.
+"""
+
+from __future__ import annotations
+
+from penstock.artifacts import store
+from penstock.events import Delivery, PublishFailed, PublishSucceeded
+from penstock.jobs import PublishWork
+from penstock.reports import ReportBody
+from penstock_agent_exec.forge import Forge, find_or_open
+from penstock_agent_exec.forge.recording import KIND as RECORDING
+from penstock_agent_exec.forge.recording import RecordingForge
+from penstock_agent_exec.git.change import format_patch
+from penstock_agent_exec.git.publish import publish_branch
+from penstock_agent_exec.steps.bench import Bench, InHand
+from penstock_agent_exec.tenure import Stopped
+
+PATCH_NAME = "change-patch"
+PATCH_MEDIA_TYPE = "application/mbox"
+
+
+async def publish(bench: Bench, hand: InHand, work: PublishWork) -> ReportBody:
+    """Raises Stopped before it has begun, Lost, and the failures of git and of forges."""
+    match work.flow:
+        case "patch":
+            delivery = await _patch(bench, hand, work)
+        case "branch":
+            delivery = await _branch(bench, hand, work)
+        case other:
+            return PublishFailed(
+                job=hand.job.id,
+                epoch=hand.tenure.epoch,
+                error_class="publish.unknown_flow",
+                message=f"this executor knows no flow {other[:100]!r}; known: branch, patch",
+            )
+    return PublishSucceeded(job=hand.job.id, epoch=hand.tenure.epoch, delivery=delivery)
+
+
+async def _patch(bench: Bench, hand: InHand, work: PublishWork) -> Delivery:
+    mirror = bench.mirror(work.repo)
+    body = await hand.tenure.stop.unless_asked(format_patch(mirror, work.base_commit, work.commit))
+    hand.tenure.must_hold()
+    patch = await store(
+        bench.nc,
+        task=hand.job.task,
+        job=hand.job.id,
+        name=PATCH_NAME,
+        body=body,
+        media_type=PATCH_MEDIA_TYPE,
+    )
+    return Delivery(kind="patch", commit=work.commit, patch=patch)
+
+
+async def _branch(bench: Bench, hand: InHand, work: PublishWork) -> Delivery:
+    if hand.tenure.stop.asked.is_set():
+        raise Stopped(hand.tenure.stop.reason)
+    remote = bench.remote(work.repo)
+    published = await publish_branch(
+        bench.mirror(work.repo),
+        remote,
+        work.branch,
+        work.commit,
+        expected=None,
+        credential=bench.credential(remote),
+        fence=hand.tenure.must_hold,
+    )
+    forge = _forge(bench, work)
+    if forge is None:
+        return Delivery(kind="branch", commit=published.commit, branch=published.branch, adopted=published.adopted)
+    hand.tenure.must_hold()
+    pull_request, adopted = await find_or_open(
+        forge, work.branch, base=work.repo.default_branch, title=work.title, body=work.body
+    )
+    return Delivery(
+        kind="pull_request",
+        commit=published.commit,
+        branch=published.branch,
+        url=pull_request.url,
+        adopted=adopted,
+    )
+
+
+def _forge(bench: Bench, work: PublishWork) -> Forge | None:
+    """The forge behind the repo's remote, None where it is a remote and no more."""
+    if work.repo.provider == RECORDING:
+        return RecordingForge(bench.folder.path / "forge", work.repo.name)
+    return None
