@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 from rich.console import Console
 from rich.syntax import Syntax
@@ -23,15 +23,16 @@ from rich.syntax import Syntax
 from penstock.codec import Undecodable, batches, decode_event
 from penstock_launcher import sample
 from penstock_launcher.child import ends_with_launcher
-from penstock_launcher.client import ApiSaidNo, Client
+from penstock_launcher.client import ApiSaidNo, Client, JsonObject
 from penstock_launcher.folder import FIRST_TOKEN, DataFolder, Running
 from penstock_launcher.timeline import Line, line_of, lines_of, plain
 from penstock_launcher.up import not_ready
 
 START_SECONDS_MAX: Final = 45.0
 TASK_SECONDS_MAX: Final = 45.0
+VIEW_SECONDS_MAX: Final = 10.0
 STOP_SECONDS_MAX: Final = 30.0
-POLL_SECONDS: Final = 0.2
+POLL_SECONDS: Final = 0.1
 PYTHON_OF_SANDBOX: Final = "/usr/local/bin:/usr/bin:/bin"
 
 COLOURS: Final = {"step": "bold", "good": "bold green", "bad": "bold red", "note": "yellow", "dim": "dim"}
@@ -166,19 +167,27 @@ def _lines(event: str, data: bytes) -> list[Line]:
 
 
 def _checked_patch(console: Console, client: Client, task: str, remote: Path, results: Path) -> Path:
-    """Fetch the patch, show it, and try it in a fresh clone. Raises DemoFailed unless all is as it should be."""
-    state = client.json("GET", f"/v1/tasks/{task}")
+    """Fetch the patch, try it in a fresh clone, and show what it changes. Raises DemoFailed unless all is as it should be."""
+    state = _ended(client, task)
     if state.get("outcome") != "succeeded":
         raise DemoFailed(f"the task's outcome is {state.get('outcome')}: {state.get('message') or state.get('reason')}")
     patch = results / f"{sample.SCRIPT}.patch"
     patch.write_bytes(client.bytes("GET", f"/v1/tasks/{task}/patch"))
+    checked = sample.check_patch(remote, str(state["base_commit"]), patch, results / "clone")
     console.print()
-    console.print(Syntax(patch.read_text(errors="replace"), "diff", theme="ansi_dark", background_color="default"))
-    checked = sample.check_patch(remote, str(cast("str", state["base_commit"])), patch, results / "clone")
+    console.print(Syntax(checked.diff, "diff", theme="ansi_dark", background_color="default"))
     if not checked.good:
         raise DemoFailed(f"the patch was tried in a fresh clone and is not good: {checked}")
     console.print("[green]Tried in a fresh clone:[/] the test fails without the patch and passes with it.")
     return patch
+
+
+def _ended(client: Client, task: str) -> JsonObject:
+    """The task as the API shows it; its view follows the log by moments."""
+    deadline = time.monotonic() + VIEW_SECONDS_MAX
+    while (state := client.json("GET", f"/v1/tasks/{task}"))["outcome"] is None and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    return state
 
 
 def _print_beginning(console: Console) -> None:

@@ -64,11 +64,13 @@ if __name__ == "__main__":
 
 
 class Checked(NamedTuple):
-    """What a fresh clone says: the test fails without the patch, the patch applies, and the test passes with it."""
+    """What a fresh clone says: the test fails without the patch, the patch applies, and the test passes with it. `diff` is
+    all that the patch changes."""
 
     failed_before: bool
     applied: bool
     passed_after: bool
+    diff: str
     said: str
 
     @property
@@ -124,6 +126,7 @@ def check_patch(remote: Path, base_commit: str, patch: Path, clone: Path) -> Che
         failed_before=before.returncode != 0,
         applied=applied.returncode == 0,
         passed_after=after.returncode == 0,
+        diff=_try_git(clone, "diff", "--cached").stdout,
         said=(applied.stderr + after.stderr).strip(),
     )
 

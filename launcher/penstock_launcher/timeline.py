@@ -44,7 +44,8 @@ def lines_of(batch: OutputBatch) -> list[Line]:
     return [
         Line("dim", plain(f"{line.tool or line.kind}: {line.text}"))
         for line in batch.lines
-        if line.text.strip() and line.kind != "usage"
+        # Nor the rulers that test runners draw.
+        if line.text.strip("-= \n") and line.kind != "usage"
     ]
 
 
@@ -55,14 +56,15 @@ def _line_of(event: e.KnownEvent) -> Line | None:
         case e.PrepareSucceeded():
             return Line("step", "prepared", f"a clone of its own, at {event.base_commit[:10]}")
         case e.AgentRequested():
-            return Line("step", f"attempt {event.attempt}", f"hint: {event.hint}" if event.hint else "")
+            hint, *_ = event.hint.strip().splitlines() or [""]
+            return Line("step", f"attempt {event.attempt}", f"hint: {hint}" if hint else "")
         case e.AgentSucceeded(change=change):
             changed = ", ".join(change.files)
             return Line("step", "changed", f"{changed} (+{change.lines_added} -{change.lines_removed})")
         case e.VerifySucceeded():
             return Line("good", "verified", f"{_commands(event.commands)} on {event.commit[:10]}")
         case e.VerifyFailed():
-            return Line("bad", "not good enough", f"{_commands(event.commands)}: {event.message}")
+            return Line("bad", "not good enough", _commands(event.commands) or event.message)
         case e.VerifySkipped():
             return Line("note", "not verified", event.reason)
         case e.PublishSucceeded(delivery=delivery):
