@@ -50,7 +50,8 @@ class Database:
         with _database_errors():
             pool = await asyncpg.create_pool(
                 dsn,
-                min_size=1,
+                # None kept against its will: a pool that restores a floor does so in the log, with a traceback each time.
+                min_size=0,
                 max_size=CONNECTIONS_MAX,
                 connection_class=_Connection,
                 timeout=CONNECT_SECONDS,
@@ -102,6 +103,8 @@ _GONE: Final = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
+    # Also raised for a connection that died in the middle of a statement.
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,

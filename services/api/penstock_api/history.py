@@ -17,7 +17,7 @@ from penstock.reader import Stored
 
 PAGE_MESSAGES: Final = 256
 PAGE_BYTES: Final = 1024 * 1024
-PAGE_SECONDS: Final = 5.0
+PAGE_SECONDS: Final = 3.0
 TIME_STAMP: Final = "Nats-Time-Stamp"
 
 
