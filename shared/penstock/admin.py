@@ -44,15 +44,15 @@ async def admin_port(service: str, host: str, port: int, problems: Problems) -> 
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            line = await asyncio.wait_for(reader.readline(), REQUEST_SECONDS_MAX)
-            while (await asyncio.wait_for(reader.readline(), REQUEST_SECONDS_MAX)).strip():
-                continue
-            status, kind, body = _answer(service, line, problems)
-            head = (
-                f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-            )
-            writer.write(head.encode() + body)
-            await writer.drain()
+            # One limit over the whole: a client that sends or reads drop by drop is as slow as one that is silent.
+            async with asyncio.timeout(REQUEST_SECONDS_MAX):
+                line = await reader.readline()
+                while (await reader.readline()).strip():
+                    continue
+                status, kind, body = _answer(service, line, problems)
+                head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
+                writer.write(f"{head}Connection: close\r\n\r\n".encode() + body)
+                await writer.drain()
         except (TimeoutError, ConnectionError, ValueError):
             # A slow, gone or oversized client gets nothing; the service is not to notice.
             return

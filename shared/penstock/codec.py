@@ -121,7 +121,7 @@ def decode_event(body: bytes, seq: int, old_shapes: Mapping[str, Upcast] = OLD_S
     except _DECODE_ERRORS:
         return _decode_slowly(body, seq, old_shapes)
     if envelope.type != TYPE_PREFIX + type_of(envelope.data):
-        raise Undecodable(f"the envelope says {envelope.type}, its data says {type_of(envelope.data)}")
+        raise Undecodable(f"the envelope says {envelope.type[:100]}, its data says {type_of(envelope.data)}")
     return _recorded(envelope, envelope.data, seq)
 
 

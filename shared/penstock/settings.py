@@ -7,6 +7,7 @@ says which one. Precedence: `PENSTOCK_X_FILE`, then `PENSTOCK_X`, then the file'
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -75,9 +76,20 @@ def load(kind: type[S], service: str, environ: Mapping[str, str]) -> S:
     try:
         return msgspec.convert(values, kind, strict=False, dec_hook=_secret)
     except msgspec.ValidationError as error:
-        raise BadSettings(
-            f"{service}: {str(error).replace('$.', PREFIX).replace('`', '')} (settings of {kind.__name__})"
-        ) from error
+        raise BadSettings(_in_words(str(error))) from error
+
+
+def _in_words(error: str) -> str:
+    """msgspec's sentence, with the variable's name in front instead of a path behind or a field within."""
+    found = re.fullmatch(r"(?P<what>.*) - at `\$\.(?P<name>\w+).*`", error)
+    if found is None:
+        found = re.fullmatch(r"Object (?P<what>missing required|contains unknown) field `(?P<name>\w+)`", error)
+    if found is None:
+        return error
+    what = {"missing required": "is missing", "contains unknown": "is not a setting"}.get(
+        found["what"], found["what"].replace("`", "")
+    )
+    return f"{PREFIX}{found['name'].upper()}: {what}"
 
 
 def _from_environ(environ: Mapping[str, str], variable: str) -> str | None:
@@ -90,6 +102,8 @@ def _from_environ(environ: Mapping[str, str], variable: str) -> str | None:
         return Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:
         raise BadSettings(f"{variable}_FILE names {path}, which cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise BadSettings(f"{variable}_FILE names {path}, which is not text") from error
 
 
 def _from_file(path: str, service: str, names: set[str]) -> dict[str, object]:
@@ -102,6 +116,9 @@ def _from_file(path: str, service: str, names: set[str]) -> dict[str, object]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadSettings(f"{path} is not TOML: {error}") from error
     common, own = tables.get("common", {}), tables.get(service, {})
+    for name, table in (("common", common), (service, own)):
+        if not isinstance(table, dict):
+            raise BadSettings(f"{path}: [{name}] must be a table")
     if unknown := sorted(set(own) - names):
         raise BadSettings(
             f"{path}: [{service}] has no setting named {unknown[0]!r}; there are: {', '.join(sorted(names))}"
@@ -110,9 +127,11 @@ def _from_file(path: str, service: str, names: set[str]) -> dict[str, object]:
 
 
 def _secret(kind: type, value: object) -> object:
-    if kind is Secret and isinstance(value, str):
-        return Secret(value)
-    raise NotImplementedError(f"settings of type {kind}")
+    if kind is not Secret:
+        raise NotImplementedError(f"settings of type {kind}")
+    if not isinstance(value, str):
+        raise TypeError(f"Expected str, got {type(value).__name__}")
+    return Secret(value)
 
 
 def environment() -> Mapping[str, str]:
