@@ -196,7 +196,7 @@ async def test_what_only_a_person_can_mend_ends_the_process_in_words(
     for folder, settings, words in (
         ("token", {"first_token_file": str(tmp_path / "junk")}, "PENSTOCK_FIRST_TOKEN_FILE"),
         ("port", {"http_port": nats.url.rpartition(":")[2]}, "cannot listen on 127.0.0.1"),
-        ("setting", {"request_seconds_max": "0"}, "PENSTOCK_request_seconds_max"),
+        ("setting", {"request_seconds_max": "0"}, "PENSTOCK_REQUEST_SECONDS_MAX"),
     ):
         process = Process(nats, postgres, tmp_path / folder, **settings)
         process.start()
