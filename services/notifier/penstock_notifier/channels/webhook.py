@@ -34,7 +34,7 @@ SECRET_FILE_BYTES_MAX: Final = 4_096
 SECRETS_MAX: Final = 2
 """While a secret is being replaced its file holds the new and the old one, a line each; both sign."""
 
-_SECRET_REF: Final = re.compile(r"file:([A-Za-z0-9][A-Za-z0-9._-]{0,99})")
+_SECRET_REF: Final = re.compile(r"file:([A-Za-z0-9_-][A-Za-z0-9._-]{0,99})")
 _STATUS_WORTH_ANOTHER_TRY: Final = frozenset({408, 425, 429})
 
 
