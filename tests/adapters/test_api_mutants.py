@@ -37,11 +37,54 @@ BODIES: Final[dict[tuple[str, str], dict[str, object]]] = {
 QUERIES: Final = ("", "", "?limit=5", "?after=3", "?repo=shop&phase=queued", "?cursor=MjAyNnwx", "?follow=forever")
 PIECES: Final = (
     *[b"\x00", b"\xff", b"\xed\xa0\x80", b"%00", b"%ff", b"%", b"..", b"//", b"\r\n", b"\n", b" ", b"\t", b'"', b"\\"],
-    *[b"\\ud800", b"\\u0000", b"1e999", b"-1", b"99999999999999999999", b"NaN", b"null", b"true", b"[]", b"{}", b"[" * 600],
-    *[b'{"a":' * 600, b"'", b";", b"$(x)", b"{0}", b"%s", "ä".encode(), "\u202e".encode(), b"A" * 3_000, b"?", b"#", b"&"],
+    *[
+        b"\\ud800",
+        b"\\u0000",
+        b"1e999",
+        b"-1",
+        b"99999999999999999999",
+        b"NaN",
+        b"null",
+        b"true",
+        b"[]",
+        b"{}",
+        b"[" * 600,
+    ],
+    *[
+        b'{"a":' * 600,
+        b"'",
+        b";",
+        b"$(x)",
+        b"{0}",
+        b"%s",
+        "ä".encode(),
+        "\u202e".encode(),
+        b"A" * 3_000,
+        b"?",
+        b"#",
+        b"&",
+    ],
 )
 VALUES: Final[tuple[object, ...]] = (
-    *[None, True, 0, -1, 2**63, 2**70, 1.5, 1e308, "", " ", "x" * 30_000, "\0", "\ud83d\ude00", [], [[]], {}, {"a": {}}],
+    *[
+        None,
+        True,
+        0,
+        -1,
+        2**63,
+        2**70,
+        1.5,
+        1e308,
+        "",
+        " ",
+        "x" * 30_000,
+        "\0",
+        "\ud83d\ude00",
+        [],
+        [[]],
+        {},
+        {"a": {}},
+    ],
 )
 
 

@@ -127,6 +127,26 @@ async def test_a_body_that_does_not_arrive_ends_the_request(nats: NatsForTest, p
         assert b"application/problem+json" in answer
 
 
+async def test_a_head_that_is_endless_or_does_not_arrive_ends_the_connection(
+    nats: NatsForTest, postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("penstock_api.serve.HEAD_SECONDS_MAX", 0.3)
+    async with House(nats, postgres, tmp_path) as house:
+        for first, then in ((b"", b""), (b"GET /v1/tasks HT", b""), (b"GET / HTTP/1.1\r\nX: ", b"x" * 10_000)):
+            reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+            writer.write(first)
+            sent = 0
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                ends = asyncio.create_task(reader.read())
+                while then and not ends.done():
+                    writer.write(then)
+                    sent += len(then)
+                    await asyncio.wait({ends}, timeout=0.001)
+                assert (await ends).startswith(b"HTTP/1.1 400")
+            writer.close()
+            assert sent < 2_000_000
+
+
 class Process(ServiceProcess):
     """The api as a deployment starts it."""
 

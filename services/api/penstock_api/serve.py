@@ -14,12 +14,60 @@ from typing import Final
 
 import uvicorn
 from litestar.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 BACKLOG: Final = 512
 GRACE_SECONDS: Final = 3
 IDLE_SECONDS: Final = 30
 UNSENT_MILLISECONDS: Final = 30_000
 """A connection whose other end takes nothing for so long is dropped by the kernel, with what was still to be sent."""
+
+
+HEAD_BYTES_MAX: Final = 64 * 1024
+HEAD_SECONDS_MAX: Final = 10.0
+
+
+class _Connection(HttpToolsProtocol):
+    """The head of a request (its line and headers) is limited in bytes and in seconds, which uvicorn leaves open."""
+
+    _head_bytes = 0
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as its parent has it
+        super().connection_made(transport)
+        self._head_begins()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_ends()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._head_bytes += len(data)
+        super().data_received(data)
+        if self._head_timer is not None and self._head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
+            self.send_400_response("The head of the request is too large.")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._head_begins()
+
+    def on_headers_complete(self) -> None:
+        self._head_ends()
+        super().on_headers_complete()
+
+    def _head_begins(self) -> None:
+        self._head_ends()
+        self._head_bytes = 0
+        self._head_timer = asyncio.get_running_loop().call_later(HEAD_SECONDS_MAX, self._head_too_slow)
+
+    def _head_ends(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_too_slow(self) -> None:
+        if not self.transport.is_closing():
+            self.send_400_response("The head of the request did not arrive in time.")
 
 
 class _Server(uvicorn.Server):
@@ -48,7 +96,7 @@ async def serving(app: ASGIApp, listener: socket.socket) -> AsyncIterator[asynci
         uvicorn.Config(
             app,
             loop="none",
-            http="httptools",
+            http=_Connection,
             ws="none",
             lifespan="off",
             log_config=None,
