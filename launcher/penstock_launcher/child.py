@@ -79,23 +79,25 @@ class ChildProcess(ABC):
                 raise ChildFailed(f"{self.name} is not ready after {READY_SECONDS_MAX:g} s: {'; '.join(problems)}")
             time.sleep(POLL_SECONDS)
 
-    def stop(self) -> None:
-        """End it in order, and by force when that takes longer than STOP_SECONDS_MAX."""
+    def stop(self) -> bool:
+        """End it in order; by force, and with the answer False, when that takes longer than STOP_SECONDS_MAX."""
         self.ask_to_stop()
-        self.await_end(STOP_SECONDS_MAX)
+        return self.await_end(STOP_SECONDS_MAX)
 
     def ask_to_stop(self) -> None:
         """Send the signal that ends it in order, without waiting."""
         if self._process is not None:
             self._process.send_signal(self.stop_signal)
 
-    def await_end(self, seconds: float) -> None:
-        """Wait until it is gone; after `seconds` it is killed."""
+    def await_end(self, seconds: float) -> bool:
+        """Wait until it is gone; after `seconds` it is killed, and the answer is False."""
         if self._process is not None:
             try:
                 self._process.wait(max(seconds, 0.0))
             except subprocess.TimeoutExpired:
                 self.kill()
+                return False
+        return True
 
     def kill(self) -> None:
         """SIGKILL, and wait until the process is gone."""

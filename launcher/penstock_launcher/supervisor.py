@@ -160,10 +160,14 @@ class Supervisor:
             service.ask_to_stop()
         deadline = time.monotonic() + STOP_SECONDS_MAX
         for service in services:
-            service.await_end(deadline - time.monotonic())
+            self._note_force(service, service.await_end(deadline - time.monotonic()))
         for watch in reversed(self._watches):
             if watch.child in servers:
-                watch.child.stop()
+                self._note_force(watch.child, watch.child.stop())
+
+    def _note_force(self, child: ChildProcess, in_order: bool) -> None:
+        if not in_order:
+            self._say(f"{child.name} did not stop within {STOP_SECONDS_MAX:g} s and was killed; its log: {child.log}")
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:

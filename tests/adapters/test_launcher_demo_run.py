@@ -60,7 +60,7 @@ def test_it_ends_in_a_patch_that_was_tried_within_the_time_promised(tmp_path: Pa
     assert [said.index(part) for part in order] == sorted(said.index(part) for part in order)
     assert "No model was called" in said
     assert "\x1b" not in said
-    patch = re.search(r"the patch +(\S+)", said)
+    patch = re.search(r"^  the patch +(\S+)$", said, re.MULTILINE)
     assert patch is not None
     assert "+    return (sum(prices) * (100 - percent_off) + 50) // 100" in Path(patch[1]).read_text()
     assert processes_in(tmp_path) == []
@@ -75,8 +75,7 @@ def test_a_demo_that_is_broken_off_leaves_no_process(tmp_path: Path, number: sig
         if "ready after" in line:
             break
     process.send_signal(number)
-    process.stdout.close()
-    process.wait(DEADLINE_SECONDS)
+    process.communicate(timeout=DEADLINE_SECONDS)
     deadline = time.monotonic() + DEADLINE_SECONDS
     while left := processes_in(tmp_path):
         assert time.monotonic() < deadline, left

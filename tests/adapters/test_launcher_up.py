@@ -11,8 +11,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import anyio
+import nats
 import pytest
 
+from penstock.subjects import parse_event
+from penstock_launcher import sample
 from penstock_launcher.client import Client
 from penstock_launcher.folder import FIRST_TOKEN, DataFolder, Running
 from penstock_launcher.up import not_ready
@@ -83,6 +87,43 @@ def test_an_occupied_port_is_named(up: DataFolder, tmp_path: Path) -> None:
     assert f"port {port} of 127.0.0.1 is in use" in done.stdout
 
 
+def test_a_task_comes_to_its_end_and_no_service_lacked_a_right(up: DataFolder, tmp_path: Path) -> None:
+    running = ready(up)
+    remote = sample.make_sample(tmp_path)
+    sample.write_script(up.path / "scripts")
+    client = Client(running.http_url, up.secret_file(FIRST_TOKEN).read_text().strip())
+    client.json("PUT", "/v1/repos/shop", {"clone_url": str(remote), "verify": {"test": sample.TEST_COMMAND}})
+    asked: dict[str, object] = {
+        "repo": "shop",
+        "title": "T",
+        "vendor": "scripted",
+        "model": sample.SCRIPT,
+        "flow": "branch",
+    }
+    task = client.json("POST", "/v1/tasks", asked)["task"]
+    events = [frame.event for frame in client.stream(f"/v1/tasks/{task}/stream") if frame.event != "output"]
+    assert events[-2:] == ["task_succeeded", "end"]
+    assert (
+        anyio.run(heard_by_the_subscriber, running.nats_url, up.secret("nats-subscriber"), len(events) - 1)
+        == events[:-1]
+    )
+    refusals = [line for log in up.logs.glob("*.log") for line in log.read_text().splitlines() if "permission" in line]
+    assert refusals == []
+
+
+async def heard_by_the_subscriber(nats_url: str, password: str, count: int) -> list[str]:
+    """The types of the first `count` events, read as anybody would who was given that user."""
+    nc = await nats.connect(nats_url, user="subscriber", password=password, inbox_prefix="_INBOX.subscriber")
+    try:
+        durable = await nc.jetstream().pull_subscribe_bind(consumer="subscriber", stream="EVENTS")
+        messages = await durable.fetch(count, timeout=5)
+        for message in messages:
+            await message.ack_sync()
+        return [parse_event(message.subject).type for message in messages]
+    finally:
+        await nc.close()
+
+
 @pytest.mark.parametrize("part", PARTS)
 def test_kill_nine_of_any_part_heals(up: DataFolder, part: str) -> None:
     before = ready(up).parts[part]
@@ -94,7 +135,7 @@ def test_kill_nine_of_any_part_heals(up: DataFolder, part: str) -> None:
         time.sleep(0.02)
     after = ready(up)
     token = up.secret_file(FIRST_TOKEN).read_text().strip()
-    assert Client(after.http_url, token).json("GET", "/v1/tasks") == {"tasks": [], "next": None}
+    assert Client(after.http_url, token).json("GET", "/v1/tasks")["next"] is None
 
 
 def test_nothing_in_the_folder_is_for_others_to_read(up: DataFolder) -> None:
