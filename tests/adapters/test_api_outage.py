@@ -85,6 +85,7 @@ async def test_without_the_broker_commands_say_so_views_stay_and_all_comes_back(
         refused = await house.client.post("/v1/tasks", json=wish, headers=key)
         assert refused.status_code == 503
         assert refused.headers["retry-after"]
+        assert "Idempotency-Key" in refused.json()["hint"]
         assert time.monotonic() - began < 10
         for path in ("/v1/repos/shop", "/v1/dead-letters", f"/v1/tasks/{ids.fresh()}", f"/v1/tasks/{task}/stream"):
             answer = await house.client.get(path)

@@ -85,8 +85,11 @@ async def serve(runtime: Runtime, parts: Parts) -> None:
         return
     stop = asyncio.create_task(runtime.stop.wait())
     follow = [asyncio.create_task(parts.catalog.follow()), asyncio.create_task(parts.live.follow())]
+    begun = asyncio.create_task(_begun(parts))
     try:
-        await asyncio.wait({stop, asyncio.create_task(parts.live.started())}, return_when=asyncio.FIRST_COMPLETED)
+        runtime.waiting_for["streams"] = "reading what is stored"
+        await asyncio.wait({stop, *follow, begun}, return_when=asyncio.FIRST_COMPLETED)
+        runtime.ready("streams")
         async with serving(create_app(parts), listener) as server:
             log.info("http.listening", host=parts.settings.http_host, port=listener.getsockname()[1])
             runtime.ready()
@@ -97,9 +100,14 @@ async def serve(runtime: Runtime, parts: Parts) -> None:
             if not runtime.stop.is_set():
                 runtime.fail(_why(needed))
     finally:
-        for task in (stop, *follow):
+        for task in (stop, begun, *follow):
             task.cancel()
-        await asyncio.gather(stop, *follow, return_exceptions=True)
+        await asyncio.gather(stop, begun, *follow, return_exceptions=True)
+
+
+async def _begun(parts: Parts) -> None:
+    await parts.live.started()
+    await parts.catalog.filled()
 
 
 def _why(needed: set[asyncio.Task[None]]) -> str:

@@ -40,24 +40,29 @@ class Bucket(Generic[E]):
         self._stream = s.kv_stream(bucket)
         self._prefix = prefix
         self._codec: Codec[E] = Codec(msgspec.json.Decoder(kind))
+        self._reader = Reader(
+            nc,
+            self._stream,
+            filters=[self._subject("*")],
+            last_per_subject=True,
+            name=f"api-{prefix.rstrip('.')}",
+        )
         self._applied = 0
         self._moved = asyncio.Event()
 
     async def follow(self) -> None:
         """For ever. Raises StreamGone."""
-        reader = Reader(
-            self._nc,
-            self._stream,
-            filters=[self._subject("*")],
-            last_per_subject=True,
-            name=f"api-{self._prefix.rstrip('.')}",
-        )
-        async with aclosing(reader.batches()) as batches:
+        async with aclosing(self._reader.batches()) as batches:
             async for batch in batches:
                 for stored in batch:
                     self._apply(stored)
                 self._applied = batch[-1].seq
                 self._moved.set()
+
+    async def filled(self) -> None:
+        """Returns when everything that was stored at the start is in the table."""
+        await self._reader.caught_up.wait()
+        await self._reached(self._reader.position)
 
     async def get(self, name: str) -> E | None:
         """The entry as the bucket has it now. Raises Problem (503)."""
@@ -126,6 +131,11 @@ class Catalog:
         async with asyncio.TaskGroup() as group:
             for bucket in (self.repos, self.routes, self.hosts):
                 group.create_task(bucket.follow())
+
+    async def filled(self) -> None:
+        """Returns when lists are complete."""
+        for bucket in (self.repos, self.routes, self.hosts):
+            await bucket.filled()
 
     def vendors(self) -> frozenset[str]:
         """What the hosts that are there say they can run."""

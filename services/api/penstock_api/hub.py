@@ -26,6 +26,8 @@ from penstock_api.history import Page, last_sequence, read_page
 MEMORY_MESSAGES: Final = 4_096
 MEMORY_BYTES: Final = 8 * 1024 * 1024
 CLIENT_BYTES_MAX: Final = 2 * 1024 * 1024
+START_MESSAGES: Final = 256
+"""So many of the newest are read at the start, since a replica that is asked for the past may lag behind the hub."""
 SLICE_BYTES: Final = 128 * 1024
 """So much is handed out before clients get their turn to send it on."""
 PAST_PATIENCE_SECONDS: Final = 30.0
@@ -73,7 +75,7 @@ def frame_of(source: Source, stored: Stored) -> Frame:
 
 
 class Follower:
-    """One client. `ticket` is the request's task: cutting the client means ending that."""
+    """One client. `ticket` is the request's task: cutting the client means ending that, for it may be stuck in sending."""
 
     def __init__(self, ticket: asyncio.Task[object] | None) -> None:
         self.cut = False
@@ -147,7 +149,7 @@ class Hub:
                 break
             except (nats.errors.Error, OSError, TimeoutError):
                 await asyncio.sleep(START_PAUSE_SECONDS)
-        self.position = max(last - MEMORY_MESSAGES, 0)
+        self.position = max(last - START_MESSAGES, 0)
         self.oldest = self.position + 1
         self.started.set()
         reader = Reader(self._nc, self.stream, after=self.position, name=f"api-{self.source}")
@@ -183,7 +185,9 @@ class Hub:
         return [frame for frame in self._memory if frame.seq > after and task in (None, frame.task)]
 
     def attach(self, follower: Follower, task: str | None, after: int) -> None:
-        """From now on `follower` gets what comes after that sequence."""
+        """From now on `follower` gets what comes after that sequence. One that has left stays away."""
+        if follower.ended:
+            return
         followers = self._of_all if task is None else self._of_task.setdefault(task, {})
         followers[follower] = after
         follower.on_leave(lambda: self._detach(follower, task))

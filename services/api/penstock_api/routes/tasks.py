@@ -142,7 +142,11 @@ async def _sent(parts: Parts, command: SubmitTask) -> Accepted | RefusedReply:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + NEW_REPO_SECONDS
     while True:
-        reply = await parts.orders.send(command)
+        try:
+            reply = await parts.orders.send(command)
+        except Problem as problem:
+            problem.hint = f"look at /v1/tasks/{command.task} later, or ask again with the same Idempotency-Key"
+            raise
         if not isinstance(reply, RefusedReply) or reply.code != "unknown_repo" or loop.time() > deadline:
             return reply
         await asyncio.sleep(PROJECTION_PAUSE_SECONDS)
