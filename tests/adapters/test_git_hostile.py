@@ -188,33 +188,35 @@ async def test_no_git_but_the_sandboxes_ever_had_the_clone_as_its_place(
     assert len(inside) > 10
 
 
-@pytest.mark.parametrize("how", ["a link", "a pipe", "a folder", "missing", "a device"])
+SWAPPED = {
+    "a link to somebody else's bundle": ("ln -s {theirs} {file}", "not where git has written it"),
+    "a link to a device": ("ln -s /dev/zero {file}", "not where git has written it"),
+    "a pipe": ("mkfifo {file}", "not a plain file"),
+    "a folder": ("mkdir {file}", "not a plain file"),
+    "nothing": ("true", "not where git has written it"),
+    "a folder that is a link": ("mv .git moved; ln -s moved .git", "not where git has written it"),
+}
+
+
+@pytest.mark.parametrize("how", SWAPPED)
 async def test_a_bundle_swapped_for_something_else_is_not_read(world: World, how: str) -> None:
-    """The agent's settings let `git bundle` end well and put something else in the bundle's place."""
-    secret = world.root / "secret"
-    secret.write_text("secret")
     clone = await world.clone()
     await world.agent(clone, "echo x > x; git add x; git commit -qm x")
-    file = clone.git_dir / "penstock.bundle"
-    swap = {
-        "a link": f"ln -s {secret} {file}",
-        "a pipe": f"mkfifo {file}",
-        "a folder": f"mkdir {file}",
-        "missing": "true",
-        "a device": f"ln -s /dev/zero {file}",
-    }[how]
+    file, theirs = clone.git_dir / "penstock.bundle", world.root / "theirs.bundle"
+    swap, said = SWAPPED[how]
 
     async def swapping(argv: Sequence[str], *, cwd: str, env: Mapping[str, str], timeout_seconds: float) -> Completed:
         """The sandbox, with an agent alive in it that acts right after git has written the bundle."""
         done = await world.sandbox(argv, cwd=cwd, env=env, timeout_seconds=timeout_seconds)
         if "bundle" in argv:
-            await world.agent(clone, f"rm -f {file}; {swap}")
+            theirs.write_bytes(file.read_bytes())
+            keep = "" if how == "a folder that is a link" else f"rm {file};"
+            await world.agent(clone, keep + swap.format(theirs=theirs, file=file))
         return done
 
-    ref = f"refs/heads/{clone.branch}"
-    with pytest.raises(BundleRefused):
-        await carry(clone, world.mirror, swapping, ref=ref, into=task_ref(TASK))
-    assert secret.read_text() == "secret"
+    with pytest.raises(BundleRefused, match=said):
+        await carry(clone, world.mirror, swapping, ref=f"refs/heads/{clone.branch}", into=task_ref(TASK))
+    assert "penstock" not in host_git(world.root, f"--git-dir={world.mirror.path}", "for-each-ref")
 
 
 async def test_a_bundle_that_asks_for_missing_objects_to_be_fetched_is_refused(world: World) -> None:

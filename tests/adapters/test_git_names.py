@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock_agent_exec.git.failures import BadName
@@ -257,6 +257,10 @@ def test_a_refused_address_says_what_would_be_right_and_never_repeats_the_passwo
     with pytest.raises(BadName, match="use a secret reference") as refused:
         check_remote("https://me:hunter2@host/repo", allow_local=False)
     assert "hunter2" not in str(refused.value)
+    with pytest.raises(BadName, match="makes git run a helper program"):
+        check_remote("ext::sh -c id", allow_local=True)
+    with pytest.raises(BadName, match="git would read as an option"):
+        check_remote("--upload-pack=id", allow_local=True)
     with pytest.raises(BadName, match=r"right would be https://host/owner/repo\.git"):
         check_remote("http://host/repo", allow_local=False)
 
@@ -309,6 +313,7 @@ def test_an_identity_cannot_break_out_of_a_header_or_a_setting(identity: Identit
         check_identity(identity)
 
 
+@settings(deadline=None, database=None)
 @given(st.text(max_size=40) | st.from_regex(r"(https|ssh|file|ext|fd)?:?:?/{0,3}[-a-z@:./%~]{0,30}", fullmatch=True))
 def test_whatever_is_accepted_begins_with_a_protocol_we_speak_and_hides_nothing(address: str) -> None:
     try:
@@ -322,6 +327,7 @@ def test_whatever_is_accepted_begins_with_a_protocol_we_speak_and_hides_nothing(
     assert remote.url.startswith(beginning)
 
 
+@settings(deadline=None, database=None)
 @given(st.text(alphabet="aA0._/-@{}~^: \n", max_size=12))
 def test_whatever_branch_is_accepted_git_accepts_too(branch: str) -> None:
     try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,7 @@ from penstock_agent_exec.git.failures import (
     TimedOut,
     Unreachable,
 )
-from penstock_agent_exec.git.mirror import update_mirror
+from penstock_agent_exec.git.mirror import maintain_mirror, update_mirror
 from penstock_agent_exec.git.names import check_remote
 from penstock_agent_exec.git.publish import Published, look, publish_branch
 from penstock_agent_exec.git.work import commit_leftovers, take_result
@@ -173,13 +175,50 @@ async def test_a_refusal_of_the_remote_is_told_by_its_kind(world: World, says: s
     assert world.on_remote(BRANCH) is None
 
 
-async def test_no_hook_of_the_mirror_runs_on_a_push(world: World) -> None:
+async def test_a_commit_that_arrives_between_our_look_and_our_push_is_not_overwritten(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A `git` in front of the real one lets somebody else push first, whenever it is asked to push."""
+    ours = await result_of(world, "echo x > x.txt")
+    await publish_branch(world.mirror, world.remote, BRANCH, ours, expected=None)
+    theirs = world.somebody_pushes("theirs", "theirs.txt", "x")
+    newer = await result_of(world, "echo y > y.txt")
+    real, programs = shutil.which("git"), world.root / "bin"
+    programs.mkdir()
+    (programs / "git").write_text(
+        f'#!/bin/sh\ncase "$*" in *" push "*) {real} --git-dir={world.origin} update-ref refs/heads/{BRANCH} {theirs};; esac\n'
+        f'exec {real} "$@"\n'
+    )
+    (programs / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    with pytest.raises(NonFastForward, match=theirs):
+        await publish_branch(world.mirror, world.remote, BRANCH, newer, expected=ours)
+    assert world.on_remote(BRANCH) == theirs
+
+
+async def test_whoever_lost_the_job_while_looking_pushes_no_more(world: World) -> None:
+    class Lost(Exception):
+        """The lease is somebody else's."""
+
+    def fence() -> None:
+        raise Lost
+
     head = await result_of(world, "echo x > x.txt")
-    hook = world.mirror.path / "hooks" / "pre-push"
-    hook.parent.mkdir()
-    hook.write_text(f"#!/bin/sh\ntouch {world.root}/fired\n")
-    hook.chmod(0o755)
+    with pytest.raises(Lost):
+        await publish_branch(world.mirror, world.remote, BRANCH, head, expected=None, fence=fence)
+    assert world.on_remote(BRANCH) is None
+
+
+async def test_no_hook_of_the_mirror_runs_whoever_may_have_put_it_there(world: World) -> None:
+    head = await result_of(world, "echo x > x.txt")
+    for name in ("pre-push", "reference-transaction", "post-index-change", "pre-auto-gc"):
+        hook = world.mirror.path / "hooks" / name
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text(f"#!/bin/sh\ntouch {world.root}/fired\n")
+        hook.chmod(0o755)
     await publish_branch(world.mirror, world.remote, BRANCH, head, expected=None)
+    await update_mirror(world.mirror, world.remote)
+    await maintain_mirror(world.mirror)
     assert not (world.root / "fired").exists()
 
 

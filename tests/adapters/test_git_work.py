@@ -105,6 +105,19 @@ async def test_flags_in_the_agents_index_hide_nothing(world: World) -> None:
     assert [file.path for file in result.files] == ["README", "src/app.py"]
 
 
+async def test_a_tracked_file_that_the_ignore_rules_name_is_neither_lost_nor_left_behind(world: World) -> None:
+    clone = await world.clone()
+    await world.agent(
+        clone,
+        "for f in same changed gone; do echo $f > $f.pyc; done; git add -f *.pyc; git commit -qm x;"
+        " echo more >> changed.pyc; rm gone.pyc; echo mine > mine; mkdir -p .git/info; echo mine > .git/info/exclude",
+    )
+    left = await commit_leftovers(clone, world.sandbox)
+    await take_result(clone, world.mirror, world.sandbox)
+    told = in_mirror(world, "show", "--format=", "--name-status", left.commit)
+    assert told.split() == ["M", "changed.pyc", "D", "gone.pyc"]
+
+
 async def test_a_repository_inside_the_work_tree_is_kept_as_the_files_it_has(world: World) -> None:
     clone = await world.clone()
     await world.agent(
