@@ -51,7 +51,7 @@ from penstock_agent_exec.output import LineSplitter
 from penstock_agent_exec.process import Watch
 from penstock_agent_exec.report import failed, stopped
 from penstock_agent_exec.sandbox import Bind
-from penstock_agent_exec.steps.bench import Bench, InHand
+from penstock_agent_exec.steps.bench import NOTHING_USED, Bench, InHand
 from penstock_agent_exec.steps.prepare import standing_clone
 from penstock_agent_exec.vendors import Offer
 
@@ -143,16 +143,20 @@ async def _run(bench: Bench, hand: InHand, work: AgentWork, offer: Offer, clone:
         hand.sandbox = _sandbox_label(bench, gate)
         # From here on somebody may be paying, and until there is a verdict nobody knows how much.
         hand.usage = Usage()
-        outcome = await run_agent(
-            offer.vendor,
-            run,
-            profile=profile,
-            watch=watch,
-            on_facts=on_facts,
-            on_output=on_output,
-            steering=Steering(cancel=hand.tenure.stop.asked),
-            gate=gate,
-        )
+        try:
+            outcome = await run_agent(
+                offer.vendor,
+                run,
+                profile=profile,
+                watch=watch,
+                on_facts=on_facts,
+                on_output=on_output,
+                steering=Steering(cancel=hand.tenure.stop.asked),
+                gate=gate,
+            )
+        except (RunRefused, ChildNotStarted):
+            hand.usage = NOTHING_USED
+            raise
     verdict = outcome.verdict
     hand.usage = verdict.usage
     hand.session_id = verdict.session_id[:WORD_LENGTH_MAX]

@@ -6,7 +6,7 @@ Rule of this room: what a child may see is made here, and everything it needs is
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +30,7 @@ from penstock_agent_exec.tenure import Tenure
 from penstock_agent_exec.vendors import Offer
 
 GIT_STDERR_BYTES_MAX: Final = 64 * 1024 * 1024
+NOTHING_USED: Final = Usage(cost_usd=0.0)
 SIGNALLED: Final = -9
 """The exit status given for a command whose sandbox was killed before it could say one."""
 
@@ -82,7 +83,7 @@ class InHand:
     job: Job
     tenure: Tenure
     output: OutputStream
-    usage: Usage = field(default_factory=lambda: Usage(cost_usd=0.0))
+    usage: Usage = NOTHING_USED
     kept: Kept | None = None
     session_id: str = ""
     vendor_version: str = ""
