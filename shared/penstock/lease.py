@@ -8,6 +8,7 @@ epoch, and only the epoch fences. Written on raw publishes: `kv.create` fails on
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import nats.errors
@@ -50,7 +51,7 @@ async def read(nc: Client, key: str) -> LeaseState | None:
     return state_of(message.seq, message.data or b"", message.headers)
 
 
-def state_of(revision: int, body: bytes, headers: dict[str, str] | None) -> LeaseState:
+def state_of(revision: int, body: bytes, headers: Mapping[str, str] | None) -> LeaseState:
     """A stored message of the bucket as the state of its key."""
     marker = (headers or {}).get(s.MARKER_REASON)
     deleted = (headers or {}).get(s.KV_OPERATION) in ("DEL", "PURGE")

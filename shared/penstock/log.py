@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import nats.errors
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.js.errors import APIError, NotFoundError
 
 from penstock import subjects as s
@@ -120,23 +122,34 @@ async def _direct_batch(
     nc: Client, stream: str, filter_: str, seq: int, timeout: float
 ) -> tuple[list[tuple[int, bytes]], int]:
     """(sequence, body) of up to 1,000 messages from `seq` on, and how many are left. nats-py has no call for this."""
-    inbox = nc.new_inbox()
-    subscription = await nc.subscribe(inbox)
     found: list[tuple[int, bytes]] = []
+    ended: asyncio.Future[Mapping[str, str]] = asyncio.get_running_loop().create_future()
+
+    async def receive(message: Msg) -> None:
+        # A callback for each: waiting for each by `next_msg` would cost more than all the rest.
+        headers = message.headers or {}
+        if "Status" not in headers:
+            found.append((int(headers["Nats-Sequence"]), message.data))
+        elif not ended.done():
+            ended.set_result(headers)
+
+    inbox = nc.new_inbox()
+    subscription = await nc.subscribe(inbox, cb=receive)
     try:
         request = {"seq": seq, "next_by_subj": filter_, "batch": 1000}
         await nc.publish(f"$JS.API.DIRECT.GET.{stream}", json.dumps(request).encode(), reply=inbox)
-        while True:
-            message = await subscription.next_msg(timeout=timeout)
-            headers = message.headers or {}
-            if status := headers.get("Status"):
-                if status == "204":
-                    return found, int(headers.get("Nats-Num-Pending", "0"))
-                if status == "404":
-                    return found, 0
-                raise TimeoutError(f"direct read of {stream}: {status} {headers.get('Description', '')}")
-            found.append((int(headers["Nats-Sequence"]), message.data))
-    except nats.errors.TimeoutError as error:
-        raise TimeoutError(f"direct read of {stream} was not answered within {timeout} s, {len(found)} read") from error
+        while not ended.done():
+            before = len(found)
+            await asyncio.wait([ended], timeout=timeout)
+            if not ended.done() and len(found) == before:
+                raise TimeoutError(f"direct read of {stream} was silent for {timeout} s, {before} read")
     finally:
         await subscription.unsubscribe()
+    headers = ended.result()
+    match headers["Status"]:
+        case "204":
+            return found, int(headers.get("Nats-Num-Pending", "0"))
+        case "404":
+            return found, 0
+        case status:
+            raise TimeoutError(f"direct read of {stream}: {status} {headers.get('Description', '')}")

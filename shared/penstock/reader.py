@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import nats.errors
@@ -33,7 +33,7 @@ class Stored(NamedTuple):
     seq: int
     subject: str
     body: bytes
-    headers: dict[str, str] | None
+    headers: Mapping[str, str] | None
 
 
 class StreamGone(RuntimeError):
@@ -191,7 +191,7 @@ class Reader:
             self.caught_up.set()
         self._arrived.set()
 
-    def _status(self, status: str, headers: dict[str, str]) -> None:
+    def _status(self, status: str, headers: Mapping[str, str]) -> None:
         if status == "100":
             return
         if status in ("404", "408"):
@@ -226,5 +226,5 @@ class Reader:
 def position_of(message: Msg) -> tuple[int, int, int]:
     """(stream sequence, consumer sequence, messages left) from the reply subject, counted from the right, so that the
     longer form of later servers reads the same."""
-    tokens = message.reply.split(".")
-    return int(tokens[-4]), int(tokens[-3]), int(tokens[-1])
+    _, seq, consumer_seq, _, pending = message.reply.rsplit(".", 4)
+    return int(seq), int(consumer_seq), int(pending)

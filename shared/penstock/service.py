@@ -21,6 +21,7 @@ import uvloop
 from nats.aio.client import Client
 
 from penstock.admin import admin_port
+from penstock.connection import Connection
 from penstock.settings import BadSettings, Common
 
 log = structlog.get_logger()
@@ -121,7 +122,7 @@ def _never_silently(task: asyncio.Task[None], runtime: Runtime) -> Callable[[], 
 @contextlib.asynccontextmanager
 async def broker(service: str, settings: Common, runtime: Runtime) -> AsyncIterator[Client]:
     """A connection that comes back after every outage, and ends the service when it never can."""
-    nc = Client()
+    nc = Connection()
 
     async def on_error(error: Exception) -> None:
         text = str(error).lower()
@@ -165,7 +166,7 @@ async def broker(service: str, settings: Common, runtime: Runtime) -> AsyncItera
         except (nats.errors.Error, OSError, TimeoutError) as error:
             runtime.waiting_for["nats"] = f"cannot reach {settings.nats_url}: {str(error) or type(error).__name__}"
             log.warning("nats.waiting", url=settings.nats_url, reason=str(error) or type(error).__name__)
-            nc = Client()
+            nc = Connection()
             await runtime.stopped_within(CONNECT_PAUSE_SECONDS)
     runtime.ready("nats")
     try:
