@@ -51,6 +51,7 @@ async def send(
     to: Route,
     secrets: Path | None,
     *,
+    delivery: Delivery = DELIVERY,
     allow_private: bool = True,
     resolve: Resolve = system_resolver,
     seconds: float = 5.0,
@@ -59,7 +60,7 @@ async def send(
         webhook = Webhook(
             transport, secrets_dir=secrets, allow_private=allow_private, resolve=resolve, try_seconds_max=seconds
         )
-        return await webhook.send(to, DELIVERY)
+        return await webhook.send(to, delivery)
 
 
 async def test_the_body_goes_out_unchanged_with_a_signature_that_the_reference_library_verifies(
@@ -269,6 +270,13 @@ async def test_without_a_good_secret_nothing_is_sent(
     assert isinstance(outcome, NotNow)
     assert says in outcome.reason
     assert NEW not in outcome.reason
+    assert receiver.received == []
+
+
+async def test_what_is_not_text_is_not_sent_and_harms_nobody(receiver: Receiver, secrets: Path) -> None:
+    delivery = Delivery("evt.team", b'{"nobody knows":"\xff"}')
+    outcome = await send(route(f"http://127.0.0.1:{receiver.port}/"), secrets, delivery=delivery)
+    assert outcome == Never("the document is not UTF-8")
     assert receiver.received == []
 
 

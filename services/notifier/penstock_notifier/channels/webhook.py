@@ -84,6 +84,9 @@ class Webhook:
             return NotNow(f"no answer within {self._try_seconds_max:g} s")
         except NoSecret as error:
             return NotNow(str(error))
+        except UnicodeDecodeError:
+            # The decoder does not look into fields that nobody knows; what is signed is text.
+            return Never("the document is not UTF-8")
         except (httpx2.HTTPError, OSError) as error:
             return NotNow(clean(f"{type(error).__name__}: {error}"))
 
