@@ -117,9 +117,9 @@ class SseFrame(NamedTuple):
 class House:
     """A running api. `client` has the admin's token."""
 
-    def __init__(self, nats: NatsForTest, dsn: str, folder: Path, **settings: object) -> None:
+    def __init__(self, nats: NatsForTest, dsn: str, folder: Path, *, first_token: str = "", **settings: object) -> None:
         self.nats, self.dsn = nats, dsn
-        self.admin_token = fresh_token()
+        self.admin_token = first_token or fresh_token()
         self.port = free_port()
         token_file = folder / f"first-token-{ids.fresh()}"
         token_file.write_text(self.admin_token)
@@ -274,13 +274,13 @@ def database_of(server: PostgresForTest) -> Iterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def house_for_many(folder: Path, dsn: str, **settings: object) -> AsyncGenerator[House]:
+async def house_for_many(folder: Path, dsn: str, *, request_seconds_max: float = 30.0) -> AsyncGenerator[House]:
     """One running api for a whole file, over a broker of its own; every test uses names of its own."""
     nats = NatsForTest(folder / "nats")
     nats.start()
     try:
         await nats.provision()
-        async with House(nats, dsn, folder, **settings) as running:
+        async with House(nats, dsn, folder, request_seconds_max=request_seconds_max) as running:
             await running.put_repo()
             yield running
     finally:

@@ -97,15 +97,21 @@ async def test_a_stream_may_go_on_for_ever_after_the_end(house: House) -> None:
         assert [frame.event for frame in await take(frames, 1)] == ["output"]
 
 
-async def test_output_and_events_come_by_time_and_each_id_names_both_places(house: House) -> None:
+async def test_who_comes_later_sees_output_and_events_in_the_order_of_those_who_stayed(house: House) -> None:
     task, (event,) = await task_with(house, 1)
-    outputs = [await house.print(task, number) for number in (1, 2)]
-    parked_at = await house.append(task, parked(1))
-    outputs.append(await house.print(task, 3))
-    ended_at = await house.append(task, cancelled())
+    outputs = []
     async with house.following(f"/v1/tasks/{task}/stream") as frames:
-        found = await until_end(frames)
-    assert [frame.id for frame in found] == [
+        stayed = await take(frames, 1)
+        for number in (1, 2):
+            outputs.append(await house.print(task, number))
+            stayed += await take(frames, 1)
+        parked_at = await house.append(task, parked(1))
+        stayed += await take(frames, 1)
+        outputs.append(await house.print(task, 3))
+        stayed += await take(frames, 1)
+        ended_at = await house.append(task, cancelled())
+        stayed += await until_end(frames)
+    assert [frame.id for frame in stayed] == [
         f"{event}",
         f"{event}:{outputs[0]}",
         f"{event}:{outputs[1]}",
@@ -114,7 +120,27 @@ async def test_output_and_events_come_by_time_and_each_id_names_both_places(hous
         f"{ended_at}:{outputs[2]}",
         f"{ended_at}:{outputs[2]}",
     ]
-    assert json.loads(found[1].data)["lines"][0]["text"] == "a line"
+    assert json.loads(stayed[1].data)["lines"][0]["text"] == "a line"
+    async with house.following(f"/v1/tasks/{task}/stream") as frames:
+        assert await until_end(frames) == stayed
+
+
+async def test_what_was_stored_before_the_start_comes_in_the_order_of_its_writing(
+    nats: NatsForTest, postgres: str, tmp_path: Path
+) -> None:
+    async with House(nats, postgres, tmp_path) as earlier:
+        task, _ = await task_with(earlier, 1)
+        for number in range(1, 4):
+            await earlier.print(task, number)
+            await earlier.append(task, parked(number))
+        await earlier.append(task, cancelled())
+    async with (
+        House(nats, postgres, tmp_path, first_token=earlier.admin_token) as later,
+        later.following(f"/v1/tasks/{task}/stream") as frames,
+    ):
+        found = await until_end(frames)
+    kinds = [frame.event for frame in found]
+    assert kinds == ["task_submitted", *["output", "task_parked"] * 3, "task_cancelled", "end"]
 
 
 async def test_coming_back_with_any_id_gives_exactly_the_rest(house: House) -> None:

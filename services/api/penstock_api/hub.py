@@ -8,6 +8,7 @@ the rest as it comes. One that does not read what it asked for is cut, and may c
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -58,20 +59,24 @@ class _When(Struct):
 _when: Final = msgspec.json.Decoder(_When)
 
 
-def frame_of(source: Source, stored: Stored) -> Frame:
-    """The message as a frame. `at` is the writer's clock, 0 where it cannot be read."""
+def frame_of(source: Source, stored: Stored, at: float | None = None) -> Frame:
+    """The message as a frame. `at`: when it came, in seconds; the writer's clock where that is not known, else 0."""
     tokens = stored.subject.split(".")
     name = tokens[4] if source == "events" else "output"
     body = stored.body
     if b"\n" in body or b"\r" in body:
         body = b"\ndata: ".join(body.splitlines())
+    payload = b"\nevent: " + name.encode() + b"\ndata: " + body + b"\n\n"
+    return Frame(source, stored.seq, tokens[3], name, _written_at(stored.body) if at is None else at, payload)
+
+
+def _written_at(body: bytes) -> float:
     try:
-        when = _when.decode(stored.body)
-        moment = when.time or when.at
-        at = 0.0 if moment is None else moment.timestamp()
+        when = _when.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError):
-        at = 0.0
-    return Frame(source, stored.seq, tokens[3], name, at, b"\nevent: " + name.encode() + b"\ndata: " + body + b"\n\n")
+        return 0.0
+    moment = when.time or when.at
+    return 0.0 if moment is None else moment.timestamp()
 
 
 class Follower:
@@ -155,12 +160,14 @@ class Hub:
         reader = Reader(self._nc, self.stream, after=self.position, name=f"api-{self.source}")
         async with aclosing(reader.batches()) as batches:
             async for batch in batches:
-                await self._hand_out(batch)
+                await self._hand_out(batch, last)
 
-    async def _hand_out(self, batch: list[Stored]) -> None:
+    async def _hand_out(self, batch: list[Stored], at_start: int) -> None:
+        """`at_start`: the last sequence that was stored when this began. What comes behind it keeps the order in which it
+        came, so that a client that comes back is shown the two streams as those that stayed have seen them."""
         handed_out = 0
         for stored in batch:
-            frame = frame_of(self.source, stored)
+            frame = frame_of(self.source, stored, time.time() if stored.seq > at_start else None)
             self._remember(frame)
             for followers in (self._of_task.get(frame.task), self._of_all):
                 for follower, after in list((followers or {}).items()):
