@@ -98,19 +98,25 @@ class Remote:
     """A bare repository that writes every push it takes into a file."""
 
     def __init__(self, folder: Path, files: dict[str, str]) -> None:
+        tree = folder / "tree"
+        for name, text in files.items():
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            (tree / name).write_text(text)
+        self._make(folder, tree)
+
+    @classmethod
+    def of_tree(cls, folder: Path, tree: Path) -> Remote:
+        """A remote whose one commit is what stands in `tree`."""
+        remote = cls.__new__(cls)
+        remote._make(folder, tree)
+        return remote
+
+    def _make(self, folder: Path, work: Path) -> None:
         self.path = folder / "remote.git"
         self._pushes = folder / "pushes"
-        work = folder / "seed"
-        work.mkdir(parents=True)
         git(work, "init", "-q", "-b", "main")
-        for name, text in files.items():
-            (work / name).parent.mkdir(parents=True, exist_ok=True)
-            (work / name).write_text(text)
         git(work, "add", "-A")
         git(work, "commit", "-q", "-m", "As it was")
-        self._finish(work)
-
-    def _finish(self, work: Path) -> None:
         git(work, "clone", "-q", "--bare", str(work), str(self.path))
         hook = self.path / "hooks" / "post-receive"
         hook.write_text(f"#!/bin/sh\ncat >> {self._pushes}\n")

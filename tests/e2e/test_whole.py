@@ -117,16 +117,16 @@ async def test_the_same_request_twice_makes_one_task(single: Whole, remote: Remo
     assert len(remote.pushes) == 1
 
 
-async def test_a_remote_that_cannot_be_reached_is_waited_for(single: Whole, remote: Remote, tmp_path: Path) -> None:
+async def test_a_repository_that_is_not_there_yet_is_waited_for(single: Whole, remote: Remote, tmp_path: Path) -> None:
     away = tmp_path / "away.git"
     await single.add_repo("calc", str(away))
     task = await single.submit()
     events = await single.until(task, lambda event: isinstance(event.data, TaskParked))
     assert isinstance(events[-1].data, TaskParked)
-    assert events[-1].data.reason == "git.unreachable"
+    assert events[-1].data.reason == "git.repository_missing"
     shown = await single.task(task, lambda found: found["phase"] == "parked")
     assert shown["wake_at"] is not None
-    assert "git.unreachable" in shown["waiting_for"]
+    assert "git.repository_missing" in shown["waiting_for"]
     remote.path.rename(away)
     assert tags((await single.until(task))[-1]) == "task_succeeded"
 

@@ -7,6 +7,7 @@ nothing else of the orchestrator waits with it.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import aclosing
 from datetime import datetime
 from typing import Final
@@ -207,20 +208,20 @@ async def write(connection: asyncpg.Connection, model: ReadModel) -> None:
                 records=model.events,
                 columns=("seq", "event_id", "task", "repo", "type", "at", "body"),
             )
-        await connection.executemany(_UPSERT_TASK, [values(row) for row in model.task_rows()])
-        await connection.executemany(_UPSERT_STEP, [values(row) for row in model.step_rows()])
+        await _replace(connection, "task", "task", TASK_COLUMNS, model.task_rows())
+        await _replace(connection, "step", "job", STEP_COLUMNS, model.step_rows())
         await connection.execute("update penstock.projection set seq = $2 where name = $1", NAME, model.position)
 
 
-def _upsert(table: str, key: str, columns: tuple[str, ...]) -> str:
-    names = ", ".join(columns)
-    marks = ", ".join(f"${number}" for number in range(1, len(columns) + 1))
-    sets = ", ".join(f"{column} = excluded.{column}" for column in columns if column != key)
-    return f"insert into {table} ({names}) values ({marks}) on conflict ({key}) do update set {sets}"  # noqa: S608 - names from code
-
-
-_UPSERT_TASK: Final = _upsert("penstock.task", "task", TASK_COLUMNS)
-_UPSERT_STEP: Final = _upsert("penstock.step", "job", STEP_COLUMNS)
+async def _replace(
+    connection: asyncpg.Connection, table: str, key: str, columns: tuple[str, ...], rows: Sequence[TaskRow | StepRow]
+) -> None:
+    """These rows in place of those with the same keys. Two statements however many rows: an upsert of each costs the
+    server twice as much, and a new version of the row is written either way."""
+    keys = [getattr(row, key) for row in rows]
+    await connection.execute(f"delete from penstock.{table} where {key} = any($1)", keys)  # noqa: S608 - names from code
+    records = [values(row) for row in rows]
+    await connection.copy_records_to_table(table, schema_name="penstock", records=records, columns=columns)
 
 
 async def _close(connection: asyncpg.Connection) -> None:

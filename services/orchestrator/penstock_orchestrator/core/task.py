@@ -373,7 +373,7 @@ def _failure(
 
 def is_hosts_fault(error_class: str) -> bool:
     """True where the host could not do the step at all, so that it says nothing about the change."""
-    return error_class.startswith("host.")
+    return error_class.startswith("host.") or error_class == "env.disk_full"
 
 
 def _answered(task: Task) -> Task:

@@ -20,8 +20,12 @@ BLOCKING: Final = {
     "vendor.model_not_found": "this model is not offered: cancel, and submit with another model",
     "git.auth": "give the host a credential that may read and push, then unblock the task",
     "git.non_fast_forward": "somebody else has pushed to the task's branch: look at it, then unblock or cancel",
-    "git.rejected": "the remote refuses the push (a hook or a protected branch): allow it, then unblock the task",
+    "git.protected_branch": "the remote protects this branch: allow the push, then unblock the task",
+    "git.hook_rejected": "a hook of the remote refuses the push: see its words, then unblock or cancel the task",
 }
+WAITING: Final = frozenset({"git.repository_missing"})
+"""What looks final and may not be: a repository that is not there (yet), or not shown to this credential (yet)."""
+
 FAILING: Final = frozenset({"git.bad_name", "git.ref_missing", "git.bad_url"})
 """What no retry and no login can mend: the task's own copy of the repo's settings is wrong."""
 
@@ -34,7 +38,7 @@ def answer(failure: Failure) -> Answer:
         return "fail"
     if failure.error_class == MAX_TURNS:
         return "pause"
-    if failure.transient or failure.retry_at is not None:
+    if failure.transient or failure.retry_at is not None or failure.error_class in WAITING:
         return "park"
     if failure.kind in ("agent", "verify") or failure.error_class in SESSION_ENDERS:
         return "again"

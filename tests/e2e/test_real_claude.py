@@ -1,0 +1,109 @@
+"""The real Claude Code on real code of some size, its model played by a script: from HTTP to the pushed branch."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pygments
+import pytest
+from claude_program import claude_or_skip
+from fake_model import Call, Calls, Conversation, FakeModel, Say, Script
+from orchestrator_fixtures import tags
+from whole import HAPPY, Remote, Whole, git, whole
+
+from penstock.events import AgentSucceeded, TaskSucceeded, VerifySucceeded
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+
+RIGHT = "    elif string.lower() in ('1', 'yes', 'true', 'on'):\n        return True\n"
+WRONG = "    elif string.lower() in ('1', 'yes', 'true', 'on'):\n        return False\n"
+TEST = """import unittest
+from pygments.util import get_bool_opt
+
+
+class T(unittest.TestCase):
+    def test_yes_is_true(self):
+        self.assertIs(get_bool_opt({"a": "yes"}, "a"), True)
+"""
+COMMIT = "git commit -q -a -m 'Say true for yes' && git log --oneline | head -1 && env && ls /proc | head -5"
+SCRIPT = Script(
+    (
+        Conversation(
+            (
+                Calls(
+                    (Call("Bash", {"command": "python3 -m unittest -q test_options", "description": "see"}),), "I look."
+                ),
+                Calls((Call("Read", {"file_path": "pygments/util.py"}),), "I read the helper."),
+                Calls(
+                    (
+                        Call(
+                            "Edit",
+                            {"file_path": "pygments/util.py", "old_string": WRONG, "new_string": RIGHT},
+                        ),
+                    ),
+                    "The answer is turned round.",
+                ),
+                Calls((Call("Bash", {"command": COMMIT, "description": "commit"}),), "I commit."),
+                Say("`get_bool_opt` says True for the words of truth again."),
+            )
+        ),
+    )
+)
+
+
+def repository(folder: Path) -> Remote:
+    """Pygments' own source (some 340 files, about 4 MB) with one function broken, under git."""
+    source = Path(pygments.__file__).parent
+    shutil.copytree(source, folder / "tree" / "pygments", ignore=shutil.ignore_patterns("__pycache__"))
+    util = folder / "tree" / "pygments" / "util.py"
+    text = util.read_text()
+    assert RIGHT in text
+    util.write_text(text.replace(RIGHT, WRONG))
+    (folder / "tree" / "test_options.py").write_text(TEST)
+    (folder / "tree" / ".gitignore").write_text("__pycache__/\n")
+    return Remote.of_tree(folder, folder / "tree")
+
+
+@pytest.fixture
+async def house_and_model(tmp_path: Path) -> AsyncIterator[tuple[Whole, FakeModel]]:
+    claude_or_skip()
+    async with FakeModel(SCRIPT) as model, whole(tmp_path / "w", model_url=model.base_url) as found:
+        yield found, model
+
+
+async def test_claude_mends_a_real_package_and_the_branch_is_on_the_remote(
+    house_and_model: tuple[Whole, FakeModel], tmp_path: Path
+) -> None:
+    house, model = house_and_model
+    remote = repository(tmp_path / "pygments")
+    await house.add_repo("pygments", str(remote.path), test="python3 -m unittest -q test_options")
+    task = await house.submit(repo="pygments", title="get_bool_opt must say True for yes", vendor="claude", model="")
+    frames = [frame async for frame in house.frames(task)]
+    events = await house.until(task)
+    assert [tags(event) for event in events] == HAPPY, house.logs()
+
+    # The agent's turns were on the stream before the event that says it has ended.
+    lines = [line for event, _, data in frames if event == "output" for line in data["lines"]]
+    assert any("I read the helper" in line.get("text", "") for line in lines)
+    assert {"Read", "Edit", "Bash"} <= {line.get("tool", "") for line in lines}
+    first_turn = next(number for number, frame in enumerate(frames) if frame[0] == "output")
+    assert first_turn < [event for event, _, _ in frames].index("agent_succeeded")
+
+    done = next(event.data for event in events if isinstance(event.data, AgentSucceeded))
+    assert done.change.files == ("pygments/util.py",)
+    assert done.usage.turns >= 4
+    assert done.vendor_version
+    passed = next(event.data for event in events if isinstance(event.data, VerifySucceeded))
+    assert passed.commands[0].exit_code == 0
+    end = events[-1].data
+    assert isinstance(end, TaskSucceeded)
+    assert remote.branches()[f"agent/{task}"] == end.delivery.commit
+    assert RIGHT in git(remote.path, "show", f"agent/{task}:pygments/util.py")
+    assert len(remote.pushes) == 1
+
+    # The key was added outside: the model got it, and the agent's own shell did not show it.
+    assert all(seen.headers.get("x-api-key") == "sk-ant-the-real-key-of-this-test" for seen in model.requests)
+    assert not any("sk-ant-the-real-key-of-this-test" in seen.text for seen in model.requests)
+    assert "no network" in done.sandbox
