@@ -35,6 +35,10 @@ from penstock import subjects as s
 SERVER_VERSION_MIN: Final = (2, 14, 3)
 """Older servers have open holes in their permission checks, and lack batched direct reads as used here."""
 
+JOB_ACK_SECONDS: Final = 12.0
+"""Until an order that a host took and did not claim is given to another: longer than any claim that is getting somewhere
+is left without a sign of life, and short, since an order whose taker was killed waits for it."""
+
 _DAY = 86_400.0
 _MIB = 1024 * 1024
 
@@ -175,7 +179,12 @@ def consumer_configs(pools: Iterable[str]) -> tuple[tuple[str, ConsumerConfig], 
         # A delivery that waits for its next try counts as pending: with a low limit, one dead endpoint stops all routes.
         (s.DELIVERIES, _durable(s.DELIVERIES_DURABLE, ack_wait=30.0, max_ack_pending=10_000)),
         *(
-            (s.JOBS, _durable(s.pool_durable(pool), ack_wait=60.0, max_ack_pending=1_000, filter=s.jobs_of_pool(pool)))
+            (
+                s.JOBS,
+                _durable(
+                    s.pool_durable(pool), ack_wait=JOB_ACK_SECONDS, max_ack_pending=1_000, filter=s.jobs_of_pool(pool)
+                ),
+            )
             for pool in pools
         ),
     )
@@ -183,7 +192,7 @@ def consumer_configs(pools: Iterable[str]) -> tuple[tuple[str, ConsumerConfig], 
 
 def host_consumer(host: str) -> ConsumerConfig:
     """The durable that brings a host the jobs which must run where the task's clone is."""
-    return _durable(s.host_durable(host), ack_wait=60.0, max_ack_pending=1_000, filter=s.jobs_of_host(host))
+    return _durable(s.host_durable(host), ack_wait=JOB_ACK_SECONDS, max_ack_pending=1_000, filter=s.jobs_of_host(host))
 
 
 def _durable(name: str, *, ack_wait: float, max_ack_pending: int, filter: str | None = None) -> ConsumerConfig:

@@ -19,6 +19,7 @@ from penstock import subjects as s
 from penstock.codec import Undecodable, encode, replies
 from penstock.commands import CLAIM_VERB, Accepted, ClaimJob, NotReady, RefusedReply
 from penstock.jobs import Job
+from penstock.streams import JOB_ACK_SECONDS
 
 log = structlog.get_logger()
 
@@ -27,7 +28,7 @@ CLAIM_SECONDS_MAX: Final = 120.0
 
 ANSWER_SECONDS_MAX: Final = 3.0
 RETRY_PAUSE_SECONDS: Final = 0.5
-PROGRESS_SECONDS: Final = 15.0
+PROGRESS_SECONDS: Final = JOB_ACK_SECONDS / 4
 """A fraction of the orders' ack_wait, so that one we still try to claim is not given to somebody else."""
 
 ACK_SECONDS_MAX: Final = 3.0
