@@ -32,6 +32,10 @@ class Undecodable(ValueError):
     """These bytes are not what they should be."""
 
 
+class Unreadable(ValueError):
+    """The event to be written is outside the contract's bounds."""
+
+
 class TooLarge(ValueError):
     """The encoded event is larger than an event may be."""
 
@@ -91,7 +95,7 @@ def encode_event(
     source: str,
     traceparent: str = "",
 ) -> bytes:
-    """The event in its envelope, as stored, streamed and sent to webhooks. Raises TooLarge."""
+    """The event in its envelope, as stored, streamed and sent to webhooks. Raises Unreadable and TooLarge."""
     body = _encoder.encode(
         Envelope(
             specversion=SPEC_VERSION,
@@ -109,6 +113,11 @@ def encode_event(
             data=event,
         )
     )
+    try:
+        _fast.decode(body)
+    except _DECODE_ERRORS as error:
+        # Structs do not check their bounds when they are made: better no event than one that nobody can read.
+        raise Unreadable(f"{type_of(event)} of task {task} would not be readable: {error}") from error
     if len(body) > EVENT_BYTES_MAX:
         raise TooLarge(f"{type_of(event)} of task {task} is {len(body)} bytes, at most {EVENT_BYTES_MAX} are allowed")
     return body

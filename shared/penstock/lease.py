@@ -125,7 +125,8 @@ class Lease:
             if self.seconds_left <= 0:
                 raise Lost(self.key)
             try:
-                await asyncio.wait_for(self.renew(value), timeout=max(self.seconds_left, 0.1))
+                async with asyncio.timeout(max(self.seconds_left, 0.1)):
+                    await self.renew(value)
                 pause = every
             except (nats.errors.Error, OSError, TimeoutError):
                 pause = every / 6

@@ -110,7 +110,8 @@ class Reader:
             return
         silence_max = self._heartbeat_seconds * 2.5
         try:
-            await asyncio.wait_for(self._arrived.wait(), timeout=silence_max)
+            async with asyncio.timeout(silence_max):
+                await self._arrived.wait()
         except TimeoutError:
             if asyncio.get_running_loop().time() - self._last_sign_of_life >= silence_max:
                 self._broken = "silence"

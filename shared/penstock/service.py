@@ -69,7 +69,8 @@ class Runtime:
     async def stopped_within(self, seconds: float) -> bool:
         """Wait, but not longer than the service lives; True when it is to stop."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.stop.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self.stop.wait()
         return self.stop.is_set()
 
 
@@ -174,7 +175,8 @@ async def broker(service: str, settings: Common, runtime: Runtime) -> AsyncItera
     finally:
         runtime.stop.set()
         with contextlib.suppress(nats.errors.Error, OSError, TimeoutError, asyncio.CancelledError):
-            await asyncio.wait_for(nc.close(), 5.0)
+            async with asyncio.timeout(5.0):
+                await nc.close()
 
 
 async def _watch_connection(runtime: Runtime) -> None:
@@ -182,7 +184,8 @@ async def _watch_connection(runtime: Runtime) -> None:
     failures = 0
     while not await runtime.stopped_within(LIVENESS_SECONDS):
         try:
-            await asyncio.wait_for(runtime.nc.flush(timeout=3), 5.0)
+            async with asyncio.timeout(5.0):
+                await runtime.nc.flush(timeout=3)
             failures = 0
         except (nats.errors.Error, OSError, TimeoutError, ValueError):
             failures += 1 if runtime.nc.is_connected else 0

@@ -67,7 +67,8 @@ async def keep_name(lease: Lease, state: Callable[[], HostState]) -> None:
             if lease.seconds_left <= 0:
                 raise Lost(lease.key)
             try:
-                await asyncio.wait_for(lease.renew(value), timeout=max(lease.seconds_left, 0.1))
+                async with asyncio.timeout(max(lease.seconds_left, 0.1)):
+                    await lease.renew(value)
                 break
             except (nats.errors.Error, OSError, TimeoutError):
                 await asyncio.sleep(min(RETRY_PAUSE_SECONDS, max(lease.seconds_left, 0.0)))

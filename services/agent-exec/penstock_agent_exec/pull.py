@@ -77,14 +77,16 @@ class Orders:
                 source.broken = "no answer"
                 return
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), left)
+                async with asyncio.timeout(left):
+                    await self._changed.wait()
             self._changed.clear()
 
     async def _wait(self, sources: list[_Source]) -> None:
         """Until something changes, or the broker has been silent for too long while it owed a heartbeat."""
         # A look now and then at the heartbeats, which change nothing by themselves.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), SILENCE_SECONDS_MAX / 2)
+            async with asyncio.timeout(SILENCE_SECONDS_MAX / 2):
+                await self._changed.wait()
         for source in sources:
             source.listen()
 
@@ -160,7 +162,8 @@ class _Source:
         with contextlib.suppress(nats.errors.Error, OSError, TimeoutError):
             # Without a connection there is nobody to send anything.
             drained = subscription.drain()  # type: ignore[no-untyped-call]  # nats-py leaves this one untyped
-            await asyncio.wait_for(drained, API_SECONDS_MAX)
+            async with asyncio.timeout(API_SECONDS_MAX):
+                await drained
 
     async def _receive(self, message: Msg) -> None:
         self._heard_at = asyncio.get_running_loop().time()

@@ -70,7 +70,8 @@ class OutputStream:
         while self._waiting or not self._ending:
             if not self._ending:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._much.wait(), FLUSH_SECONDS)
+                    async with asyncio.timeout(FLUSH_SECONDS):
+                        await self._much.wait()
             self._much.clear()
             while self._waiting:
                 await self._publish(self._next_batch())

@@ -89,7 +89,8 @@ class Bucket(Generic[E]):
                 self._subject(name), body, stream=self._stream, headers=headers or None
             )
         try:
-            await asyncio.wait_for(self._reached(ack.seq), TABLE_SECONDS)
+            async with asyncio.timeout(TABLE_SECONDS):
+                await self._reached(ack.seq)
         except TimeoutError:
             log.warning("catalog.table_behind", bucket=self._bucket, applied=self._applied, written=ack.seq)
 

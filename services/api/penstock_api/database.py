@@ -67,7 +67,8 @@ class Database:
 
     async def close(self) -> None:
         try:
-            await asyncio.wait_for(self._pool.close(), QUERY_SECONDS)
+            async with asyncio.timeout(QUERY_SECONDS):
+                await self._pool.close()
         except (TimeoutError, OSError, asyncpg.PostgresError):
             self._pool.terminate()
 

@@ -58,7 +58,8 @@ async def serve(runtime: Runtime) -> None:
         await asyncio.wait([*duties, stopped], return_when=asyncio.FIRST_COMPLETED)
         with contextlib.suppress(TimeoutError):
             # The leader gives its lease back, so that the next one need not wait for it to end.
-            await asyncio.wait_for(asyncio.shield(duties[-1]), 3.0)
+            async with asyncio.timeout(3.0):
+                await asyncio.shield(duties[-1])
     finally:
         for duty in duties:
             duty.cancel()

@@ -91,7 +91,8 @@ async def _reply(loop: Loop, body: bytes) -> Reply:
     except Undecodable as error:
         return RefusedReply(code="invalid", message=f"not a command: {error}", field=_field_of(str(error)))
     try:
-        return await asyncio.wait_for(loop.command(command), COMMAND_SECONDS_MAX)
+        async with asyncio.timeout(COMMAND_SECONDS_MAX):
+            return await loop.command(command)
     except TimeoutError:
         return NotReady(message="the orchestrator could not decide in time; ask again with the same id")
 
@@ -148,7 +149,8 @@ async def pull(nc: Client, stream: str, durable: str) -> AsyncIterator[Msg]:
                 await nc.publish(f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}", request, reply=inbox)
                 asked += REPORTS_AHEAD
             try:
-                message = await asyncio.wait_for(arrived.get(), HEARTBEAT_SECONDS * 2.5)
+                async with asyncio.timeout(HEARTBEAT_SECONDS * 2.5):
+                    message = await arrived.get()
             except TimeoutError:
                 # Silence beyond the heartbeat: the server or the request is gone. What was asked for is not owed any more.
                 asked = 0

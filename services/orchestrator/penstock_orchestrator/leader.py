@@ -141,7 +141,8 @@ class Candidate:
         try:
             info = await nc.jetstream(timeout=3.0).stream_info(s.EVENTS)
             if info.state.last_seq:
-                await asyncio.wait_for(self._fold.reached(info.state.last_seq), 30.0)
+                async with asyncio.timeout(30.0):
+                    await self._fold.reached(info.state.last_seq)
         except (nats.errors.Error, OSError, TimeoutError) as error:
             log.warning("leader.not_caught_up", reason=str(error) or type(error).__name__)
 

@@ -132,7 +132,8 @@ class Loop:
             pause = 3600.0 if not self._timers else (self._timers[0][0] - now).total_seconds()
             try:
                 # Never long: a clock that jumps is noticed.
-                await asyncio.wait_for(self._timer_set.wait(), min(max(pause, 0.001), 5.0))
+                async with asyncio.timeout(min(max(pause, 0.001), 5.0)):
+                    await self._timer_set.wait()
             except TimeoutError:
                 continue
 
@@ -247,7 +248,8 @@ class Loop:
             await self._folded_beyond(task_id, after)
             return 0
         EVENTS_APPENDED.labels(type_).inc()
-        await asyncio.wait_for(self._fold.reached(appended.seq), FOLD_SECONDS_MAX)
+        async with asyncio.timeout(FOLD_SECONDS_MAX):
+            await self._fold.reached(appended.seq)
         return appended.seq
 
     async def _folded_beyond(self, task_id: str, seq: int) -> None:

@@ -70,7 +70,8 @@ class Watch:
     async def _follow(self, until: float) -> None:
         while (left := until - asyncio.get_running_loop().time()) > 0:
             try:
-                job_id = await asyncio.wait_for(self._gone.get(), left)
+                async with asyncio.timeout(left):
+                    job_id = await self._gone.get()
             except TimeoutError:
                 return
             task = self._running(job_id)
