@@ -27,7 +27,7 @@ from penstock.service import Runtime
 from penstock.streams import Drift, check
 from penstock_agent_exec.agents.facts import shown
 from penstock_agent_exec.claim import acknowledge, claim, give_back, refuse
-from penstock_agent_exec.host import NameTaken, end_leases_of_predecessors, keep_name, take_name
+from penstock_agent_exec.host import NameTaken, ask_orders_back, end_leases_of_predecessors, keep_name, take_name
 from penstock_agent_exec.pull import Orders
 from penstock_agent_exec.report import report_of, send
 from penstock_agent_exec.steps.bench import Bench, InHand
@@ -60,6 +60,7 @@ class Worker:
         self._notes = tuple(shown(note, LINE_LENGTH_MAX) for note in notes)
         self._started_at = datetime.now(UTC)
         self._named = asyncio.Event()
+        self._pulled_before = False
         self._hurry = asyncio.Event()
         self._slots: set[asyncio.Task[None]] = set()
         self._claiming: dict[str, Stop] = {}
@@ -129,12 +130,15 @@ class Worker:
             try:
                 lease = await take_name(self._nc, self._state())
                 ended = await end_leases_of_predecessors(self._nc, folder.installation, folder.instance)
+                if not self._pulled_before:
+                    await ask_orders_back(self._nc, self._bench.settings.host)
             except (NameTaken, nats.errors.Error, APIError, OSError) as error:
                 await self._wait_for("name", str(error) or type(error).__name__)
                 continue
             log.info("host.present", host=self._bench.settings.host, instance=folder.instance, ended=ended)
             self._runtime.ready("name")
             self._runtime.ready()
+            self._pulled_before = True
             self._named.set()
             self._orders.wake()
             try:
