@@ -22,6 +22,8 @@ GIB: Final = 1024 * MIB
 SCRATCH: Final = ("/dev/shm", "/tmp")  # noqa: S108  paths inside, where nobody else is
 INSIDE_ID: Final = "1000"
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# Everything an agent leaves behind is committed: without the second, a run of Python's tests leaves its caches in the change.
+BASE_ENV: Final = {"PATH": DEFAULT_PATH, "PYTHONDONTWRITEBYTECODE": "1"}
 
 # Directories that are links into /usr on a merged host and real ones elsewhere: a bind of either kind serves both.
 _SYSTEM: Final = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
@@ -127,7 +129,7 @@ def launch(profile: Profile, command: Sequence[str]) -> Launch:
     if not command:
         raise ValueError("a command has at least one word")
     limited = (*prlimit_argv(profile.limits), *command)
-    env = {"PATH": DEFAULT_PATH} | dict(profile.env)
+    env = BASE_ENV | dict(profile.env)
     if not profile.unsandboxed:
         return Launch(argv=limited, options=bwrap_options(profile), env={}, cwd="/")
     if moved := [bind for bind in profile.binds if bind.inside != str(bind.source)]:
@@ -152,7 +154,7 @@ def _options(profile: Profile) -> Iterator[str]:
     for bind in profile.binds:
         yield from ("--bind" if bind.writable else "--ro-bind", str(bind.source), bind.inside)
     yield from ("--remount-ro", "/")
-    for name, value in ({"PATH": DEFAULT_PATH} | dict(profile.env)).items():
+    for name, value in (BASE_ENV | dict(profile.env)).items():
         yield from ("--setenv", name, value)
     yield from ("--chdir", profile.cwd)
 
