@@ -240,7 +240,8 @@ class Whole:
         elif name == "postgres":
             await asyncio.to_thread(self.postgres.kill)
         else:
-            await asyncio.to_thread(self.services[name].kill)
+            for service in self._all_of(name):
+                await asyncio.to_thread(service.kill)
 
     async def start(self, name: str) -> None:
         if name == "nats":
@@ -248,7 +249,11 @@ class Whole:
         elif name == "postgres":
             await asyncio.to_thread(self.postgres.start)
         else:
-            self.services[name].start()
+            for service in self._all_of(name):
+                service.start()
+
+    def _all_of(self, name: str) -> list[ServiceProcess]:
+        return [self.services[one] for one in (name, name + "2") if one in self.services]
 
     def logs(self) -> str:
         return "\n".join(f"== {name}\n{process.log[-2500:]}" for name, process in self.services.items())
@@ -310,8 +315,9 @@ TWO_OF_SOME: Final = (*ONE_OF_EACH, "orchestrator2", "agent-exec2")
 
 
 @asynccontextmanager
-async def whole(folder: Path, names: Iterable[str] = ONE_OF_EACH, *, model_url: str = "") -> AsyncIterator[Whole]:
-    """Start it, wait until every part is ready, stop it."""
+async def whole(folder: Path, names: Iterable[str] = (), *, model_url: str = "") -> AsyncIterator[Whole]:
+    """Start it, wait until every part is ready, stop it. With PENSTOCK_TWO=1 every suite runs on two of some."""
+    names = tuple(names) or (TWO_OF_SOME if os.environ.get("PENSTOCK_TWO") == "1" else ONE_OF_EACH)
     for name in ("scripts", "secrets"):
         (folder / name).mkdir(parents=True)
     if model_url:

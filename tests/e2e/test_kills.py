@@ -86,7 +86,7 @@ def running_agents(folder: Path) -> list[str]:
                     line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
                 except OSError:
                     continue
-                if str(folder / "h1" / "tasks") in line:
+                if any(str(folder / host / "tasks") in line for host in ("h1", "h2")):
                     found.append(line)
         if not found:
             return []

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pygments
 import pytest
 from claude_program import claude_or_skip
 from fake_model import Call, Calls, Conversation, FakeModel, Say, Script
@@ -55,7 +55,10 @@ SCRIPT = Script(
 
 def repository(folder: Path) -> Remote:
     """Pygments' own source (some 340 files, about 4 MB) with one function broken, under git."""
-    source = Path(pygments.__file__).parent
+    found = importlib.util.find_spec("pygments")
+    assert found is not None
+    assert found.origin is not None
+    source = Path(found.origin).parent
     shutil.copytree(source, folder / "tree" / "pygments", ignore=shutil.ignore_patterns("__pycache__"))
     util = folder / "tree" / "pygments" / "util.py"
     text = util.read_text()
