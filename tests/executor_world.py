@@ -71,8 +71,9 @@ class Desk:
         """Put a job into the queue: of the host, or of the pool of the scripted agent."""
         job = Job(id=ids.fresh(), task=task, repo=work.repo.name, pool="scripted", host=host, work=work)
         subject = s.job_for_host(host, task, job.id) if host else s.job_for_pool("scripted", task, job.id)
-        await self.nc.jetstream().publish(subject, encode(job))
+        # Noted first: the executor may be faster than the acknowledgement.
         self.orders[job.id] = subject
+        await self.nc.jetstream().publish(subject, encode(job))
         return job
 
     async def is_queued(self, job: str) -> bool:

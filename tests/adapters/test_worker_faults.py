@@ -188,6 +188,7 @@ async def test_kill_in_the_middle_of(step: str, place: World, task: str, remote:
     # Its own lease is taken from its dead predecessor at once, not when its time is over.
     await until(lambda: place.desk.lease_is_gone(job), 2)
     assert await place.desk.reports(job) == 0
+    assert not (place.folder / "h1" / "checks").exists()
     # Asked again, as the orchestrator does when a job is lost, the step is done.
     again = await place.desk.order(job.work, task=task)
     body = (await place.desk.report(again)).body

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
+import tempfile
+from pathlib import Path
 
 import structlog
 
 from penstock import service
 from penstock.service import Runtime
 from penstock.settings import BadSettings, environment
-from penstock_agent_exec.folder import FolderTaken, hold, sweep
+from penstock_agent_exec.folder import DataFolder, FolderTaken, hold, sweep
+from penstock_agent_exec.git.failures import GitFailed
+from penstock_agent_exec.git.mirror import remove_tree
 from penstock_agent_exec.settings import SERVICE, bwrap_of, load
 from penstock_agent_exec.steps.bench import Bench
 from penstock_agent_exec.vendors import offers_of
@@ -30,6 +34,7 @@ def main() -> None:
 
     async def serve(runtime: Runtime) -> None:
         log.info("folder.held", path=str(folder.path), installation=folder.installation, leftovers_killed=killed)
+        await _tidy(folder)
         for note in notes:
             log.warning("host.note", note=note)
         if bwrap is None:
@@ -40,6 +45,16 @@ def main() -> None:
         await Worker(runtime, bench, notes if bwrap is not None else (*notes, "no sandbox, by name")).serve()
 
     sys.exit(service.run(SERVICE, settings, serve))
+
+
+async def _tidy(folder: DataFolder) -> None:
+    """Remove what a killed predecessor left on the disk and nobody will use again."""
+    left = [folder.checks, *Path(tempfile.gettempdir()).glob(f"{folder.socket_prefix}*")]
+    for path in left:
+        try:
+            await remove_tree(path)
+        except GitFailed as error:
+            log.warning("folder.not_tidied", path=str(path), reason=str(error))
 
 
 if __name__ == "__main__":

@@ -37,11 +37,21 @@ class DataFolder:
     instance: str = field(default_factory=ids.fresh)
     lock: int
 
+    @property
+    def checks(self) -> Path:
+        """Where checkouts for checks are made. None of them is of use after its job."""
+        return self.path / "checks"
+
+    @property
+    def socket_prefix(self) -> str:
+        """How folders for sockets begin. They are in the system's place for temporary files: a socket's path must be short."""
+        return f"penstock-{self.installation}-"
+
 
 def hold(path: Path) -> DataFolder:
     """Make the folder if need be and hold it. Raises FolderTaken, naming who has it."""
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise FolderTaken(f"{path} cannot be used: {error.strerror}") from error

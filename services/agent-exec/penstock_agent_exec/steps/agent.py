@@ -138,7 +138,7 @@ async def _run(bench: Bench, hand: InHand, work: AgentWork, offer: Offer, clone:
             for line in stderr.feed(chunk):
                 hand.output.add(OutputLine(kind="stderr", text=shown(line)))
 
-    async with _gate(offer) as gate:
+    async with _gate(bench, offer) as gate:
         run = _agent_run(hand, work, clone, state, gate)
         hand.sandbox = _sandbox_label(bench, gate)
         # From here on somebody may be paying, and until there is a verdict nobody knows how much.
@@ -194,12 +194,12 @@ def has_session(vendor: str, state: Path, session_id: str) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def _gate(offer: Offer) -> AsyncIterator[ModelGate | None]:
-    """The way to the model, where the agent needs one. In a folder with a short name: a socket's path has a limit."""
+async def _gate(bench: Bench, offer: Offer) -> AsyncIterator[ModelGate | None]:
+    """The way to the model, where the agent needs one."""
     if offer.model is None:
         yield None
         return
-    with tempfile.TemporaryDirectory(prefix="penstock-gate-") as folder:
+    with tempfile.TemporaryDirectory(prefix=bench.folder.socket_prefix) as folder:
         async with ModelGate(Path(folder) / "model", upstream=offer.model.upstream, key=offer.model.key) as gate:
             yield gate
 

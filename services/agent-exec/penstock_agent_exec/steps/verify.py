@@ -30,7 +30,7 @@ TAIL_BYTES: Final = 32 * 1024
 async def verify(bench: Bench, hand: InHand, work: VerifyWork) -> ReportBody:
     """Raises Stopped, Lost, and the failures of git and of this host."""
     # Another root than that of the tasks' clones: the same task, and never the agent's folder.
-    checks = bench.folder.path / "checks"
+    checks = bench.folder.checks
     checkout = await hand.tenure.stop.unless_asked(_checkout(bench, hand, work, checks))
     hand.sandbox = "no sandbox" if bench.bwrap is None else "bwrap, no network"
     try:
