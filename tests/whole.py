@@ -9,7 +9,6 @@ import asyncio
 import json
 import os
 import secrets
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx2
+from claude_program import claude_path
 from nats.aio.client import Client
 from orchestrator_fixtures import is_end, tags
 from processes import ServiceProcess
@@ -260,7 +260,7 @@ class Whole:
 
 
 def _services(folder: Path, nats: NatsForTest, dsn: str, port: int) -> dict[str, ServiceProcess]:
-    claude = os.environ.get("PENSTOCK_TEST_CLAUDE") or shutil.which("claude") or ""
+    claude = claude_path() or ""
     executor = {
         "slots": "2",
         "vendors": "scripted,claude" if claude else "scripted",

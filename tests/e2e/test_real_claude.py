@@ -11,7 +11,7 @@ import pytest
 from claude_program import claude_or_skip
 from fake_model import Call, Calls, Conversation, FakeModel, Say, Script
 from orchestrator_fixtures import tags
-from whole import HAPPY, Remote, Whole, git, whole
+from whole import HAPPY, ONE_OF_EACH, Remote, Whole, git, whole
 
 from penstock.events import AgentSucceeded, TaskSucceeded, VerifySucceeded
 
@@ -47,6 +47,26 @@ SCRIPT = Script(
                 ),
                 Calls((Call("Bash", {"command": COMMIT, "description": "commit"}),), "I commit."),
                 Say("`get_bool_opt` says True for the words of truth again."),
+            )
+        ),
+    )
+)
+
+# A killed and resumed CLI has forgotten which files it has read, and refuses to edit them: a real model would read again,
+# this one knows only its lines. So it edits by a command that may be run twice.
+MEND = (
+    "python3 - <<'E'\nimport pathlib\np = pathlib.Path('pygments/util.py')\n"
+    f"p.write_text(p.read_text().replace({WRONG!r}, {RIGHT!r}))\nE"
+)
+STUBBORN = Script(
+    (
+        Conversation(
+            (
+                Calls((Call("Read", {"file_path": "pygments/util.py"}),), "I read the helper."),
+                Calls((Call("Bash", {"command": "ls", "description": "look"}),), "I look around."),
+                Calls((Call("Bash", {"command": MEND, "description": "mend"}),), "I mend it."),
+                Calls((Call("Bash", {"command": "git commit -q -a -m Mend || true", "description": "commit"}),)),
+                Say("Done."),
             )
         ),
     )
@@ -110,3 +130,23 @@ async def test_claude_mends_a_real_package_and_the_branch_is_on_the_remote(
     assert all(seen.headers.get("x-api-key") == "sk-ant-the-real-key-of-this-test" for seen in model.requests)
     assert not any("sk-ant-the-real-key-of-this-test" in seen.text for seen in model.requests)
     assert "no network" in done.sandbox
+
+
+@pytest.mark.parametrize("victim", [*ONE_OF_EACH, "nats", "postgres"])
+async def test_a_run_of_claude_survives_the_kill_of(
+    victim: str, house_and_model: tuple[Whole, FakeModel], tmp_path: Path
+) -> None:
+    house, model = house_and_model
+    model.script = STUBBORN
+    remote = repository(tmp_path / "pygments")
+    await house.add_repo("pygments", str(remote.path), test="python3 -m unittest -q test_options")
+    task = await house.submit(repo="pygments", title="get_bool_opt must say True for yes", vendor="claude", model="")
+    # In the middle of the agent's work: it has read the file and is about to be told to mend it.
+    await model.arrived(3)
+    await house.kill(victim)
+    await house.start(victim)
+    events = await house.until(task)
+    assert tags(events[-1]) == "task_succeeded", house.logs()
+    assert [tags(event) for event in events].count("agent_succeeded") == 1
+    assert RIGHT in git(remote.path, "show", f"agent/{task}:pygments/util.py")
+    assert len(remote.pushes) == 1

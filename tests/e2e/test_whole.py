@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
+import jsonschema
 import pytest
 from orchestrator_fixtures import tags
 from whole import (
@@ -26,6 +28,7 @@ from whole import (
 from penstock.events import AgentRequested, TaskParked, TaskSucceeded, VerifyFailed, VerifySucceeded
 
 pytestmark = pytest.mark.anyio
+SCHEMAS = Path(__file__).parents[2] / "schemas" / "events"
 
 
 @pytest.fixture(params=[ONE_OF_EACH, TWO_OF_SOME], ids=["one of each", "two of some"])
@@ -192,3 +195,22 @@ async def test_a_delivery_says_where_it_is(single: Whole, remote: Remote) -> Non
     assert isinstance(end, TaskSucceeded)
     assert end.delivery.kind == "branch"
     assert remote.branches()[end.delivery.branch] == end.delivery.commit
+
+
+async def test_a_subscriber_who_comes_after_the_end_reads_every_event_from_the_first(
+    single: Whole, remote: Remote
+) -> None:
+    await single.add_repo("calc", str(remote.path))
+    task = await single.submit(model="first-try-wrong")
+    events = await single.until(task)
+    # From here on nothing but a NATS client and the published files.
+    client = await single.nats.connect("admin")
+    subscription = await client.jetstream().pull_subscribe(f"task.event.calc.{task}.>", stream="EVENTS")
+    messages = await subscription.fetch(len(events), timeout=10)
+    documents = [json.loads(message.data) for message in messages]
+    await client.close()
+    assert [document["id"] for document in documents] == [event.id for event in events]
+    assert documents[0]["type"] == "penstock.task_submitted"
+    for message, document in zip(messages, documents, strict=True):
+        schema = json.loads((SCHEMAS / f"{message.subject.rsplit('.', 1)[1]}.json").read_text())
+        jsonschema.Draft202012Validator(schema).validate(document)
