@@ -1,0 +1,216 @@
+"""Choosing among what the rules have found.
+
+The rule of this room: specific beats general, and among equals the last one in the output wins, since the last command gave
+the exit code. A cause that is known beats the echo of it wherever it stands.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+
+from penstock_orchestrator.core.classify.facts import Facts, evidence_of, facts_of, hint_of
+from penstock_orchestrator.core.classify.lines import Text, read
+from penstock_orchestrator.core.classify.rule import PASSED, Rank, Rule
+from penstock_orchestrator.core.classify.rules import RULES
+from penstock_orchestrator.core.classify.table import CLASSES, UNCLASSIFIED, Severity
+
+
+class Classified(Struct, frozen=True, kw_only=True):
+    """`evidence`: the line that decided, empty where none did. `tool`, `test`, `file`, `line`, `count`: what could be read
+    off, else empty or None."""
+
+    error_class: str
+    severity: Severity
+    hint: str
+    evidence: str
+    tool: str = ""
+    test: str = ""
+    file: str = ""
+    line: int | None = None
+    count: int | None = None
+
+
+class Hit(Struct, frozen=True, kw_only=True):
+    """A rule with the first and the last line it matched."""
+
+    rule: Rule
+    first: int
+    last: int
+
+
+class Scan(Struct, frozen=True, kw_only=True):
+    """`tries`: how often a rule was held against a line."""
+
+    hits: tuple[Hit, ...]
+    tries: int
+
+
+_AGENTS: Final = frozenset({"agent", "vendor", "model", "cli"})
+# Which families are asked about: an agent's transcript speaks of tests and builds all the time, a test of rate limits.
+_FAMILIES: Final = {
+    "agent": frozenset({"vendor", "agent", "env"}),
+    "git": frozenset({"git", "env", "agent"}),
+    "preflight": frozenset({"preflight", "git", "env", "lint"}),
+}
+_CHECKS: Final = frozenset({"test", "build", "lint", "deps", "env", "git", "verify"})
+_SIGNALS: Final = {
+    124: "verify.timeout",
+    126: "env.permission",
+    127: "env.command_missing",
+    129: "verify.killed",
+    130: "verify.killed",
+    132: "verify.crashed",
+    134: "verify.crashed",
+    135: "verify.crashed",
+    136: "verify.crashed",
+    137: "env.out_of_memory",
+    139: "verify.crashed",
+    143: "verify.killed",
+}
+"""What a shell's exit code tells of by itself."""
+
+
+def classify(
+    text: str, *, stage: str = "", exit_code: int | None = None, command: str = "", source: str = ""
+) -> Classified:
+    """The class of a failed step, from the end of its output.
+
+    `source`: whose output it is (`verify`, `agent`, `vendor`, `git`, `preflight`, or empty where that is not known).
+    `exit_code`: a shell's, or a negative signal number; None where the command was stopped or it is not known.
+    """
+    whose = _whose(source, stage)
+    said = read(text, agent=whose == "agent")
+    allowed = _allowed(whose, said)
+    ended_well = exit_code == 0 and whose not in ("agent", "preflight")
+    rules = tuple(rule for rule in RULES if rule.error_class == PASSED or rule.error_class.partition(".")[0] in allowed)
+    chosen = None if said.only_diff else _choose(said, rules, exit_code, ended_well=ended_well)
+    if chosen is None:
+        return _unrecognised(said, whose, exit_code, command, ended_well=ended_well)
+    return _classified(chosen.rule.error_class, said, chosen)
+
+
+def scan(said: Text, rules: tuple[Rule, ...], begin: int = 0) -> Scan:
+    """Every rule held against every line from `begin` on that is not blank."""
+    lines = [(number, line) for number, line in enumerate(said.lines) if number >= begin and line]
+    hits = []
+    tries = 0
+    for rule in rules:
+        first = last = -1
+        for number, line in lines:
+            tries += 1
+            if rule.match(line):
+                first = number if first < 0 else first
+                last = number
+        if first >= 0 and _holds(rule, lines):
+            hits.append(Hit(rule=rule, first=first, last=last))
+    return Scan(hits=tuple(hits), tries=tries)
+
+
+def _holds(rule: Rule, lines: list[tuple[int, str]]) -> bool:
+    if rule.also is not None and not any(rule.also.search(line) for _number, line in lines):
+        return False
+    return rule.unless is None or not any(rule.unless.search(line) for _number, line in lines)
+
+
+def _whose(source: str, stage: str) -> str:
+    for word in (source, stage):
+        if word in _AGENTS:
+            return "agent"
+        if word in _FAMILIES:
+            return word
+    return "verify" if source or stage else ""
+
+
+def _allowed(whose: str, said: Text) -> frozenset[str]:
+    if whose in _FAMILIES:
+        return _FAMILIES[whose]
+    if whose == "" and _is_agents(said):
+        return _FAMILIES["agent"]
+    return _CHECKS | {"agent"} if whose == "" else _CHECKS
+
+
+def _is_agents(said: Text) -> bool:
+    """Whether this is, beyond doubt, what an agent's program or a vendor prints at the end."""
+    signs = ("json subtype=", "json api_error_status=", "API Error:", "[API Error:", "json type=turn.failed", "json rateLimitType=")
+    last = [line for line in said.lines if line][-12:]
+    return any(line.startswith(signs) for line in last)
+
+
+def _choose(said: Text, rules: tuple[Rule, ...], exit_code: int | None, *, ended_well: bool) -> Hit | None:
+    """From the last echoed command backwards: the first part of the output in which a rule tells something."""
+    fallback = None
+    for begin in reversed(said.starts):
+        hits = scan(said, rules, begin).hits
+        if ended_well:
+            hits = tuple(hit for hit in hits if hit.rule.error_class == "verify.nothing_ran")
+        best = _best(hits, passes_count=exit_code is None)
+        if best is not None and best.rule.rank >= Rank.LIKELY:
+            return best
+        fallback = fallback or best
+    return fallback
+
+
+def _best(hits: tuple[Hit, ...], *, passes_count: bool) -> Hit | None:
+    passes = [hit.last for hit in hits if hit.rule.error_class == PASSED]
+    last_pass = max(passes, default=-1)
+    failures = [hit for hit in hits if hit.rule.error_class != PASSED]
+    # After a tool has said that all is well, an error seen before it was part of the show.
+    failures = [hit for hit in failures if hit.last > last_pass or (hit.rule.rank is Rank.SURE and not passes_count)]
+    seen = frozenset(hit.rule.error_class for hit in failures if hit.rule.rank is Rank.SURE)
+    standing = [hit for hit in failures if not _yields(hit.rule, seen)] or failures
+    return max(standing, key=lambda hit: (hit.rule.rank, hit.last, hit.first), default=None)
+
+
+def _yields(rule: Rule, seen: frozenset[str]) -> bool:
+    for cause in rule.yields_to:
+        if cause.endswith("."):
+            if any(one.startswith(cause) for one in seen if one != rule.error_class):
+                return True
+        elif cause in seen and cause != rule.error_class:
+            return True
+    return False
+
+
+def _unrecognised(
+    said: Text, whose: str, exit_code: int | None, command: str, *, ended_well: bool
+) -> Classified:
+    """No rule has spoken: what the exit code alone tells, and honestly nothing where it is not known."""
+    if ended_well or (exit_code is None and whose != "agent") or (exit_code in (0, None)):
+        return _classified(UNCLASSIFIED, said, None)
+    assert exit_code is not None
+    code = 128 - exit_code if exit_code < 0 else exit_code
+    if whose == "agent":
+        stopped = code in (129, 130, 137, 143)
+        return _classified("agent.interrupted" if stopped else "agent.crashed", said, None)
+    if whose in ("git", "preflight"):
+        return _classified(f"{whose}.failed", said, None)
+    if said.only_diff:
+        return _classified("verify.tree_changed", said, None)
+    if _formats(command):
+        return _classified("lint.format", said, None)
+    return _classified(_SIGNALS.get(code, "verify.failed"), said, None)
+
+
+def _formats(command: str) -> bool:
+    """Formatters that only list the names of files."""
+    return any(part in command for part in ("gofmt -l", "goimports -l", "gofumpt -l", "terraform fmt -check", "shfmt -l"))
+
+
+def _classified(error_class: str, said: Text, hit: Hit | None) -> Classified:
+    row = CLASSES[error_class]
+    tool = hit.rule.tool if hit is not None else ""
+    facts = facts_of(said.lines, hit.rule.match(said.lines[hit.first]) if hit is not None else None, tool) if hit else Facts()
+    evidence = evidence_of(said.lines, hit.first if hit is not None else None)
+    return Classified(
+        error_class=error_class,
+        severity=row.severity,
+        hint=hint_of(row.hint, facts, tool),
+        evidence=evidence,
+        tool=tool,
+        test=facts.test,
+        file=facts.file,
+        line=facts.line,
+        count=facts.count,
+    )
