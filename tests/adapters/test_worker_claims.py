@@ -162,7 +162,8 @@ async def test_an_own_durable_that_was_deleted_is_made_again(place: World, task:
     await place.start()
     await place.prepared(task)
     await place.desk.nc.jetstream().delete_consumer(s.JOBS, s.host_durable("h1"))
-    await place.prepared(ids.fresh())
+    again = await place.prepared(ids.fresh())
+    assert again.host == "h1"
 
 
 async def test_a_second_process_on_the_same_folder_refuses_and_names_the_first(place: World) -> None:
@@ -180,6 +181,9 @@ async def test_a_name_that_another_installation_holds_is_waited_for_and_that_is_
     await until(lambda: _says(second, "held by another installation"))
     await asyncio.to_thread(first.kill, 15)
     await second.ready()
+    state = await place.desk.host_state()
+    assert state is not None
+    assert state.installation == (place.folder / "other" / "installation").read_text().strip()
     await place.prepared(task)
 
 
@@ -201,7 +205,7 @@ async def test_a_host_without_any_agent_says_so_and_still_does_its_own_jobs(plac
     process = place.executor(vendors="claude", claude_path="/nowhere/claude")
     process.start()
     await until(lambda: _says(process, "this host can run no agent"))
-    await place.prepared(task)
+    assert (await place.prepared(task)).host == "h1"
 
 
 @pytest.mark.parametrize(

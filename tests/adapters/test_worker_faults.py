@@ -241,10 +241,11 @@ async def test_a_broker_that_is_killed_in_the_middle_gets_the_report_when_it_is_
     job, _ = await at_work(place, task, {"do": "sleep", "seconds": 2}, COMMIT, {"do": "say", "text": "last words"})
     await asyncio.to_thread(place.nats.kill)
     await asyncio.to_thread(place.nats.start)
-    await place.desk.body(job, AgentSucceeded)
+    assert (await place.desk.body(job, AgentSucceeded)).change.files == ("calc.py",)
     await place.desk.says(job, "last words")
     # And orders are asked for again.
     await place.prepared(ids.fresh())
+    assert await place.desk.reports(job) == 1
 
 
 async def test_a_broker_that_stays_away_longer_than_the_lease_ends_the_job(place: World, task: str) -> None:
@@ -304,7 +305,8 @@ async def test_a_pause_shorter_than_the_lease_costs_nothing(place: World, task: 
     # The agent goes on meanwhile; its last word waits in the pipe.
     await seconds_until(lambda: not children(place), 10)
     process.send(signal.SIGCONT)
-    await place.desk.body(job, AgentSucceeded)
+    assert (await place.desk.body(job, AgentSucceeded)).usage.cost_usd == 0.0
+    assert await place.desk.reports(job) == 1
 
 
 async def test_what_the_host_cannot_do_is_said_to_be_the_hosts_fault(place: World, task: str) -> None:

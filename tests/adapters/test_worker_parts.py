@@ -166,7 +166,7 @@ async def test_work_that_was_told_to_stop_is_over_when_that_is_known(nc: Client,
         tenure.stop.ask("first")
         tenure.stop.ask("second")
         with pytest.raises(Stopped, match="first"):
-            await tenure.stop.unless_asked(asyncio.sleep(3600))
+            await tenure.stop.unless_asked(asyncio.Event().wait())
         tenure.must_hold()
 
 

@@ -135,7 +135,7 @@ async def test_a_line_of_ten_megabytes_and_a_flood_of_lines_are_borne(place: Wor
     floods = [{"do": "emit", "count": 1, "line_bytes": 10_000_000}, {"do": "emit", "count": 50_000}]
     place.script("floods", [*floods, MEND, COMMIT, {"do": "say", "text": "after the flood"}])
     job = await place.desk.order(place.agent(task, base, "floods"), task=task)
-    await place.desk.body(job, AgentSucceeded)
+    assert (await place.desk.body(job, AgentSucceeded)).summary == "after the flood"
     await place.desk.says(job, "after the flood")
 
 
@@ -242,7 +242,7 @@ async def test_a_clone_that_the_host_has_lost_is_made_again_and_that_is_said(pla
     (place.folder / "h1" / "tasks" / f"{task}.clone").unlink()
     place.script("mends", [MEND, COMMIT])
     job = await place.desk.order(place.agent(task, base, "mends"), task=task)
-    await place.desk.body(job, AgentSucceeded)
+    assert (await place.desk.body(job, AgentSucceeded)).change.files == ("calc.py",)
     await place.desk.says(job, "not on this host any more")
 
 
