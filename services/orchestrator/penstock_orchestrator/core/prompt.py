@@ -10,6 +10,7 @@ from typing import Final
 
 from penstock.bounds import TAIL_LENGTH_MAX, clip
 from penstock.jobs import PROMPT_LENGTH_MAX, verify_steps
+from penstock_orchestrator.core.classify import classify
 from penstock_orchestrator.core.task import MAX_TURNS, Failure, Task
 
 TAIL_IN_HINT_MAX: Final = 4_000
@@ -90,8 +91,12 @@ def _after_verify(failure: Failure) -> str:
     if failed is None:
         return f"The checks did not pass: {failure.message}"
     ended = f"exit code {failed.exit_code}" if failed.ended == "exited" else failed.ended
+    told = classify(
+        failed.tail, stage=failed.stage, exit_code=failed.exit_code, command=failed.command, source="verify"
+    )
+    look = f"What it looks like ({told.error_class}): {told.hint}\n\n" if told.evidence else ""
     return (
         f"The check `{failed.command}` ({failed.stage}) did not pass on your commit ({ended}). "
-        f"The end of its output:\n\n{clip(failed.tail, TAIL_IN_HINT_MAX)}\n\n"
+        f"The end of its output:\n\n{clip(failed.tail, TAIL_IN_HINT_MAX)}\n\n{look}"
         "Fix the cause, not the check, and commit."
     )
