@@ -126,7 +126,7 @@ class Worker:
     async def _be_present(self) -> None:
         """Hold the host's name for as long as this process lives; nothing is pulled while it is not held."""
         folder = self._bench.folder
-        while True:
+        while not self._runtime.stop.is_set():
             try:
                 lease = await take_name(self._nc, self._state())
                 ended = await end_leases_of_predecessors(self._nc, folder.installation, folder.instance)
