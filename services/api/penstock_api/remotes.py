@@ -9,7 +9,6 @@ import re
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-_CONTROL: Final = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029]")
 _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\]")
 _USER: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _SCP_FORM: Final = re.compile(r"([^@:/]+)@([^@:/]+):(?!:)(.+)")
@@ -20,8 +19,8 @@ ACCEPTED_LOCAL: Final = ACCEPTED + ", file:///path or /path"
 
 def clone_url_problem(url: str, *, allow_local: bool) -> str | None:
     """Why git must not be given this URL, None where it may. The reason never repeats the URL."""
-    if _CONTROL.search(url):
-        return "it holds a blank or a control character"
+    if not url.isprintable() or " " in url:
+        return "it holds a blank, or a control or invisible character"
     if url.startswith("-"):
         return "it begins with a dash, which git would read as an option"
     if "::" in url.split("/", 1)[0]:
