@@ -322,9 +322,13 @@ async def test_what_the_host_cannot_do_is_said_to_be_the_hosts_fault(place: Worl
 async def test_the_admin_port_tells_what_the_executor_does(place: World, task: str) -> None:
     process = await place.start()
     await place.prepared(task)
-    metrics = await asyncio.to_thread(_metrics, process.admin_port)
-    assert 'penstock_jobs_ended_total{kind="prepare",outcome="prepare_succeeded"} 1.0' in metrics
-    assert "penstock_leases_lost_total 0.0" in metrics
+    ended = 'penstock_jobs_ended_total{kind="prepare",outcome="prepare_succeeded"} 1.0'
+
+    async def counted() -> bool:
+        return ended in await asyncio.to_thread(_metrics, process.admin_port)
+
+    await until(counted)
+    assert "penstock_leases_lost_total 0.0" in await asyncio.to_thread(_metrics, process.admin_port)
 
 
 def _metrics(port: int) -> str:
