@@ -44,7 +44,7 @@ _REMOTES: Final = (
     Case(name="git_http_404", tool="git", command=_ASK % 404, expected="git.repository_missing", files={"server.py": _SERVER}),
     Case(name="git_http_502", tool="git", command=_ASK % 502, expected="git.unreachable", files={"server.py": _SERVER}),
     Case(name="git_path_missing", tool="git", command="git clone /nowhere/shop.git", expected="git.repository_missing"),
-    Case(name="git_not_a_remote", tool="git", command="git push nowhere main", expected="git.repository_missing", before="git init -q . && git commit -q --allow-empty -m x"),
+    Case(name="git_not_a_remote", tool="git", command="git push nowhere main", expected="git.repository_missing", before="git init -q -b main . && git commit -q --allow-empty -m x"),
     Case(name="git_dns", tool="git", command="git clone https://git.nowhere.invalid/shop.git", expected="env.dns"),
     Case(name="git_refused", tool="git", command="git clone http://127.0.0.1:9/shop.git", expected="git.unreachable"),
     Case(name="git_ssh_refused", tool="git", command="GIT_SSH_COMMAND='ssh -p 9 -o StrictHostKeyChecking=no' git clone git@127.0.0.1:shop.git", expected="git.unreachable"),

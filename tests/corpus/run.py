@@ -97,7 +97,7 @@ def _shell(command: str, repo: Path, environment: dict[str, str]) -> tuple[int |
 
 
 def _environment(place: Path, tools: Path) -> dict[str, str]:
-    kept = {key: os.environ[key] for key in ("CARGO_HOME", "RUSTUP_HOME", "GOPATH", "GOCACHE") if key in os.environ}
+    kept = {key: value for key, value in os.environ.items() if "CERT" in key or key.endswith("_CA_BUNDLE")}
     home = str(place / "home")
     return kept | {
         "PATH": f"{tools}/py/bin:{tools}/np/node_modules/.bin:{os.environ['PATH']}",
@@ -136,7 +136,7 @@ def _version(tool: str, tools: str) -> str:
     command = _VERSION_COMMANDS.get(tool, f"{tool} --version")
     _code, text = _shell(command, Path("/"), _environment(WORKSHOP / "version", Path(tools)))
     first = next((line for line in text.splitlines() if re.search(r"\d+\.\d+", line)), "")
-    return re.sub(r"\x1b\[[0-9;]*m", "", first).strip()[:80]
+    return re.sub(r"\x1b\[[0-9;]*m| from /.*", "", first).strip()[:80]
 
 
 def _scrub(text: str, place: Path, tools: Path) -> str:
@@ -145,6 +145,7 @@ def _scrub(text: str, place: Path, tools: Path) -> str:
         (str(place / "home"), "/home/agent"),
         (str(place), "/work"),
         (str(tools), "/opt/tools"),
+        (f"../../..{str(tools).removeprefix('/tmp')}", "../opt/tools"),
         (str(Path.home() / ".pyenv"), "/opt/pyenv"),
         (str(Path.home()), "/home/agent"),
         (socket.gethostname(), "host"),

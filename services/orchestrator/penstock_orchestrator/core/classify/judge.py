@@ -184,9 +184,12 @@ def _unrecognised(
     if whose == "agent":
         stopped = code in (129, 130, 137, 143)
         return _classified("agent.interrupted" if stopped else "agent.crashed", said, None)
+    if whose == "git" and "git commit" in command and not any(line.startswith(("fatal:", "error:")) for line in said.lines):
+        # Git itself has nothing to say where a local hook has said no.
+        return _classified("git.hook_rejected", said, None)
     if whose in ("git", "preflight"):
         return _classified(f"{whose}.failed", said, None)
-    if said.only_diff:
+    if said.only_diff and code == 1:
         return _classified("verify.tree_changed", said, None)
     if _formats(command):
         return _classified("lint.format", said, None)

@@ -148,7 +148,7 @@ def _jest(value: dict[str, Json]) -> list[str]:
     failed, broken = _whole(value.get("numFailedTests")), _whole(value.get("numFailedTestSuites"))
     if broken:
         lines.append(f"Test Suites: {broken} failed")
-    return [*lines, f"Tests: {failed} failed" if failed else f"Tests: {_whole(value.get('numPassedTests'))} passed"]
+    return [*lines, f"Tests: {failed} failed, {failed} total" if failed else f"Tests: {_whole(value.get('numPassedTests'))} passed"]
 
 
 def _pyright(value: dict[str, Json]) -> list[str]:

@@ -18,7 +18,7 @@ _JAVASCRIPT: Final = (
     sure("build.tsc", "next", r"^Type error: (?P<what>.+)"),
     sure("build.tsc", "vue-tsc", r"^(?P<file>\S+\.vue)\((?P<line>\d+),\d+\): (?P<what>error TS\d+: .+)"),
     sure("build.bundler", "esbuild", r"^✘ \[ERROR\] (?P<what>.+)"),
-    sure("build.bundler", "webpack", r"^(webpack \S+ compiled with|Found) (?P<count>\d+) errors? (and \d+ warnings? )?in \d+", unless=r"TS\d{4}"),
+    sure("build.bundler", "webpack", r"^webpack \S+ compiled with (?P<count>\d+) errors? ", yields_to=("build.tsc", "lint.eslint")),
     sure("build.bundler", "webpack", r"^(ERROR in|Module not found: Error: Can't resolve|Module build failed|Module parse failed|HookWebpackError)", yields_to=("build.tsc", "lint.eslint")),
     sure("build.bundler", "rollup", r"^(\[!\] |RollupError: |error during build:|(x|✗|✘) Build failed in |\[vite\]:? |\[commonjs--resolver\] |Build failed with \d+ errors?:)", yields_to=("build.tsc",)),
     sure("build.bundler", "next", r"^(> Build failed because of webpack errors|Failed to compile\.|> Build optimization failed|Error occurred prerendering page)", yields_to=("build.tsc", "lint.eslint")),
@@ -63,7 +63,7 @@ _RUST: Final = (
 
 _C: Final = (
     sure("build.c", "gcc", r"^(?P<file>[^\s:][^:]{0,300}\.(c|cc|cpp|cxx|c\+\+|C|h|hh|hpp|hxx|m|mm|cu|cuh|ino|ipp|tpp|inl|S|y|l)):(?P<line>\d+):(\d+:)? (fatal )?error: (?P<what>.+)", yields_to=("lint.clang_tidy", "lint.cppcheck", "env.disk_full", "env.out_of_memory")),
-    sure("build.c", "gcc", r"^(cc1|cc1plus|gcc|g\+\+|clang|clang\+\+|x86_64\S+)(: |\.exe: )(fatal )?error: (?P<what>(?!.*(no such file or directory|[Nn]o input files|No space left|Killed signal|Cannot allocate)).+)", yields_to=("build.link", "env.disk_full", "env.out_of_memory")),
+    sure("build.c", "gcc", r"^(cc1|cc1plus|gcc|g\+\+|clang|clang\+\+|x86_64\S+)(: |\.exe: )(fatal )?error: (?P<what>(?!.*([Nn]o such file or directory|[Nn]o input files|No space left|Killed signal|Cannot allocate)).+)", yields_to=("build.link", "env.disk_full", "env.out_of_memory")),
     sure("build.c", "msvc", r"^ *(?P<file>[^\s(][^(]{0,300}\.\w+)\((?P<line>\d+)(,\d+)?\) ?: (fatal )?(?P<what>error C\d{4}: .+)"),
     sure("build.c", "nvcc", r"^(?P<file>\S+\.cuh?)\((?P<line>\d+)\): error: (?P<what>.+)"),
     sure("build.link", "ld", r"^(.*: )?(?P<what>undefined reference to .+)"),
@@ -98,7 +98,7 @@ _JVM: Final = (
     sure("build.gradle", "gradle", r"^Script compilation errors?:"),
     wrapper("gradle", r"^(FAILURE: Build failed with an exception|BUILD FAILED( in .*)?$|Execution failed for task ')"),
     wrapper("maven", r"^\[(INFO|ERROR)\] BUILD FAILURE"),
-    sure("build.maven", "maven", r"^\[ERROR\] (?P<what>(Unknown lifecycle phase|No plugin found for prefix|The goal you specified requires a project).+)"),
+    sure("build.maven", "maven", r"^\[ERROR\] (?P<what>(Unknown lifecycle phase|No plugin found for prefix|The plugin \S+ could not be found).+)"),
     likely("build.maven", "maven", r"^\[ERROR\] (?P<what>Failed to execute goal .+)"),
 )
 

@@ -49,7 +49,7 @@ _PYTHON: Final = (
 _JAVASCRIPT: Final = (
     sure("lint.eslint", "eslint", r"^✖ \d+ problems? \((?P<count>[1-9]\d*) errors?, \d+ warnings?\)", also=r"^ +\d+:\d+ +error +.+", unless=r"^ +\d+:\d+ +(✖|⚠) "),
     sure("lint.eslint", "eslint", r"^ESLint found too many warnings \(maximum: \d+\)"),
-    sure("lint.eslint", "eslint", r"^ {2}(?P<line>\d+):\d+ +error +(?P<what>.+)", also=r"^✖ \d+ problem|^/|^[A-Z]:\\|^\.?\.?/?[\w./-]+\.\w+$"),
+    sure("lint.eslint", "eslint", r"^ {2}(?P<line>\d+):\d+ +error +(?P<what>.+)", also=r"^✖ \d+ problem|^/|^[A-Z]:\\|^\.?\.?/?[\w./-]+\.\w+$", yields_to=("lint.yamllint", "lint.stylelint")),
     sure("lint.eslint", "eslint", r"^(?P<file>[^\s:]+\.[cm]?[jt]sx?|\S+\.vue|\S+\.svelte): line (?P<line>\d+), col \d+, Error - (?P<what>.+)"),
     sure("lint.eslint", "eslint", r"^(?P<file>[^\s:]+\.[cm]?[jt]sx?):(?P<line>\d+):\d+: (?P<what>.+ \[Error/\S+\])"),
     sure("lint.eslint", "standard", r"^ {2}(?P<file>[^\s:]+\.[cm]?[jt]sx?):(?P<line>\d+):\d+: (?P<what>.+ \([\w/@-]+\))", also=r"^standard: "),
@@ -152,7 +152,7 @@ _SCRIPTS: Final = (
     sure("lint.phpcs", "pint", r"^ *(FAIL) .*\d+ files?, (?P<count>\d+) style issues?"),
     sure("lint.credo", "credo", r"^\d+ mods?/funs?, found (?P<what>.*\d+ .+)\.$"),
     sure("lint.credo", "dialyzer", r"^(done \(warnings were emitted\)|Halting VM with exit status 2)"),
-    sure("lint.yamllint", "yamllint", r"^ +(?P<line>\d+):\d+ +error +(?P<what>.+ \([\w-]+\))$"),
+    sure("lint.yamllint", "yamllint", r"^ +(?P<line>\d+):\d+ +error +(?P<what>.+ \([\w-]+\))$", also=r"^\S+\.ya?ml$"),
     sure("lint.yamllint", "yamllint", r"^(?P<file>[^\s:]+\.ya?ml):(?P<line>\d+):\d+: \[error\] (?P<what>.+)"),
     sure("lint.hadolint", "hadolint", r"^(?P<file>[^\s:]*):?(?P<line>\d+) (?P<what>(DL|SC)\d{4} (error|warning|info|style).+)"),
     sure("lint.actionlint", "actionlint", r"^(?P<file>\S*\.github/workflows/[^\s:]+):(?P<line>\d+):\d+: (?P<what>.+ \[[\w-]+\])$"),
