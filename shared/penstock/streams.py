@@ -49,6 +49,11 @@ class Drift(RuntimeError):
 
 def stream_configs(replicas: int = 1) -> tuple[StreamConfig, ...]:
     """Every stream and bucket, complete: an update sends the whole configuration."""
+    return (*_log(replicas), *_work(replicas), *_kept(replicas), *_buckets(replicas))
+
+
+def _log(replicas: int) -> tuple[StreamConfig, ...]:
+    """What happened, and what is said about it."""
     return (
         # The log. Purge is not denied, since a secret that leaked into an event must be removable by the admin,
         # but no service's user may call it.
@@ -71,16 +76,6 @@ def stream_configs(replicas: int = 1) -> tuple[StreamConfig, ...]:
             max_msg_size=_MIB // 2,
             **_common(replicas),
         ),
-        # One stored order per subject: the job's subject is its idempotency key (a second enqueue is refused with 10077).
-        StreamConfig(
-            name=s.JOBS,
-            subjects=["penstock.job.>"],
-            discard=DiscardPolicy.NEW,
-            discard_new_per_subject=True,
-            max_msgs_per_subject=1,
-            max_msg_size=_MIB,
-            **_common(replicas, RetentionPolicy.WORK_QUEUE),
-        ),
         StreamConfig(
             name=s.OUTPUT,
             subjects=[f"{s.OUTPUT_PUBLIC}.*.*.*"],
@@ -92,6 +87,22 @@ def stream_configs(replicas: int = 1) -> tuple[StreamConfig, ...]:
             persist_mode=PersistMode.ASYNC if replicas == 1 else None,
             max_msg_size=_MIB,
             **_common(replicas),
+        ),
+    )
+
+
+def _work(replicas: int) -> tuple[StreamConfig, ...]:
+    """Work queues: one stored message per thing to do."""
+    return (
+        # One stored order per subject: the job's subject is its idempotency key (a second enqueue is refused with 10077).
+        StreamConfig(
+            name=s.JOBS,
+            subjects=["penstock.job.>"],
+            discard=DiscardPolicy.NEW,
+            discard_new_per_subject=True,
+            max_msgs_per_subject=1,
+            max_msg_size=_MIB,
+            **_common(replicas, RetentionPolicy.WORK_QUEUE),
         ),
         StreamConfig(
             name=s.INTAKE,
@@ -109,6 +120,12 @@ def stream_configs(replicas: int = 1) -> tuple[StreamConfig, ...]:
             max_msgs_per_subject=1,
             **_common(replicas, RetentionPolicy.WORK_QUEUE),
         ),
+    )
+
+
+def _kept(replicas: int) -> tuple[StreamConfig, ...]:
+    """What is kept for people to look at, for a time."""
+    return (
         StreamConfig(
             name=s.DEAD,
             subjects=["penstock.dead.>"],
@@ -140,6 +157,12 @@ def stream_configs(replicas: int = 1) -> tuple[StreamConfig, ...]:
             discard=DiscardPolicy.OLD,
             **_common(replicas),
         ),
+    )
+
+
+def _buckets(replicas: int) -> tuple[StreamConfig, ...]:
+    """Key-value buckets, as the streams they are."""
+    return (
         # Leases live for seconds; the marker tells a reader that one has expired.
         StreamConfig(
             name=s.kv_stream(s.LEASES),
