@@ -18,6 +18,7 @@ from prometheus_client import Counter, Gauge
 
 from penstock import subjects as s
 from penstock.codec import Undecodable, decode_event
+from penstock.events import Recorded
 from penstock.reader import Reader, Stored
 from penstock.service import Runtime
 from penstock_orchestrator import migrate
@@ -133,15 +134,18 @@ class Projector:
 
 
 class ReadModel:
-    """The rows that have changed since the last write. Coalesced: a task that changed ten times is written once."""
+    """The rows that have changed since the last write. Coalesced: a task that changed ten times is written once.
+
+    Only living tasks are kept: of one that has ended its id is enough, since what still comes is for the timeline alone."""
 
     def __init__(self, position: int) -> None:
         self.position = position
         self.written_position = position
         self.events: list[tuple[int, str, str, str, str, datetime, bytes]] = []
         self._tasks: dict[str, Task] = {}
+        self._ended: set[str] = set()
         self._steps: dict[str, dict[str, StepRow]] = {}
-        self._dirty_tasks: set[str] = set()
+        self._dirty_tasks: dict[str, Task] = {}
         self._dirty_steps: dict[str, StepRow] = {}
 
     @property
@@ -164,26 +168,33 @@ class ReadModel:
             if task_id in self._tasks:
                 why = f"event at {stored.seq} cannot be read: {error}"
                 self._tasks[task_id] = hold(self._tasks[task_id], stored.seq, why)
-                self._dirty_tasks |= {task_id} if news else set()
+                if news:
+                    self._dirty_tasks[task_id] = self._tasks[task_id]
+            return
+        if recorded.task in self._ended:
+            self._tell(stored, recorded, news)
             return
         task = evolve(self._tasks.get(recorded.task), recorded)
         if task is None:
             return
+        self._tell(stored, recorded, news)
         self._tasks[task.id] = task
-        steps = self._steps.setdefault(task.id, {})
-        step = step_row(steps, task, recorded)
+        step = step_row(self._steps.setdefault(task.id, {}), task, recorded)
         if news:
-            type_ = s.parse_event(stored.subject).type
-            self.events.append((stored.seq, recorded.id, task.id, recorded.repo, type_, recorded.at, stored.body))
-            self._dirty_tasks.add(task.id)
+            self._dirty_tasks[task.id] = task
             if step is not None:
                 self._dirty_steps[step.job] = step
         if task.outcome is not None:
-            # Nothing about an ended task's jobs changes any more.
-            self._steps.pop(task.id, None)
+            self._ended.add(task.id)
+            del self._tasks[task.id], self._steps[task.id]
+
+    def _tell(self, stored: Stored, recorded: Recorded, news: bool) -> None:
+        if news:
+            type_ = s.parse_event(stored.subject).type
+            self.events.append((stored.seq, recorded.id, recorded.task, recorded.repo, type_, recorded.at, stored.body))
 
     def task_rows(self) -> list[TaskRow]:
-        return [task_row(self._tasks[task_id]) for task_id in sorted(self._dirty_tasks)]
+        return [task_row(self._dirty_tasks[task_id]) for task_id in sorted(self._dirty_tasks)]
 
     def step_rows(self) -> list[StepRow]:
         return list(self._dirty_steps.values())
@@ -191,7 +202,7 @@ class ReadModel:
     def written(self) -> None:
         self.written_position = self.position
         self.events = []
-        self._dirty_tasks = set()
+        self._dirty_tasks = {}
         self._dirty_steps = {}
 
 
