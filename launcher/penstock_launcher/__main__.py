@@ -6,10 +6,13 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import Final
 
 from penstock_launcher.demo import demo
 from penstock_launcher.folder import DataFolder, default_path
 from penstock_launcher.up import down, status, up
+
+EXIT_UNUSABLE: Final = 1
 
 
 class _Arguments(argparse.Namespace):
@@ -32,7 +35,13 @@ def run(arguments: _Arguments) -> int:
         "down": lambda: down(folder),
         "demo": lambda: demo(os.environ),
     }
-    return verbs[arguments.verb]()
+    try:
+        return verbs[arguments.verb]()
+    except OSError as error:
+        if error.filename is None or not str(error.filename).startswith(str(folder.path)):
+            raise
+        print(f"the data folder {folder.path} cannot be used: {error.strerror}; choose another with --data")
+        return EXIT_UNUSABLE
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -47,14 +56,16 @@ def _parser() -> argparse.ArgumentParser:
         verb = verbs.add_parser(name, help=text)
         verb.add_argument("--data", type=Path, metavar="DIR", help="the data folder (~/.local/share/penstock)")
         if name == "up":
-            verb.add_argument("--port", type=_port, help="the port of the HTTP API on 127.0.0.1")
+            verb.add_argument(
+                "--port", type=_port, help="the port of the HTTP API on 127.0.0.1 (7433 where that is free)"
+            )
     return parser
 
 
 def _port(text: str) -> int:
-    if not 1 <= (port := int(text)) <= 65_535:
-        raise ValueError(text)
-    return port
+    if not text.isdecimal() or not 1 <= int(text) <= 65_535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: give a number from 1 to 65535")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 READY_SECONDS_MAX: Final = 30.0
-STOP_SECONDS_MAX: Final = 20.0
+STOP_SECONDS_MAX: Final = 30.0
 POLL_SECONDS: Final = 0.005
 LOG_BYTES_MAX: Final = 10 * 1024 * 1024
 LOG_TAIL_BYTES: Final = 2_000

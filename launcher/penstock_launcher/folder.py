@@ -133,6 +133,11 @@ class DataFolder:
         write_private(path, json.dumps(chosen))
         return chosen
 
+    def http_port_known(self) -> int:
+        """The port that clients of this installation know, or will."""
+        path = self.path / "http-port"
+        return int(path.read_text()) if path.exists() else HTTP_PORT_PREFERRED
+
     def http_port(self, asked: int | None) -> int:
         """The port of the HTTP API: the one asked for, the one of the last time, the preferred one, or any free one.
 
@@ -143,8 +148,12 @@ class DataFolder:
                 raise PortTaken(f"port {asked} of 127.0.0.1 is in use by another program: choose another with --port")
             port = asked
         else:
-            kept = int(path.read_text()) if path.exists() else HTTP_PORT_PREFERRED
-            port = kept if is_free(kept) else free_port()
+            port = self.http_port_known()
+            if not is_free(port):
+                port = free_port()
+                if path.exists():
+                    # For this once: the address that clients know is not given up because a stranger has it today.
+                    return port
         write_private(path, str(port))
         return port
 

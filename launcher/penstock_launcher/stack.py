@@ -133,6 +133,8 @@ def _settings(
         "PENSTOCK_VENDORS": ",".join(EVERY_VENDOR),
         "PENSTOCK_SCRIPTS_DIR": str(scripts),
         "PENSTOCK_ALLOW_LOCAL_REMOTES": "true",
+        # Well within what the launcher waits for: an agent at work is stopped in order, and its work kept.
+        "PENSTOCK_DRAIN_GRACE_SECONDS": "3",
     }
     for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"):
         if name in environ and not any(own in environ for own in _own_and_file(name)):

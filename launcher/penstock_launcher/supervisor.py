@@ -156,6 +156,7 @@ class Supervisor:
         """Services together, then the servers one by one from the last to the first."""
         servers = set(self._stack.servers)
         services = [watch.child for watch in self._watches if watch.child not in servers]
+        self._say("stopping; an agent at work is ended, and goes on at the next start")
         for service in services:
             service.ask_to_stop()
         deadline = time.monotonic() + STOP_SECONDS_MAX

@@ -33,8 +33,11 @@ def up(folder: DataFolder, *, port: int | None, environ: Mapping[str, str]) -> i
     """Run everything until a signal comes. Returns the exit code."""
     try:
         with folder.locked():
-            built = build(folder, http_port=folder.http_port(port), environ=environ)
+            known, chosen = folder.http_port_known(), folder.http_port(port)
+            built = build(folder, http_port=chosen, environ=environ)
             _say(f"starting from {folder.path}")
+            if port is None and chosen != known:
+                _say(f"port {known} is in use by another program: the HTTP API takes {chosen} this time")
             return Supervisor(
                 built.stack,
                 say=_say,
