@@ -26,8 +26,8 @@ def foreign_cases() -> tuple[Case, ...]:
     return foreign.CASES
 
 
-def second_cases() -> tuple[Case, ...]:
+def second_cases(*, foreign: bool) -> tuple[Case, ...]:
     """The part that was held out."""
     from corpus import second
 
-    return second.CASES
+    return second.FOREIGN if foreign else second.CASES
