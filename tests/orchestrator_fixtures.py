@@ -24,6 +24,7 @@ from penstock.events import Recorded, VerifyCommands
 from penstock.reader import Reader
 
 WAIT_SECONDS_MAX = 30.0
+MAKE_TEST = VerifyCommands(test="make test")
 
 
 def orchestrator(nats: NatsForTest, dsn: str, folder: Path, **settings: str) -> ServiceProcess:
@@ -39,8 +40,8 @@ def orchestrator(nats: NatsForTest, dsn: str, folder: Path, **settings: str) -> 
     return ServiceProcess("penstock_orchestrator", "orchestrator", nats, folder, **given)
 
 
-async def add_repo(nc: Client, name: str = "shop", **more: Any) -> None:
-    repo = Repo(name=name, clone_url=f"https://git.example/{name}.git", verify=VerifyCommands(test="make test"), **more)
+async def add_repo(nc: Client, name: str = "shop", verify: VerifyCommands = MAKE_TEST) -> None:
+    repo = Repo(name=name, clone_url=f"https://git.example/{name}.git", verify=verify)
     await nc.jetstream().publish(s.kv(s.CATALOG, s.catalog_repo(name)), encode(repo))
 
 

@@ -35,9 +35,13 @@ MESSAGE_LENGTH_MAX = 4_000
 TAIL_LENGTH_MAX = 6_000
 LINE_LENGTH_MAX = 500
 
-Count = Annotated[int, Meta(ge=0, le=2**53)]
-Seconds = Annotated[float, Meta(ge=0, le=31_536_000)]
-Usd = Annotated[float, Meta(ge=0, le=1_000_000)]
+COUNT_MAX = 2**53
+SECONDS_MAX = 31_536_000
+USD_MAX = 1_000_000
+
+Count = Annotated[int, Meta(ge=0, le=COUNT_MAX)]
+Seconds = Annotated[float, Meta(ge=0, le=SECONDS_MAX)]
+Usd = Annotated[float, Meta(ge=0, le=USD_MAX)]
 Priority = Annotated[int, Meta(ge=1, le=9)]
 Attempts = Annotated[int, Meta(ge=1, le=20)]
 Turns = Annotated[int, Meta(ge=1, le=1_000)]

@@ -10,6 +10,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 from executor_double import ExecutorDouble, Plan, all_well
+from msgspec.structs import replace
 from nats.aio.client import Client
 from orchestrator_fixtures import add_repo, ask, is_end, orchestrator, running, submission, tags, until
 from processes import ServiceProcess
@@ -17,8 +18,22 @@ from servers import NatsForTest
 
 from penstock import ids
 from penstock import subjects as s
+from penstock.bounds import COUNT_MAX
 from penstock.commands import Accepted, CancelTask, RefusedReply, UnblockTask
-from penstock.events import AgentFailed, AgentSucceeded, JobLost, PrepareFailed, TaskBlocked, TaskCancelled, TaskFailed
+from penstock.events import (
+    AgentFailed,
+    AgentSucceeded,
+    JobLost,
+    PrepareFailed,
+    TaskBlocked,
+    TaskCancelled,
+    TaskFailed,
+    TaskSucceeded,
+    Usage,
+    VerifyCommands,
+    VerifyFailed,
+    VerifySucceeded,
+)
 from penstock.jobs import AgentWork, Job, PrepareWork
 from penstock.reports import ReportBody
 from penstock_launcher.servers import PostgresServer, free_port
@@ -430,3 +445,99 @@ def silent_in(kind: type[object]) -> Plan:
         return None if isinstance(job.work, kind) else all_well(job, epoch)
 
     return plan
+
+
+async def test_a_task_that_is_too_large_for_an_event_is_refused_and_the_next_one_is_answered(
+    one: ServiceProcess, nc: Client
+) -> None:
+    blank = "\x01" * 20_000
+    await add_repo(nc, "big", VerifyCommands(test="x" + "\x01" * 3_900, lint="x" + "\x01" * 3_900))
+    reply = await ask(nc, submission("big", description=blank, acceptance=blank))
+    assert isinstance(reply, RefusedReply)
+    assert "bytes" in reply.message
+    assert isinstance(await ask(nc, submission()), Accepted)
+
+
+async def test_a_report_that_no_event_can_hold_fails_its_step_and_stops_nobody(one: ServiceProcess, nc: Client) -> None:
+    command = submission(max_attempts=1)
+
+    def flood(job: Job, epoch: int) -> ReportBody | None:
+        said = all_well(job, epoch)
+        if isinstance(said, AgentSucceeded) and not flooded:
+            flooded.append(job.id)
+            return replace(said, change=replace(said.change, files=("\x01" * 500,) * 120))
+        return said
+
+    flooded: list[str] = []
+    async with running(ExecutorDouble(nc, plan=flood)):
+        await ask(nc, command)
+        events = await until(nc, command.task, is_end)
+    failed = next(event.data for event in events if isinstance(event.data, AgentFailed))
+    assert failed.error_class == "host.bug"
+    assert tags(events[-1]) == "task_succeeded"
+
+
+async def test_numbers_beyond_every_bound_add_up_to_the_bound(one: ServiceProcess, nc: Client) -> None:
+    command = submission()
+    most = Usage(turns=COUNT_MAX, input_tokens=COUNT_MAX, output_tokens=COUNT_MAX, cost_usd=1e6, wall_seconds=1.0)
+
+    def greedy(job: Job, epoch: int) -> ReportBody | None:
+        said = all_well(job, epoch)
+        if isinstance(said, VerifySucceeded) and len(seen) < 2:
+            seen.append(job.id)
+            return VerifyFailed(job=job.id, epoch=epoch, commit=said.commit, error_class="test.failed", message="no")
+        return replace(said, usage=most) if isinstance(said, AgentSucceeded) else said
+
+    seen: list[str] = []
+    async with running(ExecutorDouble(nc, plan=greedy)):
+        await ask(nc, command)
+        events = await until(nc, command.task, is_end)
+    end = events[-1].data
+    assert isinstance(end, TaskSucceeded)
+    assert end.usage.input_tokens == COUNT_MAX
+
+
+async def test_rubbish_in_the_leases_stops_nobody(one: ServiceProcess, nc: Client) -> None:
+    for number, rubbish in enumerate((b'{"x":' + b"[" * 100_000, b"\xff", b"{}")):
+        await nc.jetstream().publish(s.kv(s.LEASES, f"host.rubbish{number}"), rubbish, msg_ttl=60)
+        await nc.jetstream().publish(s.kv(s.LEASES, f"job.rubbish{number}"), rubbish, msg_ttl=60)
+    command = submission()
+    async with running(ExecutorDouble(nc)):
+        await ask(nc, command)
+        assert tags((await until(nc, command.task, is_end))[-1]) == "task_succeeded"
+
+
+async def test_a_database_that_refuses_writes_stops_no_decision(
+    nats: NatsForTest, nc: Client, tmp_path: Path, postgres_alone: PostgresAlone
+) -> None:
+    connection = await asyncpg.connect(postgres_alone.dsn)
+    await connection.execute("alter system set default_transaction_read_only = on")
+    await connection.execute("select pg_reload_conf()")
+    process = orchestrator(nats, postgres_alone.dsn, tmp_path / "o")
+    process.start()
+    try:
+        async with running(ExecutorDouble(nc)):
+            command = submission()
+            await ask(nc, command)
+            events = await until(nc, command.task, is_end)
+            assert tags(events[-1]) == "task_succeeded"
+            await connection.execute("set transaction_read_only = off")
+            await connection.execute("set default_transaction_read_only = off")
+            await connection.execute("alter system set default_transaction_read_only = off")
+            await connection.execute("select pg_reload_conf()")
+            await projected(postgres_alone.dsn, events[-1].seq)
+    finally:
+        await connection.close()
+        process.kill()
+
+
+async def test_a_log_that_has_lost_its_end_is_not_gone_on_with(
+    nats: NatsForTest, nc: Client, postgres: str, tmp_path: Path
+) -> None:
+    connection = await asyncpg.connect(postgres)
+    await connection.execute("insert into penstock.projection (name, seq) values ('read_model', 1000)")
+    await connection.close()
+    process = orchestrator(nats, postgres, tmp_path / "o")
+    process.start()
+    assert await asyncio.to_thread(process.ended) == 1
+    assert "the log ends at 0, and the read model has seen it up to 1000" in process.log

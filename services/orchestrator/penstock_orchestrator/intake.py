@@ -10,19 +10,22 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, assert_never
 
 import nats.errors
 import structlog
+from msgspec.structs import replace
 from nats import micro
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.js.errors import APIError
 from nats.micro.request import Request
 from prometheus_client import Counter
 
 from penstock import CONTRACT_VERSION, codec, ids
 from penstock import subjects as s
-from penstock.codec import Undecodable, encode
+from penstock.bounds import MESSAGE_LENGTH_MAX, clip
+from penstock.codec import TooLarge, Undecodable, Unreadable, encode
 from penstock.commands import (
     CANCEL_VERB,
     CLAIM_VERB,
@@ -32,7 +35,19 @@ from penstock.commands import (
     RefusedReply,
     Reply,
 )
+from penstock.events import (
+    AgentFailed,
+    AgentSucceeded,
+    JobStopped,
+    PrepareFailed,
+    PrepareSucceeded,
+    PublishFailed,
+    PublishSucceeded,
+    VerifyFailed,
+    VerifySucceeded,
+)
 from penstock.log import OutcomeUnknown
+from penstock.reports import Report, ReportBody
 from penstock_orchestrator.loop import Loop
 
 log = structlog.get_logger()
@@ -95,6 +110,10 @@ async def _reply(loop: Loop, body: bytes) -> Reply:
             return await loop.command(command)
     except TimeoutError:
         return NotReady(message="the orchestrator could not decide in time; ask again with the same id")
+    except (ValueError, LookupError, TypeError, AssertionError, RecursionError, APIError):
+        # Whatever one command stumbles over, the next one must find somebody who answers.
+        log.exception("command.broke", command=type(command).__name__, task=command.task)
+        return RefusedReply(code="internal", message="the orchestrator could not decide this; its log says why")
 
 
 def _field_of(error: str) -> str:
@@ -117,17 +136,49 @@ async def _take_report(nc: Client, loop: Loop, message: Msg, limit: asyncio.Sema
         try:
             report = codec.reports.decode(message.data)
         except Undecodable as error:
-            REPORTS_UNREADABLE.inc()
-            log.error("report.unreadable", subject=message.subject, reason=str(error))
-            await nc.jetstream(timeout=3.0).publish(s.dead_letter("report", ids.fresh()), message.data, stream=s.DEAD)
+            await _bury(nc, message, str(error))
         else:
-            await loop.report(report)
+            try:
+                await loop.report(report)
+            except (TooLarge, Unreadable) as error:
+                await _bury(nc, message, str(error))
+                await loop.report(unfit(report, str(error)))
         await message.ack()
     except (nats.errors.Error, OSError, OutcomeUnknown, TimeoutError) as error:
         # Not acknowledged: it comes again when the consumer's wait is over.
         log.warning("report.retry", subject=message.subject, reason=str(error) or type(error).__name__)
     finally:
         limit.release()
+
+
+async def _bury(nc: Client, message: Msg, reason: str) -> None:
+    """Put a report that can never become an event where people find it."""
+    REPORTS_UNREADABLE.inc()
+    log.error("report.unreadable", subject=message.subject, reason=reason)
+    await nc.jetstream(timeout=3.0).publish(s.dead_letter("report", ids.fresh()), message.data, stream=s.DEAD)
+
+
+def unfit(report: Report, reason: str) -> Report:
+    """What the orchestrator records in the place of a report that no event can hold: the step failed on its host."""
+    job, epoch = report.job, report.epoch
+    message = clip(f"the host's report could not be recorded: {reason}", MESSAGE_LENGTH_MAX)
+    error_class = "host.bug"
+    body: ReportBody
+    match report.body:
+        case PrepareSucceeded() | PrepareFailed():
+            body = PrepareFailed(job=job, epoch=epoch, error_class=error_class, message=message, transient=True)
+        case AgentSucceeded() | AgentFailed():
+            body = AgentFailed(job=job, epoch=epoch, error_class=error_class, message=message, transient=True)
+        case VerifySucceeded() | VerifyFailed():
+            commit = report.body.commit
+            body = VerifyFailed(job=job, epoch=epoch, commit=commit, error_class=error_class, message=message)
+        case PublishSucceeded() | PublishFailed():
+            body = PublishFailed(job=job, epoch=epoch, error_class=error_class, message=message, transient=True)
+        case JobStopped():
+            body = JobStopped(job=job, epoch=epoch, reason="stopped, and its report could not be recorded")
+        case _:
+            assert_never(report.body)
+    return replace(report, body=body)
 
 
 async def pull(nc: Client, stream: str, durable: str) -> AsyncIterator[Msg]:

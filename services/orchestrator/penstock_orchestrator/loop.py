@@ -20,7 +20,8 @@ from prometheus_client import Counter, Gauge
 
 from penstock import ids
 from penstock import subjects as s
-from penstock.codec import Undecodable, encode, encode_event, type_of
+from penstock.bounds import MESSAGE_LENGTH_MAX, clip
+from penstock.codec import TooLarge, Undecodable, Unreadable, encode, encode_event, type_of
 from penstock.commands import Accepted, CancelTask, ClaimJob, NotReady, RefusedReply, Reply, SubmitTask, UnblockTask
 from penstock.events import KnownEvent, Policy
 from penstock.jobs import Job, StopOrder
@@ -75,7 +76,7 @@ class Loop:
         self._enqueued: set[str] = set()
         self._timers: list[tuple[datetime, str]] = []
         self._timer_set = asyncio.Event()
-        self._stuck: set[str] = set()
+        self.stuck: dict[str, str] = {}
 
     # What comes in -----------------------------------------------------------------------------------------------------
 
@@ -99,6 +100,10 @@ class Loop:
         """Forget what was enqueued, so that every order no host has claimed is offered once more (a stored one is refused
         by the stream, so this cannot double)."""
         self._enqueued.clear()
+        stuck, self.stuck = self.stuck, {}
+        TASKS_STUCK.set(0)
+        for task_id in stuck:
+            self.kick(task_id)
         for task in self._fold.tasks.values():
             if task.job is not None and task.job.epoch is None:
                 self.kick(task.id)
@@ -116,10 +121,10 @@ class Loop:
                 log.warning("task.retry", task=task_id, reason=str(error) or type(error).__name__)
                 await asyncio.sleep(RETRY_PAUSE_SECONDS)
                 self.kick(task_id)
-            except (ValueError, AssertionError, LookupError, TypeError, APIError) as error:
-                # One task that cannot be decided must not stop the others. It is looked at again at the next start.
-                self._stuck.add(task_id)
-                TASKS_STUCK.set(len(self._stuck))
+            except (ValueError, AssertionError, LookupError, TypeError, RecursionError, APIError) as error:
+                # One task that cannot be decided must not stop the others. It is looked at again with every reconciliation.
+                self.stuck[task_id] = f"{type(error).__name__}: {error}"
+                TASKS_STUCK.set(len(self.stuck))
                 log.exception("task.cannot_be_decided", task=task_id, reason=type(error).__name__)
 
     async def timers(self) -> None:
@@ -145,7 +150,10 @@ class Loop:
         except Refused as refused:
             return RefusedReply(code=refused.code, message=refused.message, field=refused.field)
         except Undecodable as error:
-            return RefusedReply(code="invalid", message=str(error), field="repo")
+            return RefusedReply(code="invalid", message=clip(str(error), MESSAGE_LENGTH_MAX), field="repo")
+        except (TooLarge, Unreadable) as error:
+            # Each field within its bounds, and all of them together more than one event may be.
+            return RefusedReply(code="invalid", message=clip(str(error), MESSAGE_LENGTH_MAX))
         except (nats.errors.Error, OSError, OutcomeUnknown, TimeoutError) as error:
             return NotReady(message=f"the event log cannot be written: {str(error) or type(error).__name__}")
         self.kick(command.task)

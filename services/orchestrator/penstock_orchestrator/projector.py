@@ -13,7 +13,9 @@ from datetime import datetime
 from typing import Final
 
 import asyncpg
+import nats.errors
 import structlog
+from nats.js.errors import APIError
 from prometheus_client import Counter, Gauge
 
 from penstock import subjects as s
@@ -60,6 +62,10 @@ class Overtaken(RuntimeError):
     """The stored position is not the one this projector wrote last: the tables were dropped, or somebody else projects."""
 
 
+class LogRegressed(RuntimeError):
+    """The log ends before what the read model has seen of it."""
+
+
 class Projector:
     """Folds the log a second time, for the rows. One at a time writes: whoever leads."""
 
@@ -72,11 +78,17 @@ class Projector:
         while True:
             try:
                 await self._project()
+            except LogRegressed as error:
+                # Events that people have seen are gone. To go on would give their numbers to others.
+                self._runtime.fail(str(error))
+                return
             except Overtaken as error:
                 log.warning("projector.restart", reason=str(error))
             except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:
                 log.warning("projector.tables_gone", reason=str(error))
-            except DATABASE_AWAY as error:
+            except (*DATABASE_AWAY, asyncpg.PostgresError, migrate.SchemaProblem) as error:
+                # Away, or it says no (read-only after a failover, full, no right): a person may have to mend it. Deciding
+                # goes on without the read model, and `/readyz` says why.
                 self._wait_for_database(error)
             await asyncio.sleep(RETRY_PAUSE_SECONDS)
 
@@ -89,7 +101,7 @@ class Projector:
         while True:
             try:
                 connection = await asyncpg.connect(self._dsn, timeout=5, command_timeout=60)
-            except DATABASE_AWAY as error:
+            except (*DATABASE_AWAY, asyncpg.PostgresError) as error:
                 self._wait_for_database(error)
                 await asyncio.sleep(RETRY_PAUSE_SECONDS)
                 continue
@@ -101,6 +113,7 @@ class Projector:
         try:
             await migrate.ensure_read_model(connection)
             position = await self._position(connection)
+            await self._check_log(position)
             reader = Reader(self._runtime.nc, s.EVENTS, name="orchestrator-projector")
             model = ReadModel(position)
             async with aclosing(reader.batches()) as batches:
@@ -111,6 +124,18 @@ class Projector:
                         await asyncio.sleep(0)
         finally:
             await _close(connection)
+
+    async def _check_log(self, position: int) -> None:
+        try:
+            info = await self._runtime.nc.jetstream(timeout=5.0).stream_info(s.EVENTS)
+        except (nats.errors.Error, APIError) as error:
+            raise TimeoutError(f"the log's end cannot be read: {str(error) or type(error).__name__}") from error
+        if info.state.last_seq < position:
+            raise LogRegressed(
+                f"the log ends at {info.state.last_seq}, and the read model has seen it up to {position}: an older copy of "
+                "the broker's data, or another broker? Bring the log back; or, if its end is lost for good, drop the "
+                "tables of schema penstock so that they are built from what is left"
+            )
 
     async def _position(self, connection: asyncpg.Connection) -> int:
         await connection.execute(

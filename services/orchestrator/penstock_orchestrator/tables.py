@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
+from typing import Final
 
 import msgspec
 import structlog
@@ -16,11 +17,15 @@ from nats.js.errors import NotFoundError
 
 from penstock import subjects as s
 from penstock.catalog import HostState, LeaseValue, Repo
-from penstock.codec import Undecodable
+from penstock.codec import Codec, Undecodable
 from penstock.lease import LeaseState, state_of
 from penstock.reader import Reader, Stored
 
 log = structlog.get_logger()
+
+_repos: Final = Codec(msgspec.json.Decoder(Repo))
+_hosts: Final = Codec(msgspec.json.Decoder(HostState))
+_leases: Final = Codec(msgspec.json.Decoder(LeaseValue))
 
 
 async def find_repo(nc: Client, name: str) -> Repo | None:
@@ -37,8 +42,8 @@ async def find_repo(nc: Client, name: str) -> Repo | None:
     if state.value is None:
         return None
     try:
-        return msgspec.json.decode(state.value, type=Repo)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return _repos.decode(state.value)
+    except Undecodable as error:
         raise Undecodable(f"repo {name} of the catalogue: {error}") from error
 
 
@@ -80,8 +85,8 @@ class Leases:
         if state.value is None:
             return
         try:
-            self._hosts[name] = msgspec.json.decode(state.value, type=HostState)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            self._hosts[name] = _hosts.decode(state.value)
+        except Undecodable as error:
             log.error("lease.unreadable", host=name, reason=str(error))
 
 
@@ -90,7 +95,7 @@ def holder_of(state: LeaseState | None) -> LeaseValue | None:
     if state is None or state.value is None:
         return None
     try:
-        value = msgspec.json.decode(state.value, type=LeaseValue)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+        value = _leases.decode(state.value)
+    except Undecodable:
         return None
     return None if value.revoked else value

@@ -12,6 +12,7 @@ from typing import Final, Literal, TypeAlias, assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
+from penstock.bounds import COUNT_MAX, SECONDS_MAX, USD_MAX
 from penstock.events import (
     AgentFailed,
     AgentRequested,
@@ -393,16 +394,16 @@ def _remember(task: Task, recorded: Recorded) -> Task:
 
 
 def _add(total: Usage, one: Usage) -> Usage:
-    """The sum; a cost that is unknown once stays unknown."""
+    """The sum, up to the contract's bounds (an agent may say any number); a cost that is unknown once stays unknown."""
     known = total.cost_usd is not None and one.cost_usd is not None
     return Usage(
-        turns=total.turns + one.turns,
-        input_tokens=total.input_tokens + one.input_tokens,
-        output_tokens=total.output_tokens + one.output_tokens,
-        cache_read_tokens=total.cache_read_tokens + one.cache_read_tokens,
-        cache_write_tokens=total.cache_write_tokens + one.cache_write_tokens,
-        cost_usd=(total.cost_usd or 0.0) + (one.cost_usd or 0.0) if known else None,
-        wall_seconds=total.wall_seconds + one.wall_seconds,
+        turns=min(total.turns + one.turns, COUNT_MAX),
+        input_tokens=min(total.input_tokens + one.input_tokens, COUNT_MAX),
+        output_tokens=min(total.output_tokens + one.output_tokens, COUNT_MAX),
+        cache_read_tokens=min(total.cache_read_tokens + one.cache_read_tokens, COUNT_MAX),
+        cache_write_tokens=min(total.cache_write_tokens + one.cache_write_tokens, COUNT_MAX),
+        cost_usd=min((total.cost_usd or 0.0) + (one.cost_usd or 0.0), USD_MAX) if known else None,
+        wall_seconds=min(total.wall_seconds + one.wall_seconds, SECONDS_MAX),
     )
 
 
