@@ -53,6 +53,7 @@ async def serve(runtime: Runtime) -> None:
     candidate.duties.append(projector.run)
     duties = [asyncio.create_task(part.run()) for part in (fold, leases, candidate)]
     stopped = asyncio.create_task(runtime.stop.wait())
+    runtime.waiting_for["leader"] = "the log is being read, and a leader found"
     runtime.ready()
     try:
         await asyncio.wait([*duties, stopped], return_when=asyncio.FIRST_COMPLETED)
