@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from penstock.bounds import COUNT_MAX, SECONDS_MAX, USD_MAX
 from penstock.settings import Secret
 from penstock_agent_exec.agents.claude_output import parse_line, verdict_of
 from penstock_agent_exec.agents.facts import (
@@ -23,6 +24,7 @@ from penstock_agent_exec.agents.facts import (
     TodoChanged,
     ToolResult,
     ToolUse,
+    Usage,
 )
 from penstock_agent_exec.agents.seen import Seen
 from penstock_agent_exec.agents.vendor import AgentRun, Billing, Verdict
@@ -262,6 +264,25 @@ def test_a_line_made_to_hurt_is_facts_that_can_be_sent(line: bytes) -> None:
     usage = verdict_of(agent_run(), seen, ending(1)).usage
     assert usage.turns >= 0
     assert usage.cost_usd is None or usage.cost_usd >= 0
+
+
+@pytest.mark.parametrize("cumulative", [False, True])
+def test_totals_stop_at_the_most_that_a_report_can_say(cumulative: bool) -> None:
+    seen = Seen()
+    for number in range(3):
+        seen.absorb(Usage(message_id=str(number), input_tokens=COUNT_MAX))
+        seen.absorb(Finished(is_error=False, turns=COUNT_MAX, cost_usd=900_000.0, cumulative=cumulative))
+        seen.absorb(Finished(is_error=False, turns=1, output_tokens=COUNT_MAX, cost_usd=1e300, cumulative=cumulative))
+    usage = seen.usage(1e12, cost_known=True)
+    assert (usage.turns, usage.input_tokens, usage.output_tokens) == (COUNT_MAX, COUNT_MAX, COUNT_MAX)
+    assert (usage.cost_usd, usage.wall_seconds) == (USD_MAX, SECONDS_MAX)
+
+
+def test_a_price_below_nothing_pays_for_nothing() -> None:
+    seen = Seen()
+    seen.absorb(Finished(is_error=False, cost_usd=5.0))
+    seen.absorb(Finished(is_error=False, cost_usd=-4.0))
+    assert seen.usage(1, cost_known=True).cost_usd is None
 
 
 def test_recordings_with_any_damage_still_come_to_a_verdict() -> None:

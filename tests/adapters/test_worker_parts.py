@@ -10,19 +10,21 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from nats.aio.client import Client
 from servers import NatsForTest
 
 from penstock import codec, ids
 from penstock import subjects as s
+from penstock.bounds import COUNT_MAX, USD_MAX
 from penstock.catalog import LeaseValue
-from penstock.events import Kept, PrepareSucceeded, RepoSnapshot, Usage
-from penstock.jobs import Job, PrepareWork
+from penstock.events import AgentFailed, Kept, PrepareSucceeded, RepoSnapshot, Usage
+from penstock.jobs import AgentWork, Job, PrepareWork
 from penstock.lease import Lost
 from penstock.output import OutputBatch, OutputLine
 from penstock.reader import Reader
 from penstock_agent_exec.folder import FolderTaken, hold
-from penstock_agent_exec.report import class_of_os_error, report_of, stopped
+from penstock_agent_exec.report import class_of_os_error, failed, report_of, stopped
 from penstock_agent_exec.steps.bench import InHand
 from penstock_agent_exec.stream_output import WAITING_LINES_MAX, OutputStream, output_stream
 from penstock_agent_exec.tenure import Stopped
@@ -124,6 +126,33 @@ async def test_a_report_that_could_not_be_read_is_sent_as_a_fault_of_this_host(n
         assert codec.type_of(report.body) == "prepare_failed"
         assert getattr(report.body, "error_class", "") == "host.bug"
         codec.reports.decode(codec.encode(report))
+
+
+async def test_the_report_of_a_fault_holds_nothing_that_made_the_first_one_unfit(nc: Client, job: Job) -> None:
+    work = AgentWork(
+        repo=REPO,
+        branch="agent/x",
+        attempt=1,
+        vendor="scripted",
+        model="x",
+        session_id="s",
+        resume=False,
+        base_commit="a" * 40,
+        prompt="x",
+        fresh_prompt="x",
+        max_turns=None,
+        max_cost_usd=None,
+        wall_seconds_max=60,
+    )
+    job = structs.replace(job, work=work)
+    async with hold_job(nc, job.id, VALUE, seconds=30) as tenure:
+        hand = InHand(job=job, tenure=tenure, output=OutputStream(nc, job, tenure.epoch))
+        hand.usage = Usage(input_tokens=COUNT_MAX + 1, cost_usd=USD_MAX * 2.0)
+        hand.kept = Kept(ref="refs/penstock/wip/x/1", commit="not an oid")
+        hand.session_id = hand.vendor_version = "s" * 3_000
+        report = codec.reports.decode(codec.encode(report_of(hand, "h1", failed(hand, "agent.error_result", "x"))))
+        assert isinstance(report.body, AgentFailed)
+        assert (report.body.error_class, report.body.usage) == ("host.bug", Usage())
 
 
 async def test_a_stopped_job_says_what_it_used_and_kept(nc: Client, job: Job) -> None:

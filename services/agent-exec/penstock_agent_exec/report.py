@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final, assert_never
 
@@ -21,7 +22,7 @@ from penstock import codec, ids
 from penstock import subjects as s
 from penstock.bounds import EVENT_BYTES_MAX, LINE_LENGTH_MAX, MESSAGE_LENGTH_MAX
 from penstock.codec import Undecodable, encode
-from penstock.events import AgentFailed, JobStopped, PrepareFailed, PublishFailed, VerifyFailed
+from penstock.events import AgentFailed, JobStopped, PrepareFailed, PublishFailed, Usage, VerifyFailed
 from penstock.jobs import AgentWork, PrepareWork, PublishWork, VerifyWork
 from penstock.reports import Report, ReportBody
 from penstock_agent_exec.agents.facts import shown
@@ -109,7 +110,9 @@ def report_of(hand: InHand, host: str, body: ReportBody) -> Report:
         reason = str(error)
     kind = codec.type_of(body)
     log.error("report.unfit", task=hand.job.task, job=hand.job.id, kind=kind, reason=reason)
-    return _report(hand, host, failed(hand, "host.bug", f"the {kind} could not be sent: {reason}", transient=True))
+    # Nothing that came from a child goes into this one, or it might be as unfit as the first.
+    bare = replace(hand, usage=Usage(), kept=None, session_id="", vendor_version="")
+    return _report(hand, host, failed(bare, "host.bug", f"the {kind} could not be sent: {reason}", transient=True))
 
 
 def _report(hand: InHand, host: str, body: ReportBody) -> Report:

@@ -1,6 +1,7 @@
 """What a run has said so far, as much of it as a verdict needs.
 
-The rule of this room: of bounded size, whatever the child prints; and a total is never less than what was seen being used.
+The rule of this room: of bounded size, whatever the child prints; and a total is never less than what was seen being used, up
+to the most that a report can say: there it stays, for a total that nobody can read is a run that costs nothing.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from penstock.bounds import COUNT_MAX, SECONDS_MAX, USD_MAX
 from penstock.events import Usage as UsageTotal
 from penstock_agent_exec.agents.facts import (
     AnyFact,
@@ -77,7 +79,7 @@ class Seen:
             cache_read_tokens=max(self._said.cache_read_tokens, self._counted.cache_read_tokens),
             cache_write_tokens=max(self._said.cache_write_tokens, self._counted.cache_write_tokens),
             cost_usd=self._cost_usd if cost_known and self.finished is not None else None,
-            wall_seconds=round(wall_seconds, 3),
+            wall_seconds=min(round(wall_seconds, 3), SECONDS_MAX),
         )
 
     def _count(self, fact: Usage) -> None:
@@ -88,17 +90,23 @@ class Seen:
 
     def _finish(self, fact: Finished) -> None:
         self.finished = fact
-        self._turns += fact.turns
+        self._turns = _added(self._turns, fact.turns)
         self.cumulative = self.cumulative or fact.cumulative
         self._said = _sum(Usage() if fact.cumulative else self._said, fact)
         before = 0.0 if fact.cumulative else self._cost_usd
-        self._cost_usd = None if before is None or fact.cost_usd is None else before + fact.cost_usd
+        # Less than nothing is no price: it would pay for what was said before.
+        known = before is not None and fact.cost_usd is not None and fact.cost_usd >= 0
+        self._cost_usd = min((before or 0.0) + (fact.cost_usd or 0.0), float(USD_MAX)) if known else None
 
 
 def _sum(one: Usage, other: Usage | Finished) -> Usage:
     return Usage(
-        input_tokens=one.input_tokens + other.input_tokens,
-        output_tokens=one.output_tokens + other.output_tokens,
-        cache_read_tokens=one.cache_read_tokens + other.cache_read_tokens,
-        cache_write_tokens=one.cache_write_tokens + other.cache_write_tokens,
+        input_tokens=_added(one.input_tokens, other.input_tokens),
+        output_tokens=_added(one.output_tokens, other.output_tokens),
+        cache_read_tokens=_added(one.cache_read_tokens, other.cache_read_tokens),
+        cache_write_tokens=_added(one.cache_write_tokens, other.cache_write_tokens),
     )
+
+
+def _added(one: int, other: int) -> int:
+    return min(one + other, COUNT_MAX)
