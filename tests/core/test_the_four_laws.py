@@ -196,7 +196,8 @@ class History:
         assert replace(self.state, seq=before.seq) == before
         if self.state.outcome is not None:
             # After the end not even an event of its own kind changes anything.
-            self.append(self.random.choice([AGENT, PREPARE, TaskCancelRequested(requested_by="x"), FAILED]))
+            late: list[KnownEvent] = [AGENT, PREPARE, TaskCancelRequested(requested_by="x"), FAILED]
+            self.append(self.random.choice(late))
             assert replace(self.state, seq=before.seq) == before
         self.append(JobLost(job=job_id, epoch=epoch, host="h9", reason="?"))
         assert replace(self.state, seq=before.seq) == before
