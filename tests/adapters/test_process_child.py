@@ -134,6 +134,29 @@ async def test_a_child_is_held_back_while_its_reader_is_busy() -> None:
     assert (await run).stdout_bytes == 50_000_000
 
 
+async def test_a_child_that_never_pauses_leaves_everybody_else_their_turn_after_every_read() -> None:
+    turns = 0
+    seen_at: list[int] = []
+    cancel = asyncio.Event()
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def take(_chunk: bytes) -> None:
+        seen_at.append(turns)
+        if len(seen_at) == 50:
+            cancel.set()
+
+    running = asyncio.create_task(others())
+    await shell("exec yes", on_stdout=take, cancel=cancel, watch=Watch(wall_seconds=30, stop=()))
+    running.cancel()
+    assert len(seen_at) >= 50
+    assert len(set(seen_at)) == len(seen_at)
+
+
 async def test_too_much_output_ends_a_child() -> None:
     ending = await shell("yes", watch=Watch(wall_seconds=30, output_bytes_max=1_000_000, stop=()))
     assert ending.why == "output_limit"

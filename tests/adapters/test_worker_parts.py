@@ -26,7 +26,7 @@ from penstock.reader import Reader
 from penstock_agent_exec.folder import FolderTaken, hold
 from penstock_agent_exec.report import class_of_os_error, failed, report_of, stopped
 from penstock_agent_exec.steps.bench import InHand
-from penstock_agent_exec.stream_output import WAITING_LINES_MAX, OutputStream, output_stream
+from penstock_agent_exec.stream_output import LINES_AT_ONCE_MAX, WAITING_LINES_MAX, OutputStream, output_stream
 from penstock_agent_exec.tenure import Stopped
 from penstock_agent_exec.tenure import hold as hold_job
 
@@ -116,6 +116,17 @@ async def test_while_the_broker_is_away_the_newest_lines_wait_and_the_others_are
     ]
     assert any("lines left out" in line for line in lines)
     assert len(lines) <= WAITING_LINES_MAX + 1_000
+
+
+async def test_of_one_read_full_of_lines_the_last_are_shown_and_the_others_counted(
+    nats: NatsForTest, nc: Client, job: Job
+) -> None:
+    async with output_stream(nc, job, 1) as output:
+        output.add_printed("verify", [b"line %d" % number for number in range(10_000)], "test")
+    found = [line for batch in await batches(nats, job, "line 9999") for line in batch.lines]
+    assert len(found) == LINES_AT_ONCE_MAX + 1
+    assert found[0].text.startswith(f"{10_000 - LINES_AT_ONCE_MAX} lines left out")
+    assert (found[1].kind, found[1].tool, found[1].text) == ("verify", "test", f"line {10_000 - LINES_AT_ONCE_MAX}")
 
 
 async def test_a_report_that_could_not_be_read_is_sent_as_a_fault_of_this_host(nc: Client, job: Job) -> None:

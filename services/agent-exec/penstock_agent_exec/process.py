@@ -16,10 +16,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from penstock_agent_exec.child import READ_BYTES, Child, ChildNotStarted, readable, writable
+from penstock_agent_exec.child import Child, ChildNotStarted, readable, writable
 from penstock_agent_exec.sandbox import Profile, launch
 
-READS_IN_A_ROW_MAX: Final = 16
+CHUNK_BYTES: Final = 32 * 1024
+"""One read. It is as long as anything else here may have to wait for a sink that looks at every line of it."""
 STDERR_TAIL_BYTES: Final = 8 * 1024
 KILL_SECONDS_MAX: Final = 5.0
 DRAIN_SECONDS_MAX: Final = 30.0
@@ -238,15 +239,11 @@ class _Run:
     async def _pump(self, name: Literal["stdout", "stderr"], fd: int, sink: Sink) -> None:
         while True:
             await readable(fd)
-            for _ in range(READS_IN_A_ROW_MAX):
-                try:
-                    chunk = os.read(fd, READ_BYTES)
-                except BlockingIOError:
-                    break
+            while (chunk := _read(fd)) is not None:
                 if not chunk:
                     return
                 await self._take(name, chunk, sink)
-            else:
+                # A child that never pauses may not keep the others, and the leases, from their turn.
                 await asyncio.sleep(0)
 
     async def _take(self, name: Literal["stdout", "stderr"], chunk: bytes, sink: Sink) -> None:
@@ -276,6 +273,14 @@ class _Run:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._child.close()
+
+
+def _read(fd: int) -> bytes | None:
+    """What is there, at most CHUNK_BYTES; empty at the end, None while there is nothing."""
+    try:
+        return os.read(fd, CHUNK_BYTES)
+    except BlockingIOError:
+        return None
 
 
 async def _happened(event: asyncio.Event) -> None:

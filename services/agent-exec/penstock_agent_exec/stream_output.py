@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Literal
 
 import nats.errors
 import structlog
@@ -22,6 +22,7 @@ from penstock import subjects as s
 from penstock.codec import encode
 from penstock.jobs import Job
 from penstock.output import BATCH_BYTES_MAX, BATCH_LINES_MAX, OutputBatch, OutputLine
+from penstock_agent_exec.agents.facts import shown
 
 log = structlog.get_logger()
 
@@ -33,6 +34,8 @@ WAITING_LINES_MAX: Final = 20_000
 PUBLISH_SECONDS_MAX: Final = 3.0
 RETRY_PAUSE_SECONDS: Final = 0.5
 LAST_WORDS_SECONDS_MAX: Final = 5.0
+LINES_AT_ONCE_MAX: Final = 500
+"""Of what one read of a child brings: enough for anything that people follow, and some milliseconds of work."""
 
 
 class OutputStream:
@@ -60,6 +63,13 @@ class OutputStream:
             self._left_out += 1
         if self._waiting_bytes > BATCH_BYTES_MAX or len(self._waiting) > BATCH_LINES_MAX:
             self._much.set()
+
+    def add_printed(self, kind: Literal["verify", "stderr"], lines: Sequence[bytes], tool: str = "") -> None:
+        """Take what one read of a child has brought: the last lines, and how many there were before them."""
+        if left_out := max(0, len(lines) - LINES_AT_ONCE_MAX):
+            self.note(f"{left_out} lines left out: printed faster than anybody reads")
+        for line in lines[left_out:]:
+            self.add(OutputLine(kind=kind, text=shown(line), tool=tool))
 
     def note(self, text: str) -> None:
         """A line of our own."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from penstock_agent_exec.agents.facts import AnyFact, Finished, Started
 from penstock_agent_exec.agents.seen import Seen
@@ -18,6 +18,8 @@ from penstock_agent_exec.model_gate import ModelGate
 from penstock_agent_exec.output import LineSplitter
 from penstock_agent_exec.process import ChildInput, Ending, Watch, run_child
 from penstock_agent_exec.sandbox import Profile
+
+LINES_IN_A_ROW_MAX: Final = 200
 
 OnFacts: TypeAlias = Callable[[tuple[AnyFact, ...]], Awaitable[None]]
 OnOutput: TypeAlias = Callable[[Literal["stdout", "stderr"], bytes], Awaitable[None]]
@@ -146,12 +148,19 @@ class _Conversation:
         await self._take(self.splitter.finish())
 
     async def _take(self, lines: list[bytes]) -> None:
-        facts = tuple(fact for line in lines for fact in self._vendor.parse(line))
+        """Every line counts, and there may be ten thousands in one read: the others get their turn in between."""
+        for at in range(0, len(lines), LINES_IN_A_ROW_MAX):
+            if at:
+                await asyncio.sleep(0)
+            facts = tuple(fact for line in lines[at : at + LINES_IN_A_ROW_MAX] for fact in self._vendor.parse(line))
+            self._absorb(facts)
+            if facts:
+                await self._on_facts(facts)
+
+    def _absorb(self, facts: tuple[AnyFact, ...]) -> None:
         for fact in facts:
             self.seen.absorb(fact)
             if isinstance(fact, Finished):
                 self.finished.set()
             elif isinstance(fact, Started):
                 self.finished.clear()  # a message that came in at the last moment has begun another turn
-        if facts:
-            await self._on_facts(facts)

@@ -135,8 +135,7 @@ async def _run(bench: Bench, hand: InHand, work: AgentWork, offer: Offer, clone:
 
     async def on_output(name: Literal["stdout", "stderr"], chunk: bytes) -> None:
         if name == "stderr":
-            for line in stderr.feed(chunk):
-                hand.output.add(OutputLine(kind="stderr", text=shown(line)))
+            hand.output.add_printed("stderr", stderr.feed(chunk))
 
     async with _gate(bench, offer) as gate:
         run = _agent_run(hand, work, clone, state, gate)

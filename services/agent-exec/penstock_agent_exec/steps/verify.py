@@ -159,5 +159,4 @@ class _Printed:
         return clip(readable(self._head + mark + self._tail), TAIL_LENGTH_MAX)
 
     def _say(self, lines: list[bytes]) -> None:
-        for line in lines:
-            self._output.add(OutputLine(kind="verify", text=shown(line), tool=self._stage))
+        self._output.add_printed("verify", lines, self._stage)
