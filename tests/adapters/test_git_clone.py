@@ -16,7 +16,7 @@ from adapters.git_world import AGENT, OTHER_TASK, TASK, Bubblewrap, World, make_
 from penstock_agent_exec.git.clone import Clone, drop_clone, find_clone, in_clone, make_clone
 from penstock_agent_exec.git.command import Completed
 from penstock_agent_exec.git.failures import BadName, CloneDamaged, RefMissing, TimedOut
-from penstock_agent_exec.git.heal import heal_clone
+from penstock_agent_exec.git.heal import HEAL_SECONDS_MAX, heal_clone
 from penstock_agent_exec.git.work import commit_leftovers, keep_work
 
 pytestmark = pytest.mark.anyio
@@ -198,6 +198,17 @@ async def test_a_file_that_a_killed_git_left_is_cleared_and_the_next_commit_work
     await world.agent(clone, "echo x > x.txt; git add -A; git commit -qm x; git stash list; git pack-refs --all")
 
 
+@pytest.mark.parametrize("leftover", ["index.lock", "HEAD.lock", f"refs/heads/agent/{TASK}.lock", "gc.pid"])
+@pytest.mark.parametrize("made", ["mkfifo", "ln -s /etc/passwd"])
+async def test_a_lock_that_is_no_plain_file_is_cleared_all_the_same(world: World, leftover: str, made: str) -> None:
+    clone = await world.clone()
+    await world.agent(clone, f"{made} .git/{leftover}")
+    healed = await heal_clone(clone, world.sandbox)
+    assert not os.path.lexists(clone.git_dir / leftover)
+    assert not healed.rebuilt
+    await world.agent(clone, "echo x > x.txt; git add -A; git commit -qm x")
+
+
 async def test_healing_touches_no_lock_file_of_the_project_itself(world: World) -> None:
     clone = await world.clone()
     await world.agent(clone, "touch poetry.lock; mkdir tmp_x; touch tmp_x/a")
@@ -309,6 +320,15 @@ async def test_an_index_that_cannot_be_read_is_made_anew(world: World, index: st
     await world.agent(clone, "echo changed > README")
     planted(clone, "index", index)
     await heal_clone(clone, world.sandbox)
+    assert await world.agent(clone, "git status --porcelain") == "M README"
+
+
+@pytest.mark.parametrize("made", ["mkfifo .git/index", "ln -s /etc/passwd .git/index", "mkdir -p .git/index/a"])
+async def test_an_index_that_is_no_plain_file_is_made_anew_without_waiting_for_it(world: World, made: str) -> None:
+    clone = await world.clone()
+    await world.agent(clone, f"echo changed > README; rm .git/index; {made}")
+    async with asyncio.timeout(HEAL_SECONDS_MAX / 2):
+        assert not (await heal_clone(clone, world.sandbox)).rebuilt
     assert await world.agent(clone, "git status --porcelain") == "M README"
 
 

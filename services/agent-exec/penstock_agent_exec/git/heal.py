@@ -6,6 +6,7 @@ The rule of this room: nothing the agent wrote is thrown away to get going. Only
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass
 from typing import Final
 
@@ -40,12 +41,17 @@ async def heal_clone(clone: Clone, sandbox: Sandboxed, *, timeout_seconds: float
     if not is_folder(clone.git_dir):
         return await _rebuild(clone, sandbox)
     await _drop_locks(clone, sandbox)
+    index = clone.git_dir / "index"
+    is_odd = os.path.lexists(index) and not stat.S_ISREG(index.lstat().st_mode)
+    if is_odd:
+        # Git would wait at a pipe for ever, and write through a link.
+        await sandboxed(clone, sandbox, ["rm", "-rf", "--", str(index)])
     if not await _answers(clone, sandbox, timeout_seconds, "merge-base", "--is-ancestor", clone.base, "HEAD"):
         return await _rebuild(clone, sandbox)
     if interrupted := tuple(name for name in _REPLAYING + _JOINING if os.path.lexists(clone.git_dir / name)):
         return await _end(clone, sandbox, interrupted)
-    if not await _answers(clone, sandbox, timeout_seconds, "diff-index", "--cached", "--quiet", "HEAD"):
-        await sandboxed(clone, sandbox, ["rm", "-rf", "--", str(clone.git_dir / "index")])
+    if is_odd or not await _answers(clone, sandbox, timeout_seconds, "diff-index", "--cached", "--quiet", "HEAD"):
+        await sandboxed(clone, sandbox, ["rm", "-rf", "--", str(index)])
         await in_clone(clone, sandbox, "reset", "--quiet", "--mixed")
     return Healed()
 
@@ -60,10 +66,10 @@ async def _answers(clone: Clone, sandbox: Sandboxed, timeout_seconds: float, *ar
 
 
 async def _drop_locks(clone: Clone, sandbox: Sandboxed) -> None:
-    """Nobody is alive in the clone, so no lock has an owner. `find` follows no link."""
+    """Nobody is alive in the clone, so no lock has an owner, whatever it is made of. `find` follows no link."""
     half_made = ["-path", "*/objects/*", "(", "-name", "tmp_*", "-o", "-name", ".tmp-*", ")"]
     names = ["(", "-name", "*.lock", "-o", "-name", "gc.pid", "-o", *half_made, ")"]
-    await sandboxed(clone, sandbox, ["find", str(clone.git_dir), "-type", "f", *names, "-delete"])
+    await sandboxed(clone, sandbox, ["find", str(clone.git_dir), "!", "-type", "d", *names, "-delete"])
 
 
 async def _end(clone: Clone, sandbox: Sandboxed, interrupted: tuple[str, ...]) -> Healed:
