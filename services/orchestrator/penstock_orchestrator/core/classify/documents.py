@@ -22,14 +22,60 @@ Json: TypeAlias = None | bool | int | float | str | list["Json"] | dict[str, "Js
 
 # Events in which an agent, its model or its tools speak; what they quote says nothing about how the run ended.
 _SPEECH: Final = frozenset(
-    "assistant user system stream_event message tool_use tool_result item.started item.updated item.completed thread.started"
-    " turn.started turn.completed init step_start step_finish text tool reasoning content thought control_request"
-    " control_response session_start".split()
+    [
+        "assistant",
+        "user",
+        "system",
+        "stream_event",
+        "message",
+        "tool_use",
+        "tool_result",
+        "item.started",
+        "item.updated",
+        "item.completed",
+        "thread.started",
+        "turn.started",
+        "turn.completed",
+        "init",
+        "step_start",
+        "step_finish",
+        "text",
+        "tool",
+        "reasoning",
+        "content",
+        "thought",
+        "control_request",
+        "control_response",
+        "session_start",
+    ]
 )
-_VALUES: Final = frozenset(
-    "type subtype status code name reason terminal_reason stop_reason finish_reason finishReason api_error_status"
-    " api_error_type statusCode status_code httpStatusCode http_status error_status error_type rateLimitType blockReason"
-    " codexErrorInfo input_error_code error is_error".split()
+VALUES: Final = frozenset(
+    [
+        "type",
+        "subtype",
+        "status",
+        "code",
+        "name",
+        "reason",
+        "terminal_reason",
+        "stop_reason",
+        "finish_reason",
+        "finishReason",
+        "api_error_status",
+        "api_error_type",
+        "statusCode",
+        "status_code",
+        "httpStatusCode",
+        "http_status",
+        "error_status",
+        "error_type",
+        "rateLimitType",
+        "blockReason",
+        "codexErrorInfo",
+        "input_error_code",
+        "error",
+        "is_error",
+    ]
 )
 _DECODER: Final = msgspec.json.Decoder()
 
@@ -66,8 +112,18 @@ def _by_line(raw: str, *, agent: bool) -> Iterator[str]:
             yield from _document(value, agent=agent)
         else:
             yield _unescaped(lines[number])
+            if '{"' in line:
+                yield from _embedded(line)
         number += 1
     yield from reports.lines_of_events(events)
+
+
+def _embedded(line: str) -> Iterator[str]:
+    """What a document says that stands behind other words on its line."""
+    begin, end = line.find("{"), line.rfind("}")
+    value = _decode(line[begin : end + 1]) if 0 < begin < end else None
+    if isinstance(value, dict) and value:
+        yield from _leaves(value)
 
 
 def _end_of_document(lines: list[str], begin: int) -> int | None:
@@ -95,7 +151,9 @@ def _is_speech(document: dict[str, Json], *, agent: bool) -> bool:
     item = document.get("item")
     if isinstance(item, dict) and item.get("type") == "error":
         return False
-    return agent or any(key in document for key in ("session_id", "sessionID", "uuid", "item", "thread_id", "parent_tool_use_id"))
+    return agent or any(
+        key in document for key in ("session_id", "sessionID", "uuid", "item", "thread_id", "parent_tool_use_id")
+    )
 
 
 def _leaves(value: Json) -> Iterator[str]:
@@ -107,13 +165,15 @@ def _leaves(value: Json) -> Iterator[str]:
         left -= 1
         if isinstance(one, dict) and depth < DEPTH_MAX:
             # Small values first, so that a document's own sentence comes after them, as a tool's last word does.
-            items = sorted(one.items(), key=lambda item: (isinstance(item[1], str | dict | list), item[0] in ("message", "result")))
+            items = sorted(
+                one.items(), key=lambda item: (isinstance(item[1], str | dict | list), item[0] in ("message", "result"))
+            )
             stack.extend((name, child, depth + 1) for name, child in reversed(items))
         elif isinstance(one, list) and depth < DEPTH_MAX:
             stack.extend((key, child, depth + 1) for child in reversed(one))
         elif isinstance(one, str) and one:
             yield from _text(key, one)
-        elif key in _VALUES and isinstance(one, int | float) and not isinstance(one, bool):
+        elif key in VALUES and isinstance(one, int | float) and not isinstance(one, bool):
             yield f"json {key}={one}"
 
 
@@ -121,16 +181,13 @@ def _text(key: str, text: str) -> Iterator[str]:
     inner = _decode(text) if text[:1] in ("{", "[") and text.rstrip()[-1:] in ("}", "]") else None
     if isinstance(inner, dict | list) and inner:
         yield from _leaves(inner)
-    elif key in _VALUES and "\n" not in text and len(text) <= VALUE_CHARACTERS_MAX:
+    elif key in VALUES and "\n" not in text and len(text) <= VALUE_CHARACTERS_MAX:
         yield f"json {key}={text}"
         if " " in text:
             yield text
     else:
-        begin = text.find("{")
-        embedded = _decode(text[begin : text.rfind("}") + 1]) if begin > 0 and text.rfind("}") > begin else None
         yield text
-        if isinstance(embedded, dict) and embedded:
-            yield from _leaves(embedded)
+        yield from _embedded(text)
 
 
 def _unescaped(line: str) -> str:

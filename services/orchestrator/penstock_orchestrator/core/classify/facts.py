@@ -79,7 +79,7 @@ class Facts(Struct, frozen=True, kw_only=True):
         return f"{self.file}:{self.line}" if self.file and self.line is not None else self.file
 
 
-def facts_of(lines: tuple[str, ...], match: re.Match[str] | None, tool: str) -> Facts:
+def facts_of(lines: tuple[str, ...], match: re.Match[str] | None) -> Facts:
     """Facts from the line that decided, and where it has none, from the first line that has."""
     groups = {key: value for key, value in match.groupdict().items() if value} if match is not None else {}
     file, line = groups.get("file", ""), groups.get("line", "")

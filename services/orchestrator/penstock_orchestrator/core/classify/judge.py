@@ -55,6 +55,8 @@ _FAMILIES: Final = {
     "preflight": frozenset({"preflight", "git", "env", "lint"}),
 }
 _CHECKS: Final = frozenset({"test", "build", "lint", "deps", "env", "git", "verify"})
+_EVEN_WHEN_WELL: Final = frozenset({"verify.nothing_ran", "verify.flaky"})
+"""What is worth saying of a command that ended with 0."""
 _SIGNALS: Final = {
     124: "verify.timeout",
     126: "env.permission",
@@ -88,7 +90,10 @@ def classify(
     chosen = None if said.only_diff else _choose(said, rules, exit_code, ended_well=ended_well)
     if chosen is None:
         return _unrecognised(said, whose, exit_code, command, ended_well=ended_well)
-    return _classified(chosen.rule.error_class, said, chosen)
+    error_class = chosen.rule.error_class
+    if error_class == "build.go" and chosen.rule.rank is Rank.LIKELY and "go vet" in command:
+        error_class = "build.go_vet"
+    return _classified(error_class, said, chosen)
 
 
 def scan(said: Text, rules: tuple[Rule, ...], begin: int = 0) -> Scan:
@@ -144,7 +149,7 @@ def _choose(said: Text, rules: tuple[Rule, ...], exit_code: int | None, *, ended
     for begin in reversed(said.starts):
         hits = scan(said, rules, begin).hits
         if ended_well:
-            hits = tuple(hit for hit in hits if hit.rule.error_class == "verify.nothing_ran")
+            hits = tuple(hit for hit in hits if hit.rule.error_class in _EVEN_WHEN_WELL)
         best = _best(hits, passes_count=exit_code is None)
         if best is not None and best.rule.rank >= Rank.LIKELY:
             return best
@@ -156,6 +161,9 @@ def _best(hits: tuple[Hit, ...], *, passes_count: bool) -> Hit | None:
     passes = [hit.last for hit in hits if hit.rule.error_class == PASSED]
     last_pass = max(passes, default=-1)
     failures = [hit for hit in hits if hit.rule.error_class != PASSED]
+    if any(hit.rule.error_class.startswith("vendor.") for hit in failures):
+        # What a vendor says of permissions and connections is about the vendor.
+        failures = [hit for hit in failures if not hit.rule.error_class.startswith("env.")]
     # After a tool has said that all is well, an error seen before it was part of the show.
     failures = [hit for hit in failures if hit.last > last_pass or (hit.rule.rank is Rank.SURE and not passes_count)]
     seen = frozenset(hit.rule.error_class for hit in failures if hit.rule.rank is Rank.SURE)
@@ -189,6 +197,8 @@ def _unrecognised(
         return _classified("git.hook_rejected", said, None)
     if whose in ("git", "preflight"):
         return _classified(f"{whose}.failed", said, None)
+    if said.only_diff and said.diff_of.endswith(("go.mod", "go.sum")) and "tidy" in command:
+        return _classified("deps.go_mod", said, None)
     if said.only_diff and code == 1:
         return _classified("verify.tree_changed", said, None)
     if _formats(command):
@@ -198,13 +208,13 @@ def _unrecognised(
 
 def _formats(command: str) -> bool:
     """Formatters that only list the names of files."""
-    return any(part in command for part in ("gofmt -l", "goimports -l", "gofumpt -l", "terraform fmt -check", "shfmt -l"))
+    return any(part in command for part in ("gofmt -l", "goimports -l", "gofumpt -l", "terraform fmt -check", "shfmt -l", "prettier --list", "prettier -l", "black -q"))
 
 
 def _classified(error_class: str, said: Text, hit: Hit | None) -> Classified:
     row = CLASSES[error_class]
     tool = hit.rule.tool if hit is not None else ""
-    facts = facts_of(said.lines, hit.rule.match(said.lines[hit.first]) if hit is not None else None, tool) if hit else Facts()
+    facts = facts_of(said.lines, hit.rule.match(said.lines[hit.first])) if hit is not None else Facts(file=said.diff_of)
     evidence = evidence_of(said.lines, hit.first if hit is not None else None)
     return Classified(
         error_class=error_class,

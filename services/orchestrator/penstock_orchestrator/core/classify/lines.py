@@ -18,18 +18,25 @@ WINDOW_CHARACTERS: Final = 64 * 1024
 LINES_MAX: Final = 3_000
 LINE_CHARACTERS_MAX: Final = 500
 
-_ESCAPES: Final = re.compile(r"\x1b(?:\[[0-9;:?]{0,40}[ -/]{0,4}[@-~]|\][^\x07\x1b\n]{0,400}(?:\x07|\x1b\\)|[()][A-Z0-9]|[=>78DEHMNOZc])")
+_ESCAPES: Final = re.compile(
+    r"\x1b(?:\[[0-9;:?]{0,40}[ -/]{0,4}[@-~]|\][^\x07\x1b\n]{0,400}(?:\x07|\x1b\\)|[()][A-Z0-9]|[=>78DEHMNOZc])"
+)
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 # What a CI puts in front of every line it keeps.
 _STAMPS: Final = re.compile(
-    r"(?:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z? |\[\d\d:\d\d:\d\d(?:\.\d+)?\] |#\d+ \d+\.\d+ |\[\d{1,2}\] (?!\d)"
+    r"(?:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z?:? |\[\d\d:\d\d:\d\d(?:\.\d+)?\] |#\d+ \d+\.\d+ |\[\d{1,2}\] (?!\d)"
     r"|[\w.-]{1,60} +\| (?=\S))"
 )
 _WORKSPACE: Final = re.compile(r"(?:@?[\w./-]{1,80}[: ][A-Za-z][\w:-]{0,40}(?:: |\$ )|\[[\w@/:. -]{1,60}\] )")
 _MARKED: Final = re.compile(r"##\[(?:error|warning|group|endgroup|section|command)\] ?")
 _LISTING: Final = re.compile(r"\s{0,12}(?:>|❯|->|→|\*)? {0,8}\d{1,6}(?: {0,3}[|│┃]|\t)")
 _ASIDE: Final = re.compile(r"\s{1,16}[|│┃·](?: |$)")
-_HUNK: Final = re.compile(r"(?:[ +\-\\@]|index |new file|deleted file|old mode|new mode|similarity|rename |copy |Binary files|diff --git )")
+_HUNK: Final = re.compile(
+    r"(?:[ +\-\\@]|index |new file|deleted file|old mode|new mode|similarity|rename |copy |Binary files|diff --git )"
+)
+_DIFF_FILE: Final = re.compile(r"\+\+\+ (?:b/)?(\S{1,200})")
+# A field of an object that a program printed over several lines, in JSON or as JavaScript shows it.
+_FIELD: Final = re.compile(r"\s*[\"']?(\w{1,40})[\"']?: ?[\"'`]?(\S.{0,300}?)[\"'`]?,?$")
 _PYTEST_BODY: Final = re.compile(r"(?:_{3,} .+ _{3,}|-{3,} Captured .+ -{3,})$")
 _PYTEST_END: Final = re.compile(r"={3,} .+ ={3,}$")
 _COMMAND: Final = re.compile(r"(?:\+{1,4} [A-Za-z./_]\S*(?: |$)|> \S+@\S+ \S+$|\$ [A-Za-z./_])")
@@ -37,20 +44,28 @@ _COMMAND: Final = re.compile(r"(?:\+{1,4} [A-Za-z./_]\S*(?: |$)|> \S+@\S+ \S+$|\
 
 class Text(Struct, frozen=True, kw_only=True):
     """`lines` are what is said, blank where something was only quoted. `starts`: where a command was echoed, the first
-    line included. `only_diff`: there is nothing but a diff."""
+    line included. `only_diff`: there is nothing but a diff, `diff_of` its first file."""
 
     lines: tuple[str, ...]
     starts: tuple[int, ...]
     only_diff: bool
+    diff_of: str = ""
 
 
 def read(raw: str, *, agent: bool) -> Text:
     """The lines of an output's last part. `agent`: the output is a stream of an agent's events."""
     lines = tuple(_lines(_unwrap(raw, agent=agent)))
+    if agent:
+        lines = tuple(one for line in lines for one in _opened(line))
     said, diffs = _without_quotes(lines)
     starts = [0, *(number for number, line in enumerate(said) if number and _COMMAND.match(line))]
     nothing_else = not any(line.strip() for line in said)
-    return Text(lines=tuple(said), starts=tuple(starts), only_diff=bool(diffs) and nothing_else)
+    return Text(
+        lines=tuple(said),
+        starts=tuple(starts),
+        only_diff=bool(diffs) and nothing_else,
+        diff_of=next((found[1] for line in lines if (found := _DIFF_FILE.match(line))), "") if diffs else "",
+    )
 
 
 def _unwrap(raw: str, *, agent: bool) -> str:
@@ -79,12 +94,24 @@ def _lines(text: str) -> Iterator[str]:
         yield shown[marked.end() :] if marked else shown
 
 
+def _opened(line: str) -> Iterator[str]:
+    """An agent's line, and behind it the field that it shows."""
+    yield line
+    field = _FIELD.match(line) if line[:1] in " \t\"" else None
+    if field and field[1] in documents.VALUES:
+        yield f"json {field[1]}={field[2]}"
+    elif field and field[1] == "message":
+        yield field[2]
+
+
 def _repeated(lines: list[str]) -> frozenset[str]:
     """What a runner of many packages puts before each line: the same words three times and more."""
     counts: dict[str, int] = {}
     for line in lines:
         found = _WORKSPACE.match(line)
-        if found and not re.match(r"\S*\.\w{1,4}:|\[(?:ERROR|INFO|WARNING|WARN|error|info|warn|warning|javac|exec)\]", line):
+        if found and not re.match(
+            r"\S*\.\w{1,4}:|\[(?:ERROR|INFO|WARNING|WARN|error|info|warn|warning|javac|exec)\]", line
+        ):
             counts[found.group()] = counts.get(found.group(), 0) + 1
     return frozenset(prefix for prefix, count in counts.items() if count >= 3)
 

@@ -35,6 +35,13 @@ def lines_of(value: Json) -> list[str] | None:
         return _golangci(value)
     if isinstance(value.get("files"), list) and isinstance(value.get("summary"), dict):
         return _rubocop(value)
+    results, messages = value.get("results"), value.get("messages")
+    if isinstance(results, list) and results and isinstance(results[0], dict) and "filePath" in results[0]:
+        return _eslint([row for row in results if isinstance(row, dict)])
+    if isinstance(messages, list) and "statistics" in value:
+        return _list_report([row for row in messages if isinstance(row, dict)]) if messages else None
+    if value.get("severity") == "error" and {"file", "line", "message"} <= value.keys():
+        return [f"{value['file']}:{value['line']}:1: error: {value['message']}"]
     if isinstance(value.get("Action"), str) or isinstance(value.get("reason"), str):
         return lines_of_events([value])
     return None
@@ -67,13 +74,27 @@ def _list_report(rows: list[dict[str, Json]]) -> list[str] | None:
     if {"code", "filename", "location"} <= first.keys():
         found = [_place(row.get("filename"), row.get("location"), f"{row.get('code')} {row.get('message')}") for row in rows]
         return [*found[:FINDINGS_MAX], f"report of ruff: {len(rows)} errors"]
-    if {"message-id", "module"} <= first.keys():
-        found = [f"{row.get('path')}:{row.get('line')}:0: {row.get('message-id')}: {row.get('message')}" for row in rows]
+    if {"check_name", "fingerprint", "location"} <= first.keys():
+        return _code_quality(rows)
+    if "module" in first and ("message-id" in first or "messageId" in first):
+        codes = [row.get("message-id") or row.get("messageId") for row in rows]
+        found = [f"{row.get('path')}:{row.get('line')}:0: {code}: {row.get('message')}" for row, code in zip(rows, codes, strict=True)]
         return [*found[:FINDINGS_MAX], f"report of pylint: {len(rows)} errors"]
     if {"file", "line", "message", "code", "level"} <= first.keys():
         found = [f"{row.get('file')}:{row.get('line')}:1: {row.get('level')}: {row.get('message')} [SC{row.get('code')}]" for row in rows]
         return [*found[:FINDINGS_MAX], f"report of shellcheck: {len(rows)} errors"]
     return None
+
+
+def _code_quality(rows: list[dict[str, Json]]) -> list[str]:
+    """The report that GitLab reads; it does not say which tool wrote it, but codes do."""
+    lines = []
+    for row in rows:
+        begin = _inside(row, "location", "lines", "begin") or _inside(row, "location", "positions", "begin", "line")
+        place = f"{_inside(row, 'location', 'path')}:{begin}:1"
+        lines.append(f"{place}: {row.get('check_name')} {row.get('description')}")
+    python = all(str(_inside(row, "location", "path")).endswith((".py", ".pyi")) for row in rows)
+    return [*lines[:FINDINGS_MAX], f"report of {'ruff' if python else 'code quality'}: {len(lines)} errors"]
 
 
 def _place(file: Json, location: Json, said: str) -> str:

@@ -4,6 +4,8 @@ The rule of this room: these rules are asked only about an agent's own output, o
 Unwrapped JSON gives lines `json <key>=<value>`; a plain line is the vendor's sentence.
 """
 
+# ruff: noqa: E501  (a rule is one line: its expression is read and compared in one piece)
+# fmt: off
 from __future__ import annotations
 
 from typing import Final
@@ -12,13 +14,13 @@ from penstock_orchestrator.core.classify.rule import Rule, likely, sure
 
 # A vendor's sentence stands at the beginning of a line, behind a word of the program that repeats it.
 _SAID: Final = (
-    r"^(?:\[?(?:API Error|ERROR|Error|error|Failed|stream error|Turn failed|Attempt \d+ failed[^:]{0,60})\]?:? ?|\[|⚠️? ?|■ ?|✕ ?"
+    r"^(?:.{1,300}\[API Error: )?(?:\[?(?:API Error|ERROR|Error|error|Failed|stream error|Turn failed|Attempt \d+ failed[^:]{0,60})\]?:? ?|\[|⚠️? ?|■ ?|✕ ?"
     r"|Retrying in \d+s \(attempt [^)]{1,20}\): |Reconnecting\.\.\. \d+/\d+ \(|unexpected status |exceeded retry limit, |json \w+=|litellm\.|openai\.|anthropic\.|google\.\S+\.)*+"
 )
 
 
 def _vendor(detail: str, sentence: str, *, also: str = "", unless: str = "", first: tuple[str, ...] = ()) -> Rule:
-    return sure(f"vendor.{detail}", "vendor", rf"{_SAID}(?P<what>{sentence})", also=also, unless=unless, yields_to=first)
+    return sure(f"vendor.{detail}", "vendor", rf"{_SAID}(?:\d{{3}} )?(?P<what>{sentence})", also=also, unless=unless, yields_to=first)
 
 
 _WINDOW: Final = ("vendor.usage_window", "vendor.billing", "vendor.context_overflow")

@@ -3,6 +3,8 @@
 The rule of this room: a diagnostic has its place (file and line) in named groups, so that the hint can name it.
 """
 
+# ruff: noqa: E501  (a rule is one line: its expression is read and compared in one piece)
+# fmt: off
 from __future__ import annotations
 
 from typing import Final
@@ -43,10 +45,10 @@ _GO: Final = (
     sure("build.go", "go", r"^FAIL\t(?P<what>\S+ \[(build|setup) failed\])", yields_to=("build.go_vet", "deps.go_mod", "deps.go_sum")),
     likely("build.go", "go", r"^# [\w./-]+( \[\S+\.test\])?$", also=r"^\S+\.go:\d+:\d+: "),
     likely("build.go", "go", r"^(?P<file>[\w./@+-]+\.go):(?P<line>\d+):\d+: (?P<what>.+)"),
-    sure("build.go", "go", r"^(package \S+( \S+)*: )?(?P<what>build constraints exclude all Go files|import cycle not allowed|found packages \w+ .* and \w+ .* in|.+: no non-test Go files in .+)"),
+    sure("build.go", "go", r"^\s*(package \S+: |imports \S+ from \S+: )?(?P<what>build constraints exclude all Go files|import cycle not allowed|found packages \w+ .* and \w+ .* in|.+: no non-test Go files in .+)"),
     sure("build.go", "go", r"^(.*[: ])?cgo: (?P<what>.+)"),
     sure("build.go_vet", "go", r"^(vet: |# \[\S+\]$)", also=r"\.go:\d+:\d+: ", unless=r"^vet: \S+\.go:\d+:\d+: (undefined|cannot|expected|could not)|: undefined: "),
-    sure("build.go_vet", "go", r"^(?P<file>[\w./@+-]+\.go):(?P<line>\d+):\d+: (?P<what>(fmt\.)?(Printf|Sprintf|Errorf|Fprintf|Println|\(\*testing\.common\)\.\w+|\w+) (format %|call has|arg list ends|does not support)|(struct field tag|composite literal uses unkeyed|the cancel function|assignment copies lock|call of \S+ copies lock|range var .* copies lock|self-assignment|result of .* call not used|suspect or:|loop variable|call to \S+ from a non-test goroutine|unusedresult).*)"),
+    sure("build.go_vet", "go", r"^(?P<file>[\w./@+-]+\.go):(?P<line>\d+):\d+: (?P<what>(fmt\.)?(Printf|Sprintf|Errorf|Fprintf|Println|\(\*testing\.common\)\.\w+|\w+) (format %|call has|arg list ends|does not support)|(struct field tag|.* (passes|copies) lock by value.*|.* copies lock value.*|composite literal uses unkeyed|the cancel function|assignment copies lock|call of \S+ copies lock|range var .* copies lock|self-assignment|result of .* call not used|suspect or:|loop variable|call to \S+ from a non-test goroutine|unusedresult).*)"),
 )
 
 _RUST: Final = (
@@ -81,7 +83,7 @@ _JVM: Final = (
     sure("build.javac", "javac", r"^\[ERROR\] (?P<file>/?[^\s:\[][^:\[]{0,300}\.java):\[(?P<line>\d+),\d+\] (?P<what>(?!\(\w+\) \w+: ).+)", yields_to=("lint.checkstyle",)),
     sure("build.javac", "javac", r"^(?P<count>\d+) errors?$", also=r"^\S+\.java:\d+: error: "),
     sure("build.javac", "maven", r"^\[ERROR\] COMPILATION ERROR", yields_to=("build.kotlinc", "build.scalac", "build.groovy")),
-    sure("build.javac", "javac", r"^(error: (invalid flag|file not found|release version|invalid (source|target) release)|.*Fatal error compiling: )", yields_to=("env.runtime_version",)),
+    sure("build.javac", "javac", r"^(error: (warnings found and -Werror|invalid flag|file not found|release version|invalid (source|target) release)|.*Fatal error compiling: )", yields_to=("env.runtime_version",)),
     sure("build.kotlinc", "kotlinc", r"^e: (?P<file>(file://)?[^\s:][^:]{0,300}\.kts?):? ?[(:](?P<line>\d+)[,:] ?\d+\)?:? (?P<what>.+)"),
     sure("build.kotlinc", "kotlinc", r"^(?P<file>[^\s:][^:]{0,300}\.kts?):(?P<line>\d+):\d+: (?P<what>error: .+)", yields_to=("lint.ktlint",)),
     sure("build.kotlinc", "kotlinc", r"^\[ERROR\] (?P<file>(file://)?\S+\.kts?):? ?[\[(:](?P<line>\d+)[,:] ?\d+[\])]?:? (?P<what>.+)", yields_to=("lint.ktlint",)),
@@ -113,7 +115,7 @@ _DOTNET: Final = (
 _OTHERS: Final = (
     sure("build.swift", "swiftc", r"^(❌ +)?(?P<file>[^\s:][^:]{0,300}\.swift):(?P<line>\d+):\d+: (fatal )?error: (?P<what>.+)", unless=r"^\S+\.swift:\d+(:\d+)?: error: -\[|: error: \S+ : (XCTAssert|failed)", yields_to=("lint.swiftlint",)),
     sure("build.swift", "xcodebuild", r"^(\*\* (BUILD|ARCHIVE) FAILED \*\*|error: fatalError|error: emit-module command failed|The following build commands failed:|error: compile command failed)"),
-    sure("build.haskell", "ghc", r"^ *(?P<file>[^\s:][^:]{0,300}\.l?hs)(-boot)?:(?P<line>\d+):\d+(-\d+)?: error:? ?(?P<what>.*)"),
+    sure("build.haskell", "ghc", r"^ *(?P<file>[^\s:][^:]{0,300}\.l?hs)(-boot)?:(?P<line>\d+):\d+(-\d+)?: error:? ?(?P<what>.*)", yields_to=("deps.module_missing",)),
     sure("build.haskell", "cabal", r"^(Error: )?(\[?[Cc]abal\S*\]? ?)?(Failed to build \S+|Error: Cabal-\d+)|^ *Process exited with code: ExitFailure", yields_to=("env.", "test.")),
     sure("build.ocaml", "ocaml", r"^Error: (?P<what>(This expression has type|Unbound |Syntax error|Signature mismatch|The implementation|Some type|Library \".*\" not found|This (pattern|variant|function)|Cannot ).*)", also=r'^File "\S+\.mli?", line'),
     sure("build.ocaml", "dune", r'^File "(?P<file>[^"]+/?dune(-project)?)", line (?P<line>\d+)'),
@@ -130,6 +132,7 @@ _OTHERS: Final = (
     sure("build.ruby_syntax", "ruby", r"^.*: --> .*\.rb$", also=r"SyntaxError|[Ss]yntax error"),
     sure("build.php_syntax", "php", r"^(PHP )?Parse error: +(?P<what>.+?) in (?P<file>\S+) on line (?P<line>\d+)"),
     sure("build.php_syntax", "php", r"^Errors parsing "),
+    sure("build.php_syntax", "php", r"^(PHP )?Fatal error: +Uncaught ParseError: (?P<what>.+?) in (?P<file>\S+?):(?P<line>\d+)"),
     sure("build.perl_syntax", "perl", r"^(syntax error at (?P<file>\S+) line (?P<line>\d+)|Global symbol \"\S+\" requires explicit package name|\S+ had compilation errors\.|Execution of \S+ aborted due to compilation errors|BEGIN failed--compilation aborted)", yields_to=("deps.module_missing", "test.")),
     sure("build.shell_syntax", "bash", r"^(?P<file>[^\s:]+): (line )?(?P<line>\d+): (?P<what>([Ss]yntax error|unexpected EOF while looking).*)"),
     sure("build.shell_syntax", "zsh", r"^(zsh|\S+\.z?sh):(?P<line>\d+): parse error"),

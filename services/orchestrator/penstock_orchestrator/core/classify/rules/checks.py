@@ -3,6 +3,8 @@
 The rule of this room: these are the last to be believed, since every language's errors look a little alike.
 """
 
+# ruff: noqa: E501  (a rule is one line: its expression is read and compared in one piece)
+# fmt: off
 from __future__ import annotations
 
 from typing import Final
@@ -11,6 +13,7 @@ from penstock_orchestrator.core.classify.rule import likely, sure
 
 _ERRORS: Final = (
     likely("verify.exception", "python", r"^(?P<what>(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Warning|Interrupt|Exit|Timeout|Missing|NotFound|DoesNotExist|Failed|Invalid)(?:: .*)?)$", also=r"^Traceback \(most recent call last\):"),
+    likely("verify.exception", "python", r"^ *\+ Exception Group Traceback \(most recent call last\):"),
     likely("verify.exception", "python", r"^Traceback \(most recent call last\):"),
     likely("verify.exception", "node", r"^(Uncaught )?(?P<what>(?:\w*Error|\w*Exception)(?: \[\w+\])?: .+)", also=r"^ +at .+[:(]\d+|^Node\.js v\d+"),
     likely("verify.exception", "node", r"^(?P<what>\[UnhandledPromiseRejection.*|.*UnhandledPromiseRejection.*|Uncaught .+)", also=r"^Node\.js v\d+|^ +at |node:internal"),
@@ -21,7 +24,9 @@ _ERRORS: Final = (
     likely("verify.exception", "rust", r"^Error: (?P<what>.+)", also=r"^ *Location:|^Caused by:|^Stack backtrace:"),
     likely("verify.exception", "ruby", r"^(?P<file>[^\s:]+\.rb):(?P<line>\d+):in [`'](?P<what>.+ \([A-Z][\w:]*\))$"),
     likely("verify.exception", "php", r"^(PHP )?Fatal error: +(?P<what>.+?)( in (?P<file>\S+?)(:| on line )(?P<line>\d+))?$"),
-    likely("verify.exception", "dotnet", r"^(Unhandled exception[.:] |Fatal error\.\s*)(?P<what>.+)"),
+    likely("verify.exception", "dotnet", r"^(\[ERROR\] FATAL UNHANDLED EXCEPTION: |Unhandled [Ee]xception[.:] |Fatal error\.\s*)(?P<what>.+)"),
+    likely("verify.exception", "dotnet", r"^(?P<what>System\.(\w+\.)*+\w+Exception: .+)"),
+    likely("verify.exception", "haskell", r"^[\w./-]+: (?P<what>(Prelude\.|Maybe\.|Map\.)\S+.*|.*Non-exhaustive patterns.*|divide by zero|<<loop>>|stack overflow)"),
     likely("verify.exception", "elixir", r"^\*\* \((?P<what>(?!Mix|exit)[\w.]+\) .+)"),
     likely("verify.exception", "erlang", r"^(\{\"init terminating in do_boot\"|=CRASH REPORT|escript: exception)"),
     likely("verify.exception", "perl", r"^(?P<what>.+) at (?P<file>\S+\.(pl|pm|t)) line (?P<line>\d+)\.$"),
@@ -43,6 +48,7 @@ _USES: Final = (
     sure("verify.usage", "pytest", r"^ERROR: (?P<what>(usage: |file or directory not found|not found: |unrecognized arguments).*)|^\S*pytest\S*: error: (?P<note>.+)"),
     likely("verify.usage", "argparse", r"^[\w./ -]{1,60}: error: (?P<what>(unrecognized arguments|the following arguments are required|argument .+: |invalid choice|no such option|ambiguous option|unknown option|requires? ).*)"),
     likely("verify.usage", "click", r"^(Error: |error: )?(?P<what>(No such (option|command)|[Uu]nknown (option|argument|flag|command|shorthand flag|long flag)|[Uu]nrecognized (option|argument|flag)|[Ii]nvalid (option|value for|choice)|[Uu]nexpected argument|Missing (argument|option)|[Ff]ound argument '.+' which wasn't expected|flag provided but not defined|[Ii]llegal option|bad option).*)"),
+    likely("verify.usage", "click", r"^Error: (?P<what>.+)", also=r"^(Usage: |Try '.+ (--help|-h)')"),
     likely("verify.usage", "getopt", r"^[\w./-]{1,80}: (?P<what>(unrecognized option|invalid option|unknown option|illegal option|missing operand|extra operand|bad option|unknown (flag|command)).*)"),
     likely("verify.usage", "maven", r"^\[ERROR\] (?P<what>Unknown lifecycle phase .+|Unrecognized option.*|Error executing Maven.*)"),
     sure("verify.usage", "eslint", r"^(ESLint couldn't find (an eslint\.config|a configuration file|the config)|.*(?P<what>Invalid option '.+' - perhaps you meant|No files matching the pattern .+ were found|All files matched by '.+' are ignored|Failed to load (config|plugin|parser) .+|Could not find config file|Key \"\w+\": .+|ESLint configuration in .+ is invalid).*)", also=r"ESLint|eslint|Oops"),

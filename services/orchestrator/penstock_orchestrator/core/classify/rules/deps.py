@@ -3,6 +3,8 @@
 The rule of this room: where the network or a certificate is the reason, the package manager's own last word yields to it.
 """
 
+# ruff: noqa: E501  (a rule is one line: its expression is read and compared in one piece)
+# fmt: off
 from __future__ import annotations
 
 from typing import Final
@@ -65,6 +67,7 @@ _PYTHON: Final = (
     sure("env.runtime_version", "poetry", r"^(?P<what>(Current Python version|The currently activated Python version|The current project's (supported )?Python requirement) .+)"),
     sure("env.file_missing", "pip", r"^ERROR: (?P<what>Could not open requirements file: .+)"),
     sure("deps.manifest", "pip", r"^ERROR: (?P<what>(Invalid requirement|Directory '.+' is not installable|file:///\S+ does not appear|\S+ is not a valid editable|Invalid URL).*)"),
+    sure("deps.manifest", "python", r"^(pip|tomllib|tomli|toml|tomlkit)[\w.]*\.(TOMLDecodeError|ParseError|TomlDecodeError): (?P<what>.+)", yields_to=("test.failed",)),
     sure("deps.manifest", "python", r"^(error: |  )?(?P<what>(Failed to parse: `?pyproject\.toml|Invalid `?pyproject\.toml|TOML parse error at|configuration error: `project|The Poetry configuration is invalid).*)", also=r"pyproject|uv|[Pp]oetry|\.toml"),
     _why("deps.uv_conflict", "uv", r"^ *(×|x|error:) ?(?P<what>No solution found when resolving.*)", first=("deps.uv_not_found", "env.runtime_version")),
     _why("deps.uv_not_found", "uv", r"^.*(?P<what>(Because|because|and) \S+ was not found in the (package registry|provided package locations|cache).*)|^ *(╰─▶ )?Because there (are|is) no versions? of (?P<name>.+)"),
@@ -80,6 +83,7 @@ _COMPILED: Final = (
     _why("deps.cargo_lock_drift", "cargo", r"^error: (?P<what>(the lock file|cannot update the lock file|failed to parse lock file|.*lock file version) .*)"),
     _why("deps.cargo_not_found", "cargo", r"^error: (?P<what>no matching (package|version) .+)|^error: (?P<note>(could not find `.+` in registry|failed to select a version for the requirement|package `.+` cannot be found|no matching package).*)", first=("deps.cargo_lock_drift",)),
     _why("deps.cargo_not_found", "cargo", r"^(  )?(?P<what>(no matching package named|failed to get `\S+` as a dependency|candidate versions found which didn't match|location searched:) .+)", also=r"^error", first=("deps.manifest", "deps.cargo_lock_drift")),
+    _why("deps.cargo_not_found", "cargo", r"^error: (?P<what>(the package|none of the selected packages|package) .+(does not contain|contains?) (this|these|the) features?.*|.* does not have (the|a) feature.*|.* depends on .+ with feature .+ but .+ does not have that feature.*)"),
     _why("deps.cargo_conflict", "cargo", r"^error: (?P<what>failed to select a version for `.+`.*)|^(?P<note>package `.+` depends on `.+` .*but `.+` does not have)"),
     sure("env.runtime_version", "cargo", r"^error: (?P<what>(package `.+` cannot be built because it requires rustc|rustc \S+ is not supported|toolchain '.+' is not installed|.*requires rustc \d).*)|^error: override toolchain '.+' is not installed"),
     sure("deps.manifest", "cargo", r"^error: (?P<what>(failed to (parse|read|load) manifest|invalid (key|character|type|table header)|failed to load manifest for|duplicate key|expected .* table|unclosed table).*)|^(Caused by:)?  (?P<note>failed to (parse|read) (manifest|`.+Cargo\.toml`).*)"),
@@ -101,7 +105,7 @@ _COMPILED: Final = (
 )
 
 _SCRIPTS: Final = (
-    _why("deps.composer", "composer", r"^ *(?P<what>(Your requirements could not be resolved|Could not find package|The lock file is not up to date|Required package \".+\" is not present in the lock file|Your lock file does not contain a compatible set|Composer could not find a composer\.json|- Root composer\.json requires .+|Installation failed, reverting).*)"),
+    _why("deps.composer", "composer", r"^ *(- )?(?P<what>(Your requirements could not be resolved|Could not find package|The lock file is not up to date|Required package \".+\" is not present in the lock file|Your lock file does not contain a compatible set|Composer could not find a composer\.json|- Root composer\.json requires .+|Installation failed, reverting).*)"),
     sure("deps.manifest", "composer", r"^ *(?P<what>\"?\./composer\.json\"? does not (contain valid JSON|match the expected JSON schema).*)"),
     _why("deps.bundler", "bundler", r"^.*(?P<what>(Could not find (compatible versions|gem '|\S+ in (any of the sources|locally installed gems|rubygems)|Gemfile)|Could not locate Gemfile|Bundler could not find compatible versions|Your bundle is locked to|The gemspecs? for|The dependencies in your gemfile changed|You are trying to install in deployment mode after changing|Bundler::(GemNotFound|GemfileNotFound|VersionConflict|SolveFailure)|Your lockfile (needs to be|does not)|frozen because|An error occurred while installing \S+ \().*)", unless=r"\.py\", line"),
     sure("env.runtime_version", "bundler", r"^(?P<what>Your Ruby version is \S+, but your Gemfile specified .+)|^rbenv: version `(?P<note>.+)' is not installed|^pyenv: version `.+' is not installed|^(asdf|nvm|mise)\b.*(No version is set|is not (yet )?installed)|^N/A: version \".+\" is not yet installed"),
@@ -109,9 +113,10 @@ _SCRIPTS: Final = (
     _why("deps.pub", "pub", r"^(?P<what>(Because .+ (depends on|requires) .+|So, because .+|.*version solving failed\.|Could not find package .+ at https://pub\.dev.*|The current (Dart|Flutter) SDK version is.*))", also=r"pub|[Dd]art|[Ff]lutter|SDK"),
     sure("deps.module_missing", "python", r"^(?P<note>E +)?(.*Error: )?(?P<what>ModuleNotFoundError: No module named '[\w-]+')", yields_to=("build.python_syntax",)),
     sure("deps.module_missing", "python", r"^(?P<what>\S*(python|pypy)\S*: No module named \S+)(?!.*is a package)", unless=r"__main__"),
+    sure("deps.module_missing", "pytest", r"^(ERROR: )?(ImportError: )?(?P<what>Error importing plugin .+: No module named .+)"),
     sure("deps.module_missing", "python", r"^(E +)?(ImportError|ModuleNotFoundError): (?P<what>No module named '?[\w-]+'?)$"),
     sure("test.collection", "python", r"^E +ModuleNotFoundError: (?P<what>No module named '[\w-]+\.[\w.-]+'.*)"),
-    sure("deps.module_missing", "node", r"^ *(\[cause\]: )?(Error|Error \[ERR_MODULE_NOT_FOUND\]|ResolutionError): (?P<what>Cannot find (module|package) '(?![./\\]|[A-Za-z]:\\|#|node:)[^']+'.*)"),
+    sure("deps.module_missing", "node", r"^ *(\[cause\]: |Exception during run: |Uncaught |\w+: )?(Error|Error \[ERR_MODULE_NOT_FOUND\]|ResolutionError): (?P<what>Cannot find (module|package) '(?![./\\]|[A-Za-z]:\\|#|node:)[^']+'.*)"),
     sure("deps.module_missing", "jest", r"^ *(?P<what>Cannot find module '(?![./\\#~]|@/)[^']+' from '.+')"),
     sure("deps.module_missing", "vite", r"^.*(?P<what>Failed to (resolve import|load url) \"?(?![./\\#~$]|@/|virtual:|src/)[\w@][^\s\"]*\"?( from .+|.*))", also=r"[Vv]ite|RUN +v|Failed Suites"),
     sure("env.file_missing", "node", r"^Error: (?P<what>Cannot find module '/.+')", also=r"^ +requireStack: \[\]"),
@@ -123,7 +128,7 @@ _SCRIPTS: Final = (
     sure("deps.module_missing", "php", r"^.*Failed opening required '(?P<what>[^']*vendor/autoload\.php)'"),
     sure("deps.module_missing", "r", r"^Error in (library|loadNamespace)\(.*(?P<what>there is no package called .+)"),
     sure("deps.module_missing", "julia", r"^ERROR: (LoadError: )?(ArgumentError: )?(?P<what>Package \S+ not found in current path.*)"),
-    sure("deps.module_missing", "haskell", r"^ *(?P<what>Could not (find|load) module ‘.+’.*)", also=r"hidden package|It is not a module in the current|Perhaps you"),
+    sure("deps.module_missing", "haskell", r"^ *(?P<what>Could not (find|load) module ‘.+’.*)", also=r"hidden package|It is not a module in the current|Perhaps you|Use -v"),
     sure("deps.module_missing", "deno", r"^error: (?P<what>(Relative import path \".+\" not prefixed|Import \".+\" not a dependency).*)"),
 )
 

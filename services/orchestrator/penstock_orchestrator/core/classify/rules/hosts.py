@@ -4,6 +4,8 @@ The rule of this room: a shell or a runtime says these things in a form of its o
 and logs speak of them all the time.
 """
 
+# ruff: noqa: E501  (a rule is one line: its expression is read and compared in one piece)
+# fmt: off
 from __future__ import annotations
 
 from typing import Final
@@ -42,9 +44,9 @@ _COMMANDS: Final = (
     sure("env.command_missing", "cargo", r"^error: (?P<what>no such (command|subcommand): `.+`)"),
     sure("env.command_missing", "rust", r"^error: (?P<what>'cargo-\S+' is not installed for the toolchain)|^error: (?P<note>linker `\S+` not found)"),
     sure("env.command_missing", "npx", r"^npm (ERR!|error) (?P<what>(npx canceled due to missing packages|could not determine executable to run).*)"),
-    sure("env.command_missing", "yarn", r"^(error )?(?P<what>(error )?Command \"\S+\" not found)|^Usage Error: (?P<note>Couldn't find a script or binary named .+)|^command not found: (?P<name>\S+)$"),
-    sure("env.command_missing", "pnpm", r"^\s*ERR_PNPM_RECURSIVE_EXEC_FIRST_FAIL\s+(?P<what>Command \"\S+\" not found)|^\s*(?P<note>Command \"\S+\" not found)$"),
-    sure("env.command_missing", "poetry", r"^(?P<what>Command not found: \S+)|^error: Failed to spawn: `(?P<name>.+)`"),
+    sure("env.command_missing", "yarn", r"^(?P<what>Command \"\S+\" not found)|^Usage Error: (?P<note>Couldn't find a script or binary named .+)|^command not found: (?P<name>\S+)$", yields_to=("deps.script_missing",)),
+    sure("env.command_missing", "pnpm", r"^\s*ERR_PNPM_RECURSIVE_EXEC_FIRST_FAIL\s+(?P<what>Command \"\S+\" not found)|^\s*(?P<note>Command \"\S+\" not found)$", yields_to=("deps.script_missing",)),
+    sure("env.command_missing", "poetry", r"^(?P<what>Command not found: \S+)|^error: Failed to spawn: `?(?P<name>[^`]+)`?$"),
     sure("env.command_missing", "docker", r"^.*OCI runtime (create|exec) failed: .*exec: \"(?P<what>[^\"]+)\": (executable file not found|stat .* no such file)"),
     sure("env.command_missing", "perl", r"^Can't exec \"(?P<what>[^\"]+)\": No such file"),
     sure("env.command_missing", "dotnet", r"^.*(?P<what>(You misspelled a built-in dotnet command|Could not execute because the specified command or file was not found|Run \"dotnet tool restore\" to make)"r".*)"),
@@ -57,19 +59,20 @@ _COMMANDS: Final = (
 
 _SPACE: Final = (
     _said("env.disk_full", "host", r"(OSError: )?\[Errno 28\] No space left on device.*", yields_to=("test.failed",)),
-    _said("env.disk_full", "host", r".{0,200}\b(No space left on device|Disk quota exceeded|There is not enough space on the disk|not enough (free )?disk space)\b.*", yields_to=("test.failed",)),
+    _said("env.disk_full", "host", r"(?:.{0,200}[:\]\)(] ?)?(No space left on device|Disk quota exceeded|There is not enough space on the disk|not enough (free )?disk space)\b.*", yields_to=("test.failed",)),
     sure("env.disk_full", "node", r"^(npm (ERR!|error) (code|nospc)? ?|.*Error: |.*errno: )?(?P<what>(ENOSPC|EDQUOT)\b(?!.*(watch|inotify)).*)", yields_to=("test.failed",), unless=r"file watchers"),
     sure("env.disk_full", "tar", r"^tar: (?P<what>.+: Wrote only \d+ of \d+ bytes)"),
     sure("env.disk_full", "pip", r"^.*(?P<what>\[Errno 28\] No space left on device)", yields_to=("test.failed",)),
     sure("env.disk_full", "sqlite", r"^.*(sqlite3\.OperationalError: |SQLITE_FULL: )?(?P<what>database or disk is full)", yields_to=("test.failed",)),
     sure("env.open_files", "node", r"^.*(?P<what>(ENOSPC: System limit for number of file watchers|EMFILE: too many open files|ENFILE: ).*)", yields_to=("test.failed",)),
-    _said("env.open_files", "host", r".{0,160}\b(\[Errno 24\] )?[Tt]oo many open files\b.*", yields_to=("test.failed",)),
-    _said("env.read_only", "host", r".{0,200}\b(Read-only file system|EROFS: read-only file system)\b.*", yields_to=("test.failed",)),
+    _said("env.open_files", "host", r"(?:.{0,160}[:\]\)(] ?)?(\[Errno 24\] )?[Tt]oo many open files\b.*", yields_to=("test.failed",)),
+    _said("env.read_only", "host", r"(?:.{0,200}[:\]\)(] ?)?(Read-only file system|EROFS: read-only file system)\b.*", yields_to=("test.failed",)),
     sure("env.out_of_memory", "node", r"^(FATAL ERROR: .*(?P<what>JavaScript heap out of memory)|.*ERR_WORKER_OUT_OF_MEMORY|<--- Last few GCs --->)", yields_to=()),
     sure("env.out_of_memory", "java", r"^(Exception in thread .*|.*: |\[ERROR\] |> |Caused by: )?(?P<what>(java\.lang\.OutOfMemoryError|Java heap space|GC overhead limit exceeded|There is insufficient memory for the Java Runtime|Expiring Daemon because JVM heap space is exhausted).*)", yields_to=("test.failed",)),
     sure("env.out_of_memory", "python", r"^(MemoryError(: .*)?|numpy\..*_ArrayMemoryError: .*|.*torch\.(cuda\.)?OutOfMemoryError: .*)$", yields_to=("test.failed",)),
     sure("env.out_of_memory", "go", r"^(fatal error: runtime: (out of memory|cannot allocate memory)|runtime: out of memory|fatal error: failed to reserve page summary memory|.*cannot allocate \d+-byte block).*"),
     sure("env.out_of_memory", "gcc", r"^(.*: )?(?P<what>(out of memory allocating \d+ bytes|virtual memory exhausted: .*|fatal error: Killed signal terminated program \S+|internal compiler error: Killed.*|std::bad_alloc|LLVM ERROR: out of memory.*|memory exhausted))"),
+    sure("env.out_of_memory", "php", r"^(PHP )?Fatal error: +(?P<what>(Allowed memory size of \d+ bytes exhausted|Out of memory).*)"),
     sure("env.out_of_memory", "rust", r"^(memory allocation of \d+ bytes failed|.*\(signal: 9, SIGKILL: kill\))"),
     _said("env.out_of_memory", "host", r".{0,160}\b([Cc]annot allocate memory|ENOMEM|Out of memory: Killed process|[Oo]ut of memory$|oom-kill|OOMKilled|\[Errno 12\]).*", yields_to=("test.failed",)),
     sure("env.out_of_memory", "bash", r"^([^\s:]+: )?(line \d+: )?( *\d+ )?(\S*make(\[\d+\])?: \*\*\* \[.*\] )?(?P<what>Killed)( +.*)?$"),
@@ -79,7 +82,7 @@ _SPACE: Final = (
 
 _ACCESS: Final = (
     sure("env.port_in_use", "host", r"^.*(?P<what>(EADDRINUSE|[Aa]ddress already in use|bind: address already in use|Only one usage of each socket address|port is already allocated|[Pp]ort \d+ (is )?(already )?(in use|allocated|taken|occupied)|[Ss]omething is already running on port|Address in use|BindException).*)", yields_to=("test.failed",)),
-    _said("env.permission", "host", r".{0,200}\b([Pp]ermission denied|EACCES|EPERM|Operation not permitted|Access is denied)\b(?!.*\((publickey|password)).*", unless=r"^(fatal|remote|git@|ERROR: Permission to)|docker(\.sock| daemon)|[Pp]ermission denied \(publickey", yields_to=("test.failed",)),
+    _said("env.permission", "host", r"(?:.{0,200}[:\]\)(] ?)?([Pp]ermission denied|EACCES|EPERM|Operation not permitted|Access is denied)\b(?!.*\((publickey|password)).*", unless=r"^(fatal|remote|git@|ERROR: Permission to)|docker(\.sock| daemon)|[Pp]ermission denied \(publickey", yields_to=("test.failed",)),
     sure("env.permission", "npm", r"^npm (ERR!|error) (code (?P<what>EACCES|EPERM))"),
     sure("env.permission", "java", r"^.*(?P<what>(java\.nio\.file\.AccessDeniedException|System\.UnauthorizedAccessException).*)", yields_to=("test.failed",)),
     sure("env.permission", "sudo", r"^sudo: (a password is required|a terminal is required|.* is not in the sudoers)"),
@@ -89,7 +92,7 @@ _ACCESS: Final = (
 
 _NETWORK: Final = (
     sure("env.dns", "host", r"^.*(?P<what>(\[Errno -[235]\] (Name or service not known|Temporary failure in name resolution|No address associated)|[Cc]ould ?n[o']t resolve (host|proxy)|getaddrinfo (ENOTFOUND|EAI_AGAIN)|unable to resolve (host )?address|dial tcp: lookup \S+.*(no such host|server misbehaving|i/o timeout|connection refused|Temporary failure)|UnknownHostException|Name or service not known|Temporary failure in name resolution|nodename nor servname provided|No such host is known|failed to lookup address information|dns error|NXDOMAIN|code (ENOTFOUND|EAI_AGAIN)|getaddrinfo: |Could not resolve host).*)", yields_to=("test.failed", "env.service_down")),
-    sure("env.tls", "host", r"^.*(?P<what>(CERTIFICATE_VERIFY_FAILED|SSL certificate problem|server certificate verification failed|certificate verify failed|self[- ]signed certificate|unable to (get local issuer|verify the first) certificate|SELF_SIGNED_CERT_IN_CHAIN|DEPTH_ZERO_SELF_SIGNED_CERT|UNABLE_TO_(GET_ISSUER|VERIFY)\w*|CERT_HAS_EXPIRED|ERR_TLS_CERT\w*|x509: certificate|PKIX path building failed|SSLHandshakeException|SSLCertVerificationError|certificate has expired|invalid peer certificate|UntrustedRoot|The SSL connection could not be established|InvalidCertificate|SSL peer certificate|TLS handshake fail|certificate signed by unknown authority).*)", yields_to=("test.failed",)),
+    sure("env.tls", "host", r"^.*(?P<what>(CERTIFICATE_VERIFY_FAILED|SSL certificate problem|server certificate verification failed|certificate verify failed|self[- ]signed certificate|unable to (get local issuer|verify the first) certificate|SELF_SIGNED_CERT_IN_CHAIN|DEPTH_ZERO_SELF_SIGNED_CERT|UNABLE_TO_(GET_ISSUER|VERIFY)\w*|CERT_HAS_EXPIRED|ERR_TLS_CERT\w*|x509: certificate|PKIX path building failed|SSLHandshakeException|SSLCertVerificationError|certificate has expired|invalid peer certificate|UntrustedRoot|The SSL connection could not be established|InvalidCertificate|SSL peer certificate|The certificate of .{1,80} (is not trusted|has expired|doesn't have a known issuer)|TLS handshake fail|certificate signed by unknown authority).*)", yields_to=("test.failed",)),
     sure("env.service_down", "postgres", r"^.*(?P<what>(connection to server (at|on socket) .*failed|could not connect to server: |psql: error: |OperationalError.*(could not connect|Connection refused)|PG::ConnectionBad|failed to connect to `?(host=|user=)|ECONNREFUSED \S+:(5432|3306|6379|27017|5672|9092|9200|4222|2379|1433|11211)|(Connection|connection) (to \S+ )?refused.*(postgres|mysql|redis|mongo|rabbit|kafka|elastic)|Error \d+ connecting to \S+:\d+|Can't connect to (local )?MySQL server|Could not connect to Redis|MongoServerSelectionError|MongoNetworkError|ServerSelectionTimeoutError|SQLSTATE\[(HY000|08006)\]|dial tcp \S+:(5432|3306|6379|27017|5672|9092|9200|4222|2379): connect: connection refused|Communications link failure|org\.postgresql\.util\.PSQLException: Connection|redis\.exceptions\.ConnectionError|could not translate host name|The server was not found or was not accessible|nats: no servers available|NoBrokersAvailable|Connection refused \(os error \d+\).*postgres).*)", yields_to=("test.failed",)),
     sure("env.network", "host", r"^.*(?P<what>(ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|ESOCKETTIMEDOUT|EPROTO|ConnectionRefusedError|ConnectionResetError|NewConnectionError|ConnectTimeoutError|ReadTimeoutError|ConnectTimeout:|ReadTimeout:|ConnectError|java\.net\.(ConnectException|SocketTimeoutException|NoRouteToHostException)|dial tcp \S+: (connect: (connection refused|network is unreachable|no route to host)|i/o timeout)|<urlopen error|error sending request for url|tcp connect error|network is unreachable|Network is unreachable|No route to host|curl: \((7|28|35|52|56)\)|Failed to connect to \S+ port \d+|Connection (timed out|reset by peer)|connection (refused|timed out|reset by peer)|Connection refused|ERR_SOCKET_TIMEOUT|socket hang up|UND_ERR_CONNECT_TIMEOUT|network timeout at|Failed to fetch https?://|Could not connect to \S+:\d+|ERR_PNPM_META_FETCH_FAIL|TLS handshake timeout|spurious network error|502 Bad Gateway|503 Service Unavailable|504 Gateway Time-?out).*)", yields_to=("test.failed", "env.service_down", "env.dns", "env.tls", "git.", "env.docker_down", "vendor.")),
 )
@@ -111,7 +114,7 @@ _SERVICES: Final = (
 _FILES: Final = (
     sure("env.file_missing", "python", r"^\S*(python|pypy)\S*: (?P<what>can't open file .+)"),
     sure("env.file_missing", "bash", r"^(\S+: )?(line \d+: |\d+: )?(cd|source|\.|pushd): (can't cd to )?(?P<what>.+?)(: No such file or directory|: not found|: can't open)?$", also=r"No such file|can't cd|not found|can't open"),
-    sure("env.file_missing", "host", r"^(cat|cp|mv|ls|rm|head|tail|grep|sed|awk|chmod|stat|diff|install|ln|tar|unzip|wc|sort|jq|du|bash|sh|dash|node|ruby|php|perl|find|touch|mkdir|tee|cmp|sha256sum|openssl|rsync|gzip|xxd|file|patch|psql|sqlite3): (?P<what>.+: (No such file or directory|Cannot open|not found|can't open.*|No such file))$", yields_to=("env.command_missing",)),
+    sure("env.file_missing", "host", r"^(cat|cp|mv|ls|rm|head|tail|grep|sed|awk|chmod|stat|diff|install|ln|tar|unzip|wc|sort|jq|du|bash|sh|dash|node|ruby|php|perl|find|touch|mkdir|tee|cmp|sha256sum|openssl|rsync|gzip|xxd|file|patch|psql|sqlite3)( \([\w ]+\))?: (?P<what>.+: (No such file or directory|Cannot open|not found|can't open.*|No such file))$", yields_to=("env.command_missing",)),
     sure("env.file_missing", "gcc", r"^(gcc|g\+\+|cc|c\+\+|clang|clang\+\+|cc1|cc1plus|rustc|javac|ld|ar)(: |-\d+: )(fatal )?error: (?P<what>.+: No such file or directory|no such file or directory: .+|no input files|file not found: .+)", yields_to=()),
     sure("env.file_missing", "rustc", r"^error: (?P<what>couldn't read `?.+`?: No such file or directory.*)"),
     sure("env.file_missing", "go", r"^(no required module provides package .*\.go|go: |stat |named files must|open )?(?P<what>.*\.go: no such file or directory)|^(?P<note>no Go files in .+|pattern \S+: (no matching.+|lstat .+))|^stat (?P<name>.+: (directory|no such file).*)"),

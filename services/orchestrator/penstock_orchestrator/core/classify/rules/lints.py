@@ -3,6 +3,8 @@
 The rule of this room: only errors count. A summary that tells of warnings alone is no failure.
 """
 
+# ruff: noqa: E501  (a rule is one line: its expression is read and compared in one piece)
+# fmt: off
 from __future__ import annotations
 
 from typing import Final
@@ -30,6 +32,9 @@ _PYTHON: Final = (
     sure("lint.ruff", "ruff", r"^::error title=[Rr]uff( \((?P<what>\w+)\))?,file=(?P<file>[^,]+),line=(?P<line>\d+)"),
     sure("lint.ruff", "ruff", r"^\[\*\] \d+ fixable with the `--fix` option|^No fixes available \(\d+ hidden fix", unless=r"^Found 0 "),
     sure("lint.flake8", "flake8", r"^(?P<file>[^\s:]+\.pyi?):(?P<line>\d+):\d+: (?P<what>[A-Z]{1,3}\d{3} .+)", unless=r"^Found \d+ errors?\.|^Your code has been rated", yields_to=("lint.ruff", "lint.pylint", "lint.security")),
+    sure("lint.ruff", "ruff", r"^(?P<file>[^\s:]+\.pyi?):(?P<line>\d+): (?P<what>\[[A-Z]+\d{2,4}\] .*`.+)"),
+    sure("lint.flake8", "flake8", r"^(?P<file>[^\s:]+\.pyi?):(?P<line>\d+): (?P<what>\[[A-Z]{1,3}\d{3}\] .+)", yields_to=("lint.ruff", "lint.pylint")),
+    sure("lint.pylint", "pylint", r"^(?P<file>[^\s:]+\.pyi?):(?P<line>\d+): (?P<what>\[[CRWEF]\d{4}(\(.*?\))?.*\] .+)"),
     likely("lint.flake8", "flake8", r"^(?P<file>[^\s:]+\.pyi?):(?P<line>\d+):(\d+:)? (?P<what>(undefined name|'.+' imported but unused|local variable '.+' is assigned|redefinition of unused).*)"),
     sure("lint.mypy", "mypy", r"^Found (?P<count>\d+) errors? in \d+ files? \("),
     sure("lint.mypy", "mypy", r"^(?P<file>[^\s:]+\.pyi?|pyproject\.toml|mypy\.ini):(?P<line>\d+):(\d+:)? error: (?P<what>.+)", yields_to=("lint.pyright",)),
@@ -58,7 +63,7 @@ _JAVASCRIPT: Final = (
     sure("lint.stylelint", "stylelint", r"^ +(?P<line>\d+):\d+ +✖ +(?P<what>.+)"),
     sure("lint.stylelint", "stylelint", r"^✖ \d+ problems? \((?P<count>[1-9]\d*) errors?, \d+ warnings?\)", also=r"^ +\d+:\d+ +✖ "),
     sure("lint.biome", "biome", r"^(?P<file>[^\s:]+):(?P<line>\d+):\d+ (?P<what>(lint|assist|suppressions|parse|format|organizeImports)\S*) .*━"),
-    sure("lint.biome", "biome", r"^ *(×|✖) +Some errors were emitted while (running checks|applying fixes)"),
+    sure("lint.biome", "biome", r"^ *(×|✖) +Some errors were emitted while (running checks|applying fixes)", unless=r"^\S+ format ━"),
     sure("lint.oxlint", "oxlint", r"^Found \d+ warnings? and (?P<count>[1-9]\d*) errors?\."),
     sure("lint.markdownlint", "markdownlint", r"^(?P<file>[^\s:]+\.(md|mdx|markdown)):(?P<line>\d+)(:\d+)?:? (error |warning )?(?P<what>MD\d{3}.+)"),
     sure("lint.markdownlint", "remark", r"^⚠ \d+ warnings?$|^✖ [1-9]\d* errors?", also=r"remark-lint"),
@@ -83,6 +88,7 @@ _FORMATS: Final = (
     sure("lint.format", "black", r"^would reformat (?P<file>\S+)"),
     sure("lint.format", "ruff", r"^(Would reformat: (?P<file>\S+)|\d+ files? would be reformatted)"),
     sure("lint.format", "black", r"^error: cannot format (?P<file>[^\s:]+): (?P<what>.+)"),
+    sure("lint.format", "black", r"^error: cannot parse: (?P<file>[^\s:]+):(?P<line>\d+)", also=r"reformat"),
     sure("lint.format", "isort", r"^ERROR: (?P<file>\S+) Imports are incorrectly sorted"),
     sure("lint.format", "rustfmt", r"^Diff in (?P<file>[^\s:]+?)(:| at line )(?P<line>\d+):"),
     sure("lint.format", "gofmt", r"^diff (-u )?(?P<file>\S+\.go)(\.orig \S+| gofmt/\S+)"),
@@ -109,6 +115,7 @@ _FORMATS: Final = (
 
 _COMPILED: Final = (
     sure("lint.golangci", "golangci-lint", r"^(?P<file>[\w./@+-]+\.go):(?P<line>\d+)(:\d+)?: (?P<what>.+ \([a-z]\w+\))$", yields_to=("lint.staticcheck",)),
+    sure("lint.golangci", "golangci-lint", r"^(?P<what>.+ \((errcheck|govet|staticcheck|gosimple|unused|ineffassign|revive|gocritic|typecheck|gosec|lll|gocyclo|misspell|unparam|bodyclose|dupl|goconst|stylecheck|depguard|gofmt|goimports|gofumpt|deadcode|structcheck|varcheck|nolintlint|exhaustive|wrapcheck|funlen|noctx)\))$"),
     sure("lint.golangci", "golangci-lint", r"^(?P<count>[1-9]\d*) issues?:$"),
     sure("lint.golangci", "golangci-lint", r"^level=error msg=\"(?P<what>.+)"),
     sure("lint.golangci", "revive", r"^[✗⚠] +https://revive\.run/"),
@@ -142,12 +149,14 @@ _SCRIPTS: Final = (
     sure("lint.shellcheck", "shellcheck", r"^In (?P<file>\S+) line (?P<line>\d+):$"),
     sure("lint.shellcheck", "shellcheck", r"^(?P<file>[^\s:]+):(?P<line>\d+):\d+: (?P<what>(error|warning|note|style|info): .+ \[SC\d{4}\])"),
     sure("lint.rubocop", "rubocop", r"^\d+ files? inspected, (?P<count>[1-9]\d*) offenses? detected"),
+    sure("lint.rubocop", "rubocop", r"^(?P<file>[^\s:]+):(?P<line>\d+):\d+: [CWEFRI]: (\[Corrected\] |\[Correctable\] )?(?P<what>[A-Z]\w+/\w+: .+)"),
     sure("lint.rubocop", "standardrb", r"^standard: Use Ruby Standard Style", also=r"\.rb:\d+:\d+: "),
     sure("lint.rubocop", "reek", r"^(?P<count>[1-9]\d*) total warnings?$"),
     sure("lint.rubocop", "sorbet", r"^Errors: (?P<count>[1-9]\d*)$", also=r"srb\.help|https://srb"),
     sure("lint.phpstan", "phpstan", r"^ *\[ERROR\] Found (?P<count>[1-9]\d*) errors?$"),
     sure("lint.phpstan", "psalm", r"^(?P<count>[1-9]\d*) errors? found$|^ERROR: (?P<what>\w+ - (?P<file>[^\s:]+\.php):(?P<line>\d+):\d+ - .+)"),
     sure("lint.phpcs", "phpcs", r"^FOUND (?P<count>[1-9]\d*) ERRORS? (AND \d+ WARNINGS? )?AFFECTING"),
+    sure("lint.phpcs", "phpcs", r"^(?P<file>[^\s:]+\.(php|inc|phtml)):(?P<line>\d+):\d+: error - (?P<what>.+)"),
     sure("lint.phpcs", "php-cs-fixer", r"^Found (?P<count>[1-9]\d*) of \d+ files that can be fixed"),
     sure("lint.phpcs", "pint", r"^ *(FAIL) .*\d+ files?, (?P<count>\d+) style issues?"),
     sure("lint.credo", "credo", r"^\d+ mods?/funs?, found (?P<what>.*\d+ .+)\.$"),

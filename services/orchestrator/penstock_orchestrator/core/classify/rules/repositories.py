@@ -1,5 +1,7 @@
 """Git's own words. The rule of this room: git tells many stories that end alike, so the line with the reason decides."""
 
+# ruff: noqa: E501  (a rule is one line: its expression is read and compared in one piece)
+# fmt: off
 from __future__ import annotations
 
 from typing import Final
@@ -14,7 +16,7 @@ _REASONS: Final = (
 _PUSHES: Final = (
     sure("git.protected_branch", "git", r"^(remote: )?.*(?P<what>(GH006|GH013|[Pp]rotected branch|push(ing)? (code )?to protected branch|branch is protected|TF402455|VS403660|Repository rule violations|not allowed to (force )?push|Changes must be made through a pull request|protected ref|You are not allowed to push).*)", yields_to=("test.failed",)),
     sure("git.too_big", "git", r"^(remote: )?.*(?P<what>(GH001|exceeds GitHub's file size limit|this exceeds .* file size limit|pack exceeds maximum allowed size|exceeds the (maximum|limit)|HTTP 413|file size limit of|larger than 100(\.00)? MB).*)", also=r"^(remote: |To |error: |fatal: )|rejected"),
-    sure("git.non_fast_forward", "git", r"^ ! \[rejected\] +.*(?P<what>\((non-fast-forward|fetch first|stale info|needs force|remote ref updated since checkout)\).*)"),
+    sure("git.non_fast_forward", "git", r"^ ! \[rejected\] +.*(?P<what>\((non-fast-forward|fetch first|stale info|needs force|remote ref updated since checkout|already exists)\).*)"),
     sure("git.non_fast_forward", "git", r"^(hint|fatal|error|remote): +(?P<what>(Not possible to fast-forward|Diverging branches can't be fast-forwarded|Need to specify how to reconcile divergent branches|You have divergent branches|Updates were rejected because (the (remote|tip)|a pushed)|cannot lock ref .* but expected).*)"),
     sure("git.hook_rejected", "git", r"^ ! \[remote rejected\] +(?P<what>.+)", yields_to=("git.protected_branch", "git.too_big", "git.auth")),
     sure("git.hook_rejected", "git", r"^.*(?P<what>(pre-receive hook declined|hook declined|pre-commit hook (failed|exited)|husky - \S+ (hook exited|script failed)|The \S+ hook (failed|exited|returned)|error: cannot (spawn|run) \.git/hooks).*)", yields_to=("git.protected_branch", "git.too_big")),
@@ -27,7 +29,8 @@ _REMOTES: Final = (
     sure("git.repository_missing", "git", r"^(remote: |fatal: |ERROR: |error: )(?P<what>.*(Repository not found|[Rr]epository '.*' (not found|does not exist)|does not appear to be a git repository|The project you were looking for could not be found|returned error: 404|No such remote|No configured push destination|Project not found).*)", yields_to=("git.auth",)),
     sure("git.ref_missing", "git", r"^(fatal|error): (?P<what>.*(couldn't find remote ref|[Rr]emote branch .* not found|not a valid object name|[Nn]eeded a single revision|unknown revision or path|pathspec '.*' did not match|src refspec .* does not match any|bad revision|invalid (reference|upstream)|ambiguous argument|not a commit|no such (ref|branch)|unable to resolve reference|reference is not a tree|Not a valid commit|does not point to a commit|not our ref|[Bb]ranch '.*' not found|tag '.*' not found).*)"),
     sure("env.dns", "git", r"^(fatal|error): .*(?P<what>Could(n't| not) resolve host.*)|^ssh: (?P<note>Could not resolve hostname .+)"),
-    sure("git.unreachable", "git", r"^(fatal|error|ssh|remote): (?P<what>.*(unable to access|[Ff]ailed to connect|Couldn't connect|[Cc]onnection (refused|timed out|reset|closed)|connect to host|Could not read from remote|early EOF|hung up unexpectedly|unexpected disconnect|RPC failed|returned error: (429|5\d\d)|Network is unreachable|No route to host|Operation timed out).*)", yields_to=(*_REASONS,)),
+    sure("git.unreachable", "git", r"^(fatal|error|ssh|remote): (?P<what>.*(unable to access|[Ff]ailed to connect|Couldn't connect|[Cc]onnection (refused|timed out|reset|closed)|connect to host|Could not read from remote|hung up unexpectedly|unexpected disconnect|RPC failed|returned error: (429|5\d\d)|Network is unreachable|No route to host|Operation timed out).*)", yields_to=(*_REASONS,)),
+    likely("git.unreachable", "git", r"^fatal: (?P<what>early EOF|remote transport reported error)"),
     sure("git.lfs", "git-lfs", r"^(?P<what>(batch response: |Error downloading object: |Smudge error: |LFS: |.*external filter 'git-lfs|git-lfs.*not found|This repository is configured for Git LFS but|.*[Oo]ver its data quota|Encountered \d+ files? that should have been pointers|error: failed to (fetch|push) some (lfs )?objects).*)", yields_to=("test.failed",)),
     sure("git.submodule", "git", r"^(fatal|error): (?P<what>.*([Ss]ubmodule|[Nn]o url found for).*)", yields_to=()),
 )
@@ -43,9 +46,9 @@ _TREES: Final = (
     sure("git.not_a_repository", "git", r"^warning: Not a git repository\. Use --no-index"),
     sure("git.ownership", "git", r"^fatal: (?P<what>(detected dubious ownership|unsafe repository).*)"),
     sure("git.busy", "git", r"^(fatal|error): (?P<what>.*(Unable to create '.+\.lock'|[Cc]ould not lock|cannot lock ref .*(File exists|Unable to create)|index\.lock|Another git process).*)", yields_to=("env.permission", "env.read_only", "env.disk_full")),
-    sure("git.damaged", "git", r"^(fatal|error): (?P<what>.*(object file \S+ is empty|loose object \S+ .*corrupt|packfile \S+ (is|cannot)|unable to read (tree|sha1|object)|bad object|index file (corrupt|smaller)|bad index|bad signature|unable to (parse|unpack) (commit|object|\S+ header)|object \S+ is corrupt|inflate: data stream error|sha1 mismatch|your current branch appears to be broken|missing (blob|tree|commit)|pack has bad object|invalid index-pack|index-pack failed).*)", yields_to=("git.unreachable", "env.disk_full", "env.out_of_memory")),
-    sure("agent.no_change", "git", r"^(nothing to commit, working tree clean|nothing added to commit but untracked files present|no changes added to commit)", unless=r"^(FAIL|error|fatal)"),
-    wrapper("git", r"^(fatal|error): "),
+    sure("git.damaged", "git", r"^(fatal|error): (?P<what>.*(object file \S+ is empty|loose object \S+ .*corrupt|packfile \S+ (is|cannot)|unable to read (tree|sha1|object)|bad object|index file (corrupt|smaller)|bad index|bad signature|unable to (parse|unpack) (commit|object|\S+ header)|object \S+ is corrupt|inflate: data stream error|sha1 mismatch|your current branch appears to be broken|missing (blob|tree|commit)|pack has bad object|invalid index-pack|index-pack (failed|died)).*)", yields_to=("git.unreachable", "env.disk_full", "env.out_of_memory")),
+    sure("agent.no_change", "git", r"^(nothing to commit, working tree clean|nothing added to commit but untracked files present|no changes added to commit)", unless=r"^(FAIL|error|fatal|CONFLICT|Unmerged paths)"),
+    wrapper("git", r"^fatal: "),
 )
 
 RULES: Final = (*_PUSHES, *_REMOTES, *_TREES)

@@ -3,6 +3,8 @@
 The rule of this room: a failed test is told by the runner's own summary. What a test prints is never a reason.
 """
 
+# ruff: noqa: E501  (a rule is one line: its expression is read and compared in one piece)
+# fmt: off
 from __future__ import annotations
 
 from typing import Final
@@ -58,7 +60,7 @@ _JAVASCRIPT: Final = (
     sure("test.snapshot", "jest", r"^Snapshots: +(?P<count>[1-9]\d*) failed"),
     sure("test.timeout", "jest", r"^ *(thrown: \"|Error: |● )?(Exceeded timeout of \d+ ?ms for a test|.{0,40}Timeout - Async (callback|function) (was not invoked|did not complete))"),
     sure("test.coverage", "jest", r"^(Jest: (Coverage|\"\S+\" coverage) .*threshold|Jest: \".*\" coverage threshold|ERROR: Coverage for \w+ \(|Coverage for .* not met|ERROR: Coverage for )", unless=r"^Tests: +\d+ failed"),
-    sure("test.crashed", "jest", r"^ *(A (jest )?worker process .* (was terminated|has failed)|Call retries were exceeded|Error: Worker (exited|forks|terminated)|\[vitest-pool\]: .*Worker)"),
+    sure("test.crashed", "jest", r"^ *(A (jest )?worker process.* (was terminated|has failed)|Call retries were exceeded|Error: Worker (exited|forks|terminated)|\[vitest-pool\]: .*Worker)"),
     _failed("vitest", r"^ *Tests +(?P<count>\d+) failed", _FIRST),
     _failed("vitest", r"^ *Test Files +(?P<count>\d+) failed", _FIRST),
     sure("test.collection", "vitest", r"^⎯+ ?Failed Suites \d+ ?⎯+", yields_to=("deps.module_missing",)),
@@ -70,7 +72,8 @@ _JAVASCRIPT: Final = (
     sure("test.timeout", "mocha", r"^ *(Error: )?Timeout of \d+ms exceeded"),
     _failed("ava", r"^ {2}(?P<count>\d+) tests? failed"),
     _failed("jasmine", r"^\d+ specs?, (?P<count>[1-9]\d*) failures?"),
-    _failed("node", r"^ℹ fail (?P<count>[1-9]\d*)$"),
+    _failed("node", r"^ℹ fail (?P<count>[1-9]\d*)$", ("test.collection",)),
+    sure("test.collection", "node", r"^SyntaxError: (?P<what>.+)", also=r"^(ℹ|#) (fail [1-9]|tests \d)", yields_to=("deps.module_missing",)),
     _failed("tap", r"^# fail +(?P<count>[1-9]\d*)$", _FIRST),
     _failed("tap", r"^not ok \d+(?!.*# (TODO|SKIP|todo|skip))( - (?P<test>.+))?"),
     _failed("karma", r"^.*Executed \d+ of \d+ .*\((?P<count>[1-9]\d*) FAILED\)"),
@@ -99,6 +102,7 @@ _COMPILED: Final = (
     _failed("ginkgo", r"^(FAIL! -- \d+ Passed|Summarizing \d+ Failures?)"),
     sure("test.timeout", "go", r"^panic: test timed out after "),
     sure("test.race", "go", r"^WARNING: (ThreadSanitizer: )?(DATA RACE|data race)\b"),
+    sure("test.race", "tsan", r"^SUMMARY: ThreadSanitizer: (?P<what>.{0,200})"),
     sure("test.race", "go", r"^ *testing\.go:\d+: race detected during execution of test"),
     _failed("cargo", r"^test result: FAILED\. \d+ passed; (?P<count>\d+) failed"),
     _failed("cargo", r"^test (?P<test>\S+) (- .+ )?\.\.\. FAILED"),
@@ -123,9 +127,10 @@ _COMPILED: Final = (
     _failed("bazel", r"^//\S+ +(FAILED|TIMEOUT|NO STATUS) in "),
     _failed("bazel", r"^Executed \d+ out of \d+ tests?: .*\bfails? (locally|remotely)"),
     _failed("unity", r"^\d+ Tests (?P<count>[1-9]\d*) Failures \d+ Ignored"),
-    sure("test.sanitizer", "asan", r"^=+\d+=+ ?ERROR: (?P<what>(Address|Leak|Thread|Memory|HWAddress)Sanitizer:.{0,200})"),
-    sure("test.sanitizer", "asan", r"^SUMMARY: (?P<what>(Address|Leak|Thread|Memory|UndefinedBehavior|HWAddress)Sanitizer:.{0,200})"),
+    sure("test.sanitizer", "asan", r"^=+\d+=+ ?ERROR: (?P<what>(Address|Leak|Memory|HWAddress)Sanitizer:.{0,200})"),
+    sure("test.sanitizer", "asan", r"^SUMMARY: (?P<what>(Address|Leak|Memory|UndefinedBehavior|HWAddress)Sanitizer:.{0,200})"),
     sure("test.sanitizer", "ubsan", r"^(?P<file>[\w./+-]+):(?P<line>\d+):\d+: runtime error: (?P<what>.{0,200})"),
+    sure("test.sanitizer", "valgrind", r"^==\d+== (?P<what>[\d,]+ bytes in [\d,]+ blocks are (definitely|possibly) lost|Invalid (read|write|free)|Conditional jump or move depends).*"),
     sure("test.sanitizer", "valgrind", r"^==\d+== ERROR SUMMARY: [1-9]\d* errors? from"),
     passed("go", r"^ok {2}\t\S+\t"),
     passed("cargo", r"^test result: ok\. [1-9]"),
@@ -154,6 +159,7 @@ _MANAGED: Final = (
     _failed("dotnet", r"^ {2}Failed (?P<test>\S.+) \[(< )?\d+ ?\w+( \d+ ?\w+)?\]", ("build.dotnet",)),
     _failed("dotnet", r"^Test summary: total: \d+, failed: (?P<count>[1-9]\d*)", ("build.dotnet",)),
     _failed("dotnet", r"^ *(Overall result: Failed|Test Count: \d+, Passed: \d+, Failed: (?P<count>[1-9]\d*))"),
+    _failed("dotnet", r"^Test run summary: (Failed!|Zero tests ran)", ("build.dotnet",)),
     sure("test.crashed", "dotnet", r"^(The active test run was aborted|Test host process crashed|Test Run Aborted)"),
     _failed("xctest", r"^(.*: error: )?\S*Executed \d+ tests?, with (\d+ tests? skipped and )?(?P<count>[1-9]\d*) failures?", ("build.swift",)),
     _failed("xctest", r"^Test Case '(?P<test>[^']+)' failed \(", ("build.swift",)),
