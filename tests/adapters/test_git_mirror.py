@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ from penstock_agent_exec.git.mirror import (
     forget_task,
     has_commit,
     held,
+    in_thread,
     kept_commit,
     maintain_mirror,
     mirror_of,
@@ -163,6 +165,48 @@ async def test_while_somebody_holds_the_mirror_another_waits_no_longer_than_it_m
             await update_mirror(world.mirror, world.remote, lock_seconds=0.2)
         assert busy.value.transient
     await update_mirror(world.mirror, world.remote, lock_seconds=0.2)
+
+
+async def test_a_cancelled_holder_keeps_the_mirror_until_its_healing_has_ended(world: World) -> None:
+    await world.base()
+    for number in range(20_000):
+        (world.mirror.path / f"{number}.lock").touch()
+
+    async def hold() -> None:
+        async with held(world.mirror):
+            pass
+
+    holding = asyncio.create_task(hold())
+    async with asyncio.timeout(30):
+        while left_over(world.mirror.path) == 20_000:
+            await asyncio.sleep(0)
+    holding.cancel()
+    await asyncio.wait({holding})
+    assert left_over(world.mirror.path) == 0
+
+
+def left_over(folder: Path) -> int:
+    return sum(path.suffix == ".lock" for path in folder.iterdir())
+
+
+async def test_work_in_a_thread_has_ended_when_its_cancellation_is_known() -> None:
+    begun, may_end, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        may_end.wait(30)
+        ended.set()
+
+    working = asyncio.create_task(in_thread(work))
+    await asyncio.to_thread(begun.wait, 30)
+    for _ in range(3):
+        working.cancel()
+        await asyncio.sleep(0)
+        assert not working.done()
+    may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    assert ended.is_set()
 
 
 FETCHER = """

@@ -6,7 +6,6 @@ beside the mirror, and enters the mirror through git's own strict object check.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import stat
 from pathlib import Path
@@ -23,7 +22,7 @@ from penstock_agent_exec.git.failures import (
     TimedOut,
     TooBig,
 )
-from penstock_agent_exec.git.mirror import Mirror, has_commit, held, kept_commit, remove_tree
+from penstock_agent_exec.git.mirror import Mirror, has_commit, held, in_thread, kept_commit, remove_tree
 from penstock_agent_exec.git.names import check_commit
 
 BUNDLE_BYTES_MAX: Final = 512 * 1024 * 1024
@@ -91,7 +90,7 @@ async def _take(
         await remove_tree(mirror.spool)
         mirror.spool.mkdir()
         copied = mirror.spool / "bundle"
-        await asyncio.to_thread(_copy, bundle, copied, bytes_max)
+        await in_thread(_copy, bundle, copied, bytes_max)
         quarantine = mirror.spool / "quarantine.git"
         await _unpack(mirror, quarantine, copied, ref, base)
         if descends_from and not await _descends(quarantine, _INCOMING, descends_from):

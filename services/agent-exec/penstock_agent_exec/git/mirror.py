@@ -14,16 +14,18 @@ import asyncio
 import fcntl
 import os
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVarTuple
 
 from penstock_agent_exec.git.command import LOCAL_SECONDS_MAX, git, git_output, run, trusted_environment
 from penstock_agent_exec.git.credential import Credential, access_to
 from penstock_agent_exec.git.failures import GitFailed, MirrorBusy, RefMissing, failure_from
 from penstock_agent_exec.git.names import Remote, check_branch, check_commit, check_repo, check_task
+
+_Args = TypeVarTuple("_Args")
 
 FETCH_SECONDS_MAX: Final = 1_800.0
 LOCK_SECONDS_MAX: Final = 600.0
@@ -158,10 +160,28 @@ async def held(mirror: Mirror, *, wait_seconds: float = LOCK_SECONDS_MAX) -> Asy
                 if loop.time() >= until:
                     raise MirrorBusy(f"Waited {wait_seconds:g} s for {mirror.path.name}.") from None
             await asyncio.sleep(_LOCK_POLL_SECONDS)
-        await asyncio.to_thread(_heal, mirror)
+        await in_thread(_heal, mirror)
         yield lock
     finally:
         os.close(lock)
+
+
+async def in_thread(work: Callable[[*_Args], None], *args: *_Args) -> None:
+    """Do blocking `work` beside the loop, to its end: a thread cannot be cancelled, so whoever is cancelled here waits for it,
+    and what it works under, a lock or an open file, stays until then. Raises what `work` raises."""
+    # A future of the pool, not a task: at the end of the loop all tasks are cancelled, the thread still is not.
+    working = asyncio.get_running_loop().run_in_executor(None, work, *args)
+    cancelled: asyncio.CancelledError | None = None
+    while not working.done():
+        try:
+            await asyncio.wait({working})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    failed = working.exception()
+    if cancelled is not None:
+        raise cancelled
+    if failed is not None:
+        raise failed
 
 
 async def remove_tree(path: Path, *, timeout_seconds: float = LOCAL_SECONDS_MAX) -> None:
