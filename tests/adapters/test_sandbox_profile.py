@@ -43,7 +43,12 @@ async def test_a_child_sees_its_own_environment_and_no_other(work: Path, monkeyp
     profile = Profile(cwd="/work", env={"GREETING": "hello"}, binds=(Bind(work, "/work", writable=True),))
     ending, printed = await inside("env | sort; tr '\\0' '\\n' < /proc/1/environ", profile)
     assert ending.exit_code == 0
-    assert {line.split("=")[0] for line in printed.splitlines()} == {"GREETING", "PATH", "PWD", "PYTHONDONTWRITEBYTECODE"}
+    assert {line.split("=")[0] for line in printed.splitlines()} == {
+        "GREETING",
+        "PATH",
+        "PWD",
+        "PYTHONDONTWRITEBYTECODE",
+    }
 
 
 async def test_the_environment_stands_in_no_argv_of_the_host(work: Path) -> None:
