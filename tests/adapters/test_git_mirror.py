@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from adapters.git_world import OTHER_TASK, TASK, World, gone, host_git, make_world, until
 
+from penstock import ids
+from penstock_agent_exec.folder import MARK, sweep
 from penstock_agent_exec.git.command import git_output, run, trusted_environment
 from penstock_agent_exec.git.failures import (
     AuthRefused,
@@ -219,7 +221,7 @@ asyncio.run(update_mirror(mirror_of(Path(sys.argv[1]), "sample"), check_remote("
 
 
 async def test_after_kill_9_of_the_executor_the_mirror_stays_locked_until_its_last_git_is_gone(world: World) -> None:
-    """The fetch speaks to an `ssh` that never answers. Killing the executor leaves both alive, and the lock with them."""
+    """The fetch speaks to an `ssh` that never answers. Git dies with the executor, its `ssh` does not, and has the lock."""
     await world.base()
     programs, started = world.root / "bin", world.root / "started"
     programs.mkdir()
@@ -236,9 +238,32 @@ async def test_after_kill_9_of_the_executor_the_mirror_stays_locked_until_its_la
     with pytest.raises(MirrorBusy):
         await update_mirror(world.mirror, world.remote, lock_seconds=0.2)
     assert lock.exists(), "its owner may be alive"
-    os.kill(int(started.read_text()), signal.SIGKILL)  # the orphaned git ends when its ssh does
+    os.kill(int(started.read_text()), signal.SIGKILL)
     await update_mirror(world.mirror, world.remote, lock_seconds=30)
     assert not lock.exists()
+
+
+async def test_after_kill_9_of_the_executor_its_git_is_dead_and_the_next_one_finds_what_that_has_started(
+    world: World,
+) -> None:
+    await world.base()
+    programs, started, installation = world.root / "bin", world.root / "started", ids.fresh()
+    programs.mkdir()
+    ssh = programs / "ssh"
+    # Between git and its `ssh` there is a shell.
+    above = "$(sed -n 's/^PPid:[[:space:]]*//p' /proc/$PPID/status)"
+    ssh.write_text(f"#!/bin/sh\necho $$ {above} > {started}.part; mv {started}.part {started}; exec sleep 1000\n")
+    ssh.chmod(0o755)
+    env = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}", MARK: installation}
+    executor = await asyncio.create_subprocess_exec(sys.executable, "-c", FETCHER, str(world.data), env=env)
+    await until(started)
+    stray, its_git = map(int, started.read_text().split())
+    executor.kill()
+    await executor.wait()
+    assert await gone(its_git)
+    assert stray in await asyncio.to_thread(sweep, installation)
+    assert await gone(stray)
+    await update_mirror(world.mirror, world.remote, lock_seconds=5)
 
 
 async def test_a_remote_that_does_not_answer_is_a_timeout_and_nothing_is_left_running(

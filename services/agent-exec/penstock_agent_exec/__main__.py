@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -11,7 +12,7 @@ import structlog
 from penstock import service
 from penstock.service import Runtime
 from penstock.settings import BadSettings, environment
-from penstock_agent_exec.folder import DataFolder, FolderTaken, hold, sweep
+from penstock_agent_exec.folder import MARK, DataFolder, FolderTaken, hold, sweep
 from penstock_agent_exec.git.failures import GitFailed
 from penstock_agent_exec.git.mirror import remove_tree
 from penstock_agent_exec.settings import SERVICE, bwrap_of, load
@@ -28,6 +29,7 @@ def main() -> None:
         bwrap = bwrap_of(settings)
         folder = hold(settings.data)
         killed = sweep(folder.installation)
+        os.environ[MARK] = folder.installation  # for git on this side, which takes it from here
     except (BadSettings, FolderTaken, TimeoutError) as error:
         sys.exit(f"penstock-{SERVICE}: {error}")
     offers, notes = offers_of(settings)

@@ -2,19 +2,26 @@
 
 The rule of this room: git sees no configuration, no variable and no protocol that is not named here; every run has a
 time limit and every output a size limit, and past either the whole process group dies.
+
+A git also dies with this process, and what it has started carries the installation's mark: what a killed executor was pushing
+must not go on beside its successor. The parent-death signal is the starting *thread's*, so only the main one starts anything.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
+import shutil
 import signal
+import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+from penstock_agent_exec.folder import MARK
 from penstock_agent_exec.git.failures import GitFailed, TimedOut, TooBig, failure_from
 
 LOCAL_SECONDS_MAX: Final = 120.0
@@ -24,8 +31,9 @@ _CHUNK_BYTES: Final = 64 * 1024
 
 Settings = Sequence[tuple[str, str]]
 
-# What an operator may have to say about the way out: certificates, proxies, and where git is.
+# What an operator may have to say about the way out: certificates, proxies, and where git is; and whose child it is.
 _PASSED_ON: Final = (
+    MARK,
     "PATH",
     "TMPDIR",
     "GIT_SSL_CAINFO",
@@ -210,8 +218,11 @@ async def run(
     with _Pipe() as out, _Pipe() as err, tempfile.TemporaryFile() as stdin_file:
         stdin_file.write(stdin)
         stdin_file.seek(0)
+        if shutil.which(argv[0], path=env.get("PATH")) is None:
+            raise GitFailed(f"{argv[0]} could not be started: it is not on this host")
         try:
             process = await asyncio.create_subprocess_exec(
+                *_dying_with_us(),
                 *argv,
                 stdin=stdin_file,
                 stdout=out.write_end,
@@ -235,6 +246,16 @@ async def run(
             _kill(process)
             await process.wait()
     return Completed(returncode, stdout, stderr, truncated)
+
+
+@functools.cache
+def _dying_with_us() -> tuple[str, ...]:
+    """The words before a command that make it die with this process; none where the host cannot."""
+    setpriv = shutil.which("setpriv")
+    words = () if setpriv is None else (setpriv, "--pdeathsig", "KILL", "--")
+    # There are smaller ones that do not know the option.
+    can = words and subprocess.run([*words, "true"], capture_output=True, timeout=LOCAL_SECONDS_MAX).returncode == 0
+    return words if can else ()
 
 
 class _Pipe:
