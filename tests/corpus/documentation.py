@@ -443,8 +443,17 @@ def samples(text: str) -> list[Sample]:
         name, tool, expected, stage, source, code = (cell.strip() for cell in head.split(" | "))
         found.append(
             Sample(
-                name=name, tool=tool, version="", how="documentation", command="", exit_code=None if code == "-" else int(code),
-                stage=stage, source=source, expected=expected, note="", text=body.rstrip("\n") + "\n",
+                name=name,
+                tool=tool,
+                version="",
+                how="documentation",
+                command="",
+                exit_code=None if code == "-" else int(code),
+                stage=stage,
+                source=source,
+                expected=expected,
+                note="",
+                text=body.rstrip("\n") + "\n",
             )  # fmt: skip
         )
     return found

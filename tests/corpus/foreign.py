@@ -3,6 +3,8 @@
 The rule of this room: the expected class is a person's judgement.
 """
 
+# A case is one line: a small project, a command and its class.
+# fmt: off
 from __future__ import annotations
 
 from typing import Final

@@ -1,5 +1,7 @@
 """What the host refuses: commands, disks, memory, ports, names, certificates. The rule of this room: real refusals only."""
 
+# A case is one line: a small project, a command and its class.
+# fmt: off
 from __future__ import annotations
 
 from typing import Final

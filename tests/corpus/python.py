@@ -1,5 +1,7 @@
 """Python tools on small broken projects. The rule of this room: the expected class is a person's judgement."""
 
+# A case is one line: a small project, a command and its class.
+# fmt: off
 from __future__ import annotations
 
 from typing import Final

@@ -46,10 +46,18 @@ def report(samples: tuple[Sample, ...], *, details: bool) -> str:
     lines += ["", "confusions (expected -> said):"]
     for (wanted, got), count in sorted(Counter((s.expected, a.error_class) for s, a in wrong).items()):
         lines.append(f"  {count} x {wanted} -> {got}")
-    unknown = [s.name for s, a in answers if a.error_class in ("unclassified", "verify.failed") and a.error_class != s.expected]
+    unknown = [
+        s.name for s, a in answers if a.error_class in ("unclassified", "verify.failed") and a.error_class != s.expected
+    ]
     lines += ["", f"not recognised: {len(unknown)}", *(f"  {name}" for name in unknown)]
     if details:
-        lines += ["", *(f"{s.name}: expected {s.expected}, said {a.error_class} by {a.tool!r} on {a.evidence!r}" for s, a in wrong)]
+        lines += [
+            "",
+            *(
+                f"{s.name}: expected {s.expected}, said {a.error_class} by {a.tool!r} on {a.evidence!r}"
+                for s, a in wrong
+            ),
+        ]
     return "\n".join(lines)
 
 

@@ -149,8 +149,7 @@ def _scrub(text: str, place: Path, tools: Path) -> str:
         (str(Path.home()), "/home/agent"),
     ):
         text = text.replace(secret, public)
-    # A mirror of a registry is an address of this network.
-    return re.sub(r"https?://[\w.-]*(?:artifactory|mirror|nexus)[\w./:-]*?/(?=[\w.@%-]+(?:\s|$|\)|/))", "https://registry.example/", text)
+    return text
 
 
 def main() -> None:
@@ -167,7 +166,10 @@ def main() -> None:
         if arguments.prefix and not case.name.startswith(tuple(arguments.prefix)):
             continue
         sample = run(case, arguments.tools, arguments.part)
-        print(f"{sample.name}: exit {sample.exit_code}, {len(sample.text)} characters, expected {sample.expected}", flush=True)
+        print(
+            f"{sample.name}: exit {sample.exit_code}, {len(sample.text)} characters, expected {sample.expected}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

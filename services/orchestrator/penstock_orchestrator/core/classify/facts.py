@@ -54,7 +54,7 @@ _PLACES: Final = tuple(
         r"\b(?P<file>[\w./-]{1,200}\.\w{1,8}):(?P<line>\d+)\b",
         r"\bin (?P<file>/?[\w./-]{1,200}\.\w{1,8})(?:\(| on line | line |:line )(?P<line>\d+)",
         r"\bat (?P<file>/?[\w./-]{1,200}\.\w{1,8}) line (?P<line>\d+)",
-        r'^Build file \'(?P<file>[^\']{1,300})\' line: (?P<line>\d+)',
+        r"^Build file \'(?P<file>[^\']{1,300})\' line: (?P<line>\d+)",
     )
 )
 _FOREIGN: Final = re.compile(
@@ -85,7 +85,12 @@ def facts_of(lines: tuple[str, ...], match: re.Match[str] | None) -> Facts:
     file, line = groups.get("file", ""), groups.get("line", "")
     if not file and match is not None:
         file, line = _first_place(match.string, lines, line)
-    what = groups.get("what") or groups.get("note") or groups.get("name") or (match.string.strip() if match is not None else "")
+    what = (
+        groups.get("what")
+        or groups.get("note")
+        or groups.get("name")
+        or (match.string.strip() if match is not None else "")
+    )
     count = groups.get("count", "")
     return Facts(
         what=_clip(what.strip(" .:"), WHAT_CHARACTERS_MAX),
@@ -99,7 +104,9 @@ def facts_of(lines: tuple[str, ...], match: re.Match[str] | None) -> Facts:
 def _first_place(decided: str, lines: tuple[str, ...], line: str) -> tuple[str, str]:
     if line:
         begin = next((number for number, one in enumerate(lines) if one == decided), 0)
-        above = next((one.strip() for one in reversed(lines[:begin]) if re.match(r"\S*[\w)]\.\w{1,8}$", one.strip())), "")
+        above = next(
+            (one.strip() for one in reversed(lines[:begin]) if re.match(r"\S*[\w)]\.\w{1,8}$", one.strip())), ""
+        )
         return (above, line) if above else ("", "")
     found = _place_in(decided)
     if found:

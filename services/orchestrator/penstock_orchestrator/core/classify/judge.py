@@ -6,6 +6,7 @@ the exit code. A cause that is known beats the echo of it wherever it stands.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 from msgspec import Struct
@@ -33,11 +34,25 @@ class Classified(Struct, frozen=True, kw_only=True):
 
 
 class Hit(Struct, frozen=True, kw_only=True):
-    """A rule with the first and the last line it matched."""
+    """A rule with the lines it matched, in their order."""
 
     rule: Rule
-    first: int
-    last: int
+    at: tuple[int, ...]
+
+    @property
+    def first(self) -> int:
+        return self.at[0]
+
+    @property
+    def last(self) -> int:
+        return self.at[-1]
+
+    def since(self, begin: int) -> Hit | None:
+        """The same from line `begin` on; None where nothing is left."""
+        if self.first >= begin:
+            return self
+        at = tuple(number for number in self.at if number >= begin)
+        return Hit(rule=self.rule, at=at) if at else None
 
 
 class Scan(Struct, frozen=True, kw_only=True):
@@ -84,10 +99,10 @@ def classify(
     """
     whose = _whose(source, stage)
     said = read(text, agent=whose == "agent")
-    allowed = _allowed(whose, said)
     ended_well = exit_code == 0 and whose not in ("agent", "preflight")
-    rules = tuple(rule for rule in RULES if rule.error_class == PASSED or rule.error_class.partition(".")[0] in allowed)
-    chosen = None if said.only_diff else _choose(said, rules, exit_code, ended_well=ended_well)
+    chosen = None
+    for allowed in _allowed(whose, said) if not said.only_diff else ():
+        chosen = chosen or _choose(said, _rules(allowed), exit_code, ended_well=ended_well)
     if chosen is None:
         return _unrecognised(said, whose, exit_code, command, ended_well=ended_well)
     error_class = chosen.rule.error_class
@@ -96,21 +111,15 @@ def classify(
     return _classified(error_class, said, chosen)
 
 
-def scan(said: Text, rules: tuple[Rule, ...], begin: int = 0) -> Scan:
-    """Every rule held against every line from `begin` on that is not blank."""
-    lines = [(number, line) for number, line in enumerate(said.lines) if number >= begin and line]
+def scan(said: Text, rules: tuple[Rule, ...]) -> Scan:
+    """Every rule held once against every line that is not blank."""
+    lines = [(number, line) for number, line in enumerate(said.lines) if line]
     hits = []
-    tries = 0
     for rule in rules:
-        first = last = -1
-        for number, line in lines:
-            tries += 1
-            if rule.match(line):
-                first = number if first < 0 else first
-                last = number
-        if first >= 0 and _holds(rule, lines):
-            hits.append(Hit(rule=rule, first=first, last=last))
-    return Scan(hits=tuple(hits), tries=tries)
+        at = tuple(number for number, line in lines if rule.match(line))
+        if at and _holds(rule, lines):
+            hits.append(Hit(rule=rule, at=at))
+    return Scan(hits=tuple(hits), tries=len(lines) * len(rules))
 
 
 def _holds(rule: Rule, lines: list[tuple[int, str]]) -> bool:
@@ -128,29 +137,43 @@ def _whose(source: str, stage: str) -> str:
     return "verify" if source or stage else ""
 
 
-def _allowed(whose: str, said: Text) -> frozenset[str]:
+def _allowed(whose: str, said: Text) -> tuple[frozenset[str], ...]:
+    """The families to ask, and those to ask where they say nothing."""
     if whose in _FAMILIES:
-        return _FAMILIES[whose]
-    if whose == "" and _is_agents(said):
-        return _FAMILIES["agent"]
-    return _CHECKS | {"agent"} if whose == "" else _CHECKS
+        return (_FAMILIES[whose],)
+    if whose == "verify":
+        return (_CHECKS,)
+    return (_FAMILIES["agent"],) if _is_agents(said) else (_CHECKS | {"agent"}, _FAMILIES["agent"])
+
+
+@cache
+def _rules(families: frozenset[str]) -> tuple[Rule, ...]:
+    return tuple(rule for rule in RULES if rule.error_class == PASSED or rule.error_class.partition(".")[0] in families)
 
 
 def _is_agents(said: Text) -> bool:
     """Whether this is, beyond doubt, what an agent's program or a vendor prints at the end."""
-    signs = ("json subtype=", "json api_error_status=", "API Error:", "[API Error:", "json type=turn.failed", "json rateLimitType=")
+    signs = (
+        "json subtype=",
+        "json api_error_status=",
+        "API Error:",
+        "[API Error:",
+        "json type=turn.failed",
+        "json rateLimitType=",
+    )
     last = [line for line in said.lines if line][-12:]
     return any(line.startswith(signs) for line in last)
 
 
 def _choose(said: Text, rules: tuple[Rule, ...], exit_code: int | None, *, ended_well: bool) -> Hit | None:
     """From the last echoed command backwards: the first part of the output in which a rule tells something."""
+    hits = scan(said, rules).hits
+    if ended_well:
+        hits = tuple(hit for hit in hits if hit.rule.error_class in _EVEN_WHEN_WELL)
     fallback = None
     for begin in reversed(said.starts):
-        hits = scan(said, rules, begin).hits
-        if ended_well:
-            hits = tuple(hit for hit in hits if hit.rule.error_class in _EVEN_WHEN_WELL)
-        best = _best(hits, passes_count=exit_code is None)
+        part = tuple(left for hit in hits if (left := hit.since(begin)) is not None)
+        best = _best(part, passes_count=exit_code is None)
         if best is not None and best.rule.rank >= Rank.LIKELY:
             return best
         fallback = fallback or best
@@ -181,9 +204,7 @@ def _yields(rule: Rule, seen: frozenset[str]) -> bool:
     return False
 
 
-def _unrecognised(
-    said: Text, whose: str, exit_code: int | None, command: str, *, ended_well: bool
-) -> Classified:
+def _unrecognised(said: Text, whose: str, exit_code: int | None, command: str, *, ended_well: bool) -> Classified:
     """No rule has spoken: what the exit code alone tells, and honestly nothing where it is not known."""
     if ended_well or (exit_code is None and whose != "agent") or (exit_code in (0, None)):
         return _classified(UNCLASSIFIED, said, None)
@@ -192,7 +213,11 @@ def _unrecognised(
     if whose == "agent":
         stopped = code in (129, 130, 137, 143)
         return _classified("agent.interrupted" if stopped else "agent.crashed", said, None)
-    if whose == "git" and "git commit" in command and not any(line.startswith(("fatal:", "error:")) for line in said.lines):
+    if (
+        whose == "git"
+        and "git commit" in command
+        and not any(line.startswith(("fatal:", "error:")) for line in said.lines)
+    ):
         # Git itself has nothing to say where a local hook has said no.
         return _classified("git.hook_rejected", said, None)
     if whose in ("git", "preflight"):
@@ -208,7 +233,19 @@ def _unrecognised(
 
 def _formats(command: str) -> bool:
     """Formatters that only list the names of files."""
-    return any(part in command for part in ("gofmt -l", "goimports -l", "gofumpt -l", "terraform fmt -check", "shfmt -l", "prettier --list", "prettier -l", "black -q"))
+    return any(
+        part in command
+        for part in (
+            "gofmt -l",
+            "goimports -l",
+            "gofumpt -l",
+            "terraform fmt -check",
+            "shfmt -l",
+            "prettier --list",
+            "prettier -l",
+            "black -q",
+        )
+    )
 
 
 def _classified(error_class: str, said: Text, hit: Hit | None) -> Classified:

@@ -97,7 +97,7 @@ def _lines(text: str) -> Iterator[str]:
 def _opened(line: str) -> Iterator[str]:
     """An agent's line, and behind it the field that it shows."""
     yield line
-    field = _FIELD.match(line) if line[:1] in " \t\"" else None
+    field = _FIELD.match(line) if line[:1] in ' \t"' else None
     if field and field[1] in documents.VALUES:
         yield f"json {field[1]}={field[2]}"
     elif field and field[1] == "message":

@@ -72,16 +72,24 @@ def _list_report(rows: list[dict[str, Json]]) -> list[str] | None:
     if "source" in first and "warnings" in first and "parseErrors" in first:
         return _stylelint(rows)
     if {"code", "filename", "location"} <= first.keys():
-        found = [_place(row.get("filename"), row.get("location"), f"{row.get('code')} {row.get('message')}") for row in rows]
+        found = [
+            _place(row.get("filename"), row.get("location"), f"{row.get('code')} {row.get('message')}") for row in rows
+        ]
         return [*found[:FINDINGS_MAX], f"report of ruff: {len(rows)} errors"]
     if {"check_name", "fingerprint", "location"} <= first.keys():
         return _code_quality(rows)
     if "module" in first and ("message-id" in first or "messageId" in first):
         codes = [row.get("message-id") or row.get("messageId") for row in rows]
-        found = [f"{row.get('path')}:{row.get('line')}:0: {code}: {row.get('message')}" for row, code in zip(rows, codes, strict=True)]
+        found = [
+            f"{row.get('path')}:{row.get('line')}:0: {code}: {row.get('message')}"
+            for row, code in zip(rows, codes, strict=True)
+        ]
         return [*found[:FINDINGS_MAX], f"report of pylint: {len(rows)} errors"]
     if {"file", "line", "message", "code", "level"} <= first.keys():
-        found = [f"{row.get('file')}:{row.get('line')}:1: {row.get('level')}: {row.get('message')} [SC{row.get('code')}]" for row in rows]
+        found = [
+            f"{row.get('file')}:{row.get('line')}:1: {row.get('level')}: {row.get('message')} [SC{row.get('code')}]"
+            for row in rows
+        ]
         return [*found[:FINDINGS_MAX], f"report of shellcheck: {len(rows)} errors"]
     return None
 
@@ -116,7 +124,10 @@ def _eslint(rows: list[dict[str, Json]]) -> list[str]:
         errors += len(hard)
         if hard:
             lines.append(str(row.get("filePath")))
-            lines += [f"  {one.get('line')}:{one.get('column')}  error  {one.get('message')}  {one.get('ruleId')}" for one in hard]
+            lines += [
+                f"  {one.get('line')}:{one.get('column')}  error  {one.get('message')}  {one.get('ruleId')}"
+                for one in hard
+            ]
     return [*lines[:FINDINGS_MAX], f"report of eslint: {errors} errors"]
 
 
@@ -169,7 +180,10 @@ def _jest(value: dict[str, Json]) -> list[str]:
     failed, broken = _whole(value.get("numFailedTests")), _whole(value.get("numFailedTestSuites"))
     if broken:
         lines.append(f"Test Suites: {broken} failed")
-    return [*lines, f"Tests: {failed} failed, {failed} total" if failed else f"Tests: {_whole(value.get('numPassedTests'))} passed"]
+    return [
+        *lines,
+        f"Tests: {failed} failed, {failed} total" if failed else f"Tests: {_whole(value.get('numPassedTests'))} passed",
+    ]
 
 
 def _pyright(value: dict[str, Json]) -> list[str]:

@@ -80,7 +80,7 @@ _C: Final = (
 
 _JVM: Final = (
     sure("build.javac", "javac", r"^(\[ERROR\] |\[javac\] +)?(?P<file>[^\s:\[][^:\[]{0,300}\.java):(?P<line>\d+): (?P<what>error: .+)", unless=r"^\[error\] .*\.scala:"),
-    sure("build.javac", "javac", r"^\[ERROR\] (?P<file>/?[^\s:\[][^:\[]{0,300}\.java):\[(?P<line>\d+),\d+\] (?P<what>(?!\(\w+\) \w+: ).+)", yields_to=("lint.checkstyle",)),
+    sure("build.javac", "javac", r"^(\[ERROR\] )?(?P<file>/?[^\s:\[][^:\[]{0,300}\.java):\[(?P<line>\d+),\d+\] (?P<what>(?!\(\w+\) \w+: ).+)", yields_to=("lint.checkstyle",)),
     sure("build.javac", "javac", r"^(?P<count>\d+) errors?$", also=r"^\S+\.java:\d+: error: "),
     sure("build.javac", "maven", r"^\[ERROR\] COMPILATION ERROR", yields_to=("build.kotlinc", "build.scalac", "build.groovy")),
     sure("build.javac", "javac", r"^(error: (warnings found and -Werror|invalid flag|file not found|release version|invalid (source|target) release)|.*Fatal error compiling: )", yields_to=("env.runtime_version",)),
@@ -114,6 +114,7 @@ _DOTNET: Final = (
 
 _OTHERS: Final = (
     sure("build.swift", "swiftc", r"^(❌ +)?(?P<file>[^\s:][^:]{0,300}\.swift):(?P<line>\d+):\d+: (fatal )?error: (?P<what>.+)", unless=r"^\S+\.swift:\d+(:\d+)?: error: -\[|: error: \S+ : (XCTAssert|failed)", yields_to=("lint.swiftlint",)),
+    sure("build.swift", "swiftc", r"^error: (?P<what>no such module '.+')"),
     sure("build.swift", "xcodebuild", r"^(\*\* (BUILD|ARCHIVE) FAILED \*\*|error: fatalError|error: emit-module command failed|The following build commands failed:|error: compile command failed)"),
     sure("build.haskell", "ghc", r"^ *(?P<file>[^\s:][^:]{0,300}\.l?hs)(-boot)?:(?P<line>\d+):\d+(-\d+)?: error:? ?(?P<what>.*)", yields_to=("deps.module_missing",)),
     sure("build.haskell", "cabal", r"^(Error: )?(\[?[Cc]abal\S*\]? ?)?(Failed to build \S+|Error: Cabal-\d+)|^ *Process exited with code: ExitFailure", yields_to=("env.", "test.")),

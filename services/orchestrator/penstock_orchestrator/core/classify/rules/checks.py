@@ -12,7 +12,7 @@ from typing import Final
 from penstock_orchestrator.core.classify.rule import likely, sure
 
 _ERRORS: Final = (
-    likely("verify.exception", "python", r"^(?P<what>(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Warning|Interrupt|Exit|Timeout|Missing|NotFound|DoesNotExist|Failed|Invalid)(?:: .*)?)$", also=r"^Traceback \(most recent call last\):"),
+    likely("verify.exception", "python", r"^(?P<what>(?:[A-Za-z_]\w*\.)*+[A-Z]\w*(?:Error|Exception|Warning|Interrupt|Exit|Timeout|Missing|NotFound|DoesNotExist|Failed|Invalid)(?:: .*)?)$", also=r"^Traceback \(most recent call last\):"),
     likely("verify.exception", "python", r"^ *\+ Exception Group Traceback \(most recent call last\):"),
     likely("verify.exception", "python", r"^Traceback \(most recent call last\):"),
     likely("verify.exception", "node", r"^(Uncaught )?(?P<what>(?:\w*Error|\w*Exception)(?: \[\w+\])?: .+)", also=r"^ +at .+[:(]\d+|^Node\.js v\d+"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from penstock_orchestrator.core.classify.rule import Rule, passed, sure
+from penstock_orchestrator.core.classify.rule import Rule, likely, passed, sure
 
 # Where the sources do not compile, the runner's "failed" is only the echo of it.
 _SOURCES: Final = (
@@ -87,7 +87,7 @@ _JAVASCRIPT: Final = (
     _failed("testcafe", r"^ ?(?P<count>[1-9]\d*)/\d+ failed"),
     _failed("qunit", r"^\d+ assertions? of \d+ passed, (?P<count>[1-9]\d*) failed"),
     sure("verify.flaky", "playwright", r"^ {2}(?P<count>[1-9]\d*) flaky$", unless=r"^ {2}[1-9]\d* failed$"),
-    passed("jest", r"^Tests: +(?!.*failed)(\d+ \w+, )*\d+ passed"),
+    passed("jest", r"^Tests: +(?!.*failed)[\w, ]*\b\d+ passed"),
     passed("vitest", r"^ *Tests +(?!.*failed)\d+ passed"),
     passed("mocha", r"^ {0,6}\d+ passing\b"),
     passed("node", r"^(ℹ|#) fail +0$"),
@@ -108,7 +108,7 @@ _COMPILED: Final = (
     _failed("cargo", r"^test (?P<test>\S+) (- .+ )?\.\.\. FAILED"),
     _failed("cargo", r"^error: (test|doctest) failed, to rerun pass", ("test.crashed",)),
     _failed("cargo", r"^error: \d+ targets? failed:"),
-    sure("test.crashed", "cargo", r"^ *process didn't exit successfully: .+\(signal: (?P<what>\d+, .+)\)"),
+    sure("test.crashed", "cargo", r"^ *process didn't exit successfully: .+\(signal: (?P<what>(?!9,)\d+, .+)\)"),
     _failed("nextest", r"^ +Summary \[.*\] .*\b(?P<count>[1-9]\d*) (failed|timed out)", ("test.timeout",)),
     _failed("nextest", r"^ +(TRY \d+ )?FAIL(\+LEAK)? \[ *[\d.]+s\] +(\( *\d+/\d+\) +)?(?P<test>\S+ \S+)", ("test.timeout",)),
     sure("test.crashed", "nextest", r"^ +(TRY \d+ )?(SIGSEGV|SIGABRT|SIGBUS|SIGILL) \[ *[\d.]+s\] +(?P<test>.+)"),
@@ -189,6 +189,7 @@ _SCRIPTS: Final = (
     _failed("eunit", r"^ {2}Failed: (?P<count>[1-9]\d*)\. "),
     _failed("busted", r"^\d+ success(es)? / (?!0 failures? / 0 errors?)\d+ failures? / \d+ errors?"),
     _failed("prove", r"^Result: FAIL$"),
+    _failed("prove", r"^# Looks like you (failed (?P<count>\d+) tests?|planned \d+ tests? but ran)"),
     _failed("prove", r"^Failed (?P<count>\d+)/\d+ (subtests|test programs)"),
     _failed("bats", r"^\d+ tests?, (?P<count>[1-9]\d*) failures?$", ("build.elixir",)),
     _failed("shellspec", r"^\d+ examples?, (?P<count>[1-9]\d*) failures?$"),
@@ -261,4 +262,14 @@ _NOTHING: Final = (
     sure("verify.flaky", "pytest", r"^=* ?\d+ passed.*, (?P<count>[1-9]\d*) (rerun|flaky)"),
 )
 
-RULES: Final = (*_PYTHON, *_JAVASCRIPT, *_COMPILED, *_MANAGED, *_SCRIPTS, *_COVERAGE, *_NOTHING)
+# Runners that are not known by name, and scripts of a repository's own, in the words that most of them use.
+_ANY: Final = (
+    likely("test.failed", "tests", r"^\W{0,6}(FAILED|FAIL|ERROR)?\W{0,4}(?P<count>[1-9]\d*) (tests? |specs? )?failed, \d+ (tests? )?passed\b", yields_to=_FIRST),
+    likely("test.failed", "tests", r"^\W{0,6}\d+ (tests? )?passed, (?P<count>[1-9]\d*) (tests? )?failed\b", yields_to=_FIRST),
+    likely("test.failed", "tests", r"^.{0,60}\b(?P<count>[1-9]\d*)( of |/| out of )\d+ (tests?|specs?|examples?|scenarios?|cases?) (have |has )?failed\b", yields_to=_FIRST),
+    likely("test.failed", "tests", r"^.{0,40}\b(?P<count>[1-9]\d*) (tests?|specs?|examples?|scenarios?|test cases?|test suites?) (have |has )?failed\b", yields_to=_FIRST),
+    likely("test.failed", "tests", r"^.{0,40}\b(?P<count>[1-9]\d*) failing (tests?|specs?|scenarios?)\b", yields_to=_FIRST),
+    likely("test.failed", "tests", r"^\W{0,6}([Tt]ests? )?[Ff]ailed: *(?P<count>[1-9]\d*)\b", also=r"(?i)^\W*(tests? )?passed: *\d|test"),
+)
+
+RULES: Final = (*_PYTHON, *_JAVASCRIPT, *_COMPILED, *_MANAGED, *_SCRIPTS, *_COVERAGE, *_NOTHING, *_ANY)
