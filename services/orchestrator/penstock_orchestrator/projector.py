@@ -254,6 +254,8 @@ async def _replace(
 ) -> None:
     """These rows in place of those with the same keys. Two statements however many rows: an upsert of each costs the
     server twice as much, and a new version of the row is written either way."""
+    if not rows:
+        return
     keys = [getattr(row, key) for row in rows]
     await connection.execute(f"delete from penstock.{table} where {key} = any($1)", keys)  # noqa: S608 - names from code
     records = [values(row) for row in rows]
