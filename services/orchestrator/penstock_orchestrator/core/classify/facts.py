@@ -28,6 +28,8 @@ _TESTS: Final = tuple(
         r"^test (?P<test>\S+) (?:- .+ )?\.\.\. FAILED",
         r"^(?:\[ERROR\] +)?(?P<test>[\w.$]+\.\w+):\d+ ",
         r"^\[ERROR\] (?P<test>[\w.$]+(?:\.\w+)?(?:\(.*\))?) +(?:--|Time elapsed:).*<<< (?:FAILURE|ERROR)!",
+        r"^(?:\[ERROR\] )?Failed tests: +(?P<test>\w+\([\w.$]+\))",
+        r"^(?:\[ERROR\] )?(?P<test>\w+\([\w.$]+\)) +Time elapsed",
         r"^(?P<test>[\w.$]+ > .+) FAILED$",
         r"^ {2}Failed (?P<test>\S.+?) \[",
         r"^rspec (?P<test>\./\S+:\d+)",
@@ -51,7 +53,7 @@ _PLACES: Final = tuple(
         r"^\s*at (?:file://)?(?P<file>/?[^\s():]{1,300}\.\w+):(?P<line>\d+)",
         r"^\s*❯ (?:\S+ )?(?P<file>[^\s:]{1,300}\.\w+):(?P<line>\d+):\d+",
         r"^\s*(?:\[\w+\] |e: |# |› |rspec |\+ )?(?:file://)?(?P<file>(?:[A-Za-z]:)?[^\s:()\[\]'\"]{1,300}\.\w{1,8})[:(\[]+(?P<line>\d+)\b",
-        r"\b(?P<file>[\w./-]{1,200}\.\w{1,8}):(?P<line>\d+)\b",
+        r"(?<![\w./-])(?P<file>[\w./-]{1,200}\.\w{1,8}):(?P<line>\d+)\b",
         r"\bin (?P<file>/?[\w./-]{1,200}\.\w{1,8})(?:\(| on line | line |:line )(?P<line>\d+)",
         r"\bat (?P<file>/?[\w./-]{1,200}\.\w{1,8}) line (?P<line>\d+)",
         r"^Build file \'(?P<file>[^\']{1,300})\' line: (?P<line>\d+)",
@@ -59,7 +61,13 @@ _PLACES: Final = tuple(
 )
 _FOREIGN: Final = re.compile(
     r"node_modules|site-packages|/lib/python|<frozen|node:internal|/usr/(?:lib|include|share|local/go)|/opt/|\.cargo/registry|/rustc/|vendor/bundle"
-    r"|gems/|java\.base|\bsun\.|dist-packages|/toolchains/|internal/|^\d|\.log$|\.html$|\.(?:com|org|io|net|dev)$"
+    r"|gems/|java\.base|(?:^|/)Assert\w*\.java|\bsun\.|dist-packages|/toolchains/|internal/|^\d|\.log$|\.html$|\.(?:com|org|io|net|dev)$"
+)
+_SOURCE: Final = re.compile(
+    r"\.(?:pyi?|pyx|[cm]?[jt]sx?|vue|svelte|astro|go|rs|java|kts?|scala|sc|sbt|groovy|gradle|[ch]|cc|cpp|cxx|hh|hpp|ipp|mm?|cu|swift"
+    r"|rb|rake|ru|php|cs|fsx?|vb|razor|exs?|erl|hrl|l?hs|mli?|lua|p[lm]|t|z?sh|bash|dart|zig|nims?|cr|jl|[rR]|cljs?|elm|sol|d|ad[bs]"
+    r"|pas|proto|thrift|graphql|tf|hcl|ya?ml|json|toml|xml|html?|s?css|less|mdx?|rst|tex|txt|sql|f90|f95|cmake|mk|\w*proj|cfg|ini"
+    r"|feature|robot|ipynb|bats|S|y|l|mod|sum|lock)$"
 )
 _OPTIONAL: Final = re.compile(r"\[([^\[\]{}]*\{(\w+)\}[^\[\]{}]*)\]")
 _NAME: Final = re.compile(r"\{(\w+)\}")
@@ -117,7 +125,7 @@ def _first_place(decided: str, lines: tuple[str, ...], line: str) -> tuple[str, 
 def _place_in(line: str) -> tuple[str, str] | None:
     for sign in _PLACES:
         found = sign.search(line) if line else None
-        if found and not _FOREIGN.search(found["file"]):
+        if found and _SOURCE.search(found["file"]) and not _FOREIGN.search(found["file"]):
             return found["file"], found["line"]
     return None
 
@@ -147,7 +155,7 @@ def hint_of(template: str, facts: Facts, tool: str) -> str:
 
     kept = _OPTIONAL.sub(part, template)
     said = _NAME.sub(lambda found: known.get(found[1], ""), kept)
-    said = re.sub(r" {2,}", " ", said).replace(" .", ".").replace("..", ".").strip()
+    said = re.sub(r"\.\.(?= |$)", ".", re.sub(r" +(?=\.(?: |$))", "", re.sub(r" {2,}", " ", said))).strip()
     return _clip(said, HINT_CHARACTERS_MAX)
 
 

@@ -175,7 +175,7 @@ def _choose(said: Text, rules: tuple[Rule, ...], exit_code: int | None, *, ended
         part = tuple(left for hit in hits if (left := hit.since(begin)) is not None)
         best = _best(part, passes_count=exit_code is None)
         if best is not None and best.rule.rank >= Rank.LIKELY:
-            return best
+            return _most_telling(said, part, best)
         fallback = fallback or best
     return fallback
 
@@ -192,6 +192,19 @@ def _best(hits: tuple[Hit, ...], *, passes_count: bool) -> Hit | None:
     seen = frozenset(hit.rule.error_class for hit in failures if hit.rule.rank is Rank.SURE)
     standing = [hit for hit in failures if not _yields(hit.rule, seen)] or failures
     return max(standing, key=lambda hit: (hit.rule.rank, hit.last, hit.first), default=None)
+
+
+def _most_telling(said: Text, hits: tuple[Hit, ...], chosen: Hit) -> Hit:
+    """The first finding of the class that was chosen, rather than the sum at the end: it has the place to look at."""
+    kind = (chosen.rule.error_class, chosen.rule.rank)
+    found = []
+    for hit in hits:
+        match = hit.rule.match(said.lines[hit.first]) if (hit.rule.error_class, hit.rule.rank) == kind else None
+        groups = match.groupdict() if match is not None else {}
+        if groups.get("what") or groups.get("note"):
+            placed = bool(groups.get("file") or groups.get("line"))
+            found.append((not placed, hit.first, hit))
+    return min(found, key=lambda one: one[:2])[2] if found else chosen
 
 
 def _yields(rule: Rule, seen: frozenset[str]) -> bool:

@@ -59,7 +59,7 @@ _RUST: Final = (
     sure("build.rustc", "cargo", r"^error: failed to run custom build command for `(?P<what>.+)`"),
     sure("build.link", "rustc", r"^error: (?P<what>linking with `\S+` failed.*)", yields_to=("env.disk_full", "env.out_of_memory", "env.command_missing")),
     sure("build.link", "rustc", r"^error: (?P<what>linker `\S+` not found)"),
-    sure("lint.clippy", "clippy", r"^ *= (note|help): (`-[DWF] clippy::(?P<what>[\w-]+)|for further information visit https://rust-lang\.github\.io/rust-clippy/)", also=r"^error(:|\[)"),
+    sure("lint.clippy", "clippy", r"^ *= (note|help): (`-[DWF] clippy::(?P<what>[\w-]+)|for further information visit https://rust-lang\.github\.io/rust-clippy/\S*#(?P<note>\w+))", also=r"^error(:|\[)"),
     sure("lint.clippy", "clippy", r"^error: (?P<what>.+)", also=r"^ *= note: `#\[(deny|forbid)\(clippy::"),
 )
 
@@ -72,7 +72,7 @@ _C: Final = (
     sure("build.link", "ld", r"^(\S*ld(\.\w+)?|lld|ld64\.lld|collect2|mold|wasm-ld|rust-lld): (fatal: |fatal error: |error: )?(?P<what>(cannot find|library not found|undefined symbol|symbol\(s\) not found|duplicate symbol|error: ld returned|ld returned|error: undefined symbol|multiple definition|unable to find library|framework not found|.*relocation ).*)", yields_to=("env.disk_full", "env.out_of_memory")),
     sure("build.link", "ld", r"^(.*: )(?P<what>multiple definition of .+)"),
     sure("build.link", "ld", r"^(Undefined symbols? for architecture|duplicate symbol '.+' in:|(clang|gcc|clang\+\+|g\+\+|c\+\+): error: linker command failed|ld: symbol\(s\) not found)", yields_to=("env.disk_full", "env.out_of_memory", "build.swift")),
-    sure("build.link", "msvc", r"^.*(?P<what>(fatal )?error LNK\d{4}: .+)"),
+    sure("build.link", "msvc", r"^.*?(?P<what>(fatal )?error LNK\d{4}: .+)"),
     sure("build.fortran", "gfortran", r"^(Fatal )?Error: (?P<what>.+)", also=r"^\S+\.(f|F|f90|F90|f95|for|f03|f08):\d+:\d+:"),
     sure("build.fortran", "flang", r"^error: .*|^(?P<file>\S+\.[fF]\d*):(?P<line>\d+):\d+: error: (?P<what>.+)", also=r"\.[fF](90|95|03|08)?:\d+"),
     sure("test.sanitizer", "ubsan", r"^SUMMARY: UndefinedBehaviorSanitizer"),

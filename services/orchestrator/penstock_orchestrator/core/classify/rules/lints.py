@@ -29,6 +29,8 @@ def _report(tool: str, detail: str) -> Rule:
 
 _PYTHON: Final = (
     sure("lint.ruff", "ruff", r"^Found (?P<count>\d+) errors?( \(\d+ fixed, \d+ remaining\))?\.$", also=r"^([A-Z]{1,5}\d{2,4}|invalid-syntax|SyntaxError)\b|:\d+:\d+: ([A-Z]{1,5}\d{2,4}|SyntaxError|invalid-syntax|E\d+)|\[\*\]|^::error title=[Rr]uff", unless=r"^Found \d+ errors? in \d+ files?"),
+    sure("lint.ruff", "ruff", r"^(?P<what>[A-Z]{1,5}\d{2,4} (\[\*\] )?\S.+)$", also=r"^ *--> \S+\.(pyi?|ipynb):\d+:\d+"),
+    sure("lint.ruff", "ruff", r"^(?P<file>[^\s:]+\.(pyi?|ipynb)):(?P<line>\d+):1: (?P<what>[A-Z]{1,5}\d{2,4} .+)$", also=r"^report of ruff: [1-9]"),
     sure("lint.ruff", "ruff", r"^::error title=[Rr]uff( \((?P<what>\w+)\))?,file=(?P<file>[^,]+),line=(?P<line>\d+)"),
     sure("lint.ruff", "ruff", r"^\[\*\] \d+ fixable with the `--fix` option|^No fixes available \(\d+ hidden fix", unless=r"^Found 0 "),
     sure("lint.flake8", "flake8", r"^(?P<file>[^\s:]+\.pyi?):(?P<line>\d+):\d+: (?P<what>[A-Z]{1,3}\d{3} .+)", unless=r"^Found \d+ errors?\.|^Your code has been rated", yields_to=("lint.ruff", "lint.pylint", "lint.security")),
