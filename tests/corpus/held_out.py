@@ -237,7 +237,7 @@ org.opentest4j.AssertionFailedError: expected: <3> but was: <2>
 [INFO] BUILD FAILURE
 [ERROR] Failed to execute goal org.jetbrains.kotlin:kotlin-maven-plugin:1.9.20:compile (compile) on project shop: Compilation failure
 @@ d_maven_offline | mvn | deps.maven | build | verify | 1
-[ERROR] Failed to execute goal on project shop: Could not resolve dependencies for project com.example:shop:jar:1: Cannot access central (https://repo.maven.apache.org/maven2) in offline mode and the artifact com.example:gone:jar:1 has not been downloaded from it before. -> [Help 1]
+[ERROR] Failed to execute goal on project shop: Could not resolve dependencies for project com.example:shop:jar:1: Cannot access central (https://repo.example/maven2) in offline mode and the artifact com.example:gone:jar:1 has not been downloaded from it before. -> [Help 1]
 @@ d_sbt_test | sbt | test.failed | test | verify | 1
 [info] CartSpec:
 [info] - adds *** FAILED ***
