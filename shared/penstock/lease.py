@@ -78,6 +78,7 @@ class Lease:
 
         `over`: the revision of somebody's live entry that the caller knows to be dead, to be taken over."""
         body = encode(value)
+        asked_at = asyncio.get_running_loop().time()
         # Nearly every lease is new. To ask for it as for a new one, and to look only after a no, saves a job a round trip.
         revision = await _write_if(nc, key, body, over or 0, seconds)
         if revision is None and over is None:
@@ -86,7 +87,10 @@ class Lease:
                 revision = await _write_if(nc, key, body, state.revision, seconds)
         if revision is None:
             raise Held(key)
-        return cls(nc, key, revision, seconds)
+        lease = cls(nc, key, revision, seconds)
+        # The lease may have begun as early as it was asked for: a slow answer must not make its holder believe in more.
+        lease._renewed_at = asked_at
+        return lease
 
     @property
     def seconds_left(self) -> float:
