@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import faulthandler
+import os
 import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -10,7 +16,57 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A run in the background of a shell inherits an ignored SIGINT, and so would every child that a test interrupts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+HANG_SECONDS_MAX: Final = 300.0
+"""pytest-timeout interrupts a test once. What hangs in the clean-up after that would hang for ever: after this long the
+run ends, by name."""
+
+_STDERR: Final = pytest.StashKey[int]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # The real one: while a test runs, pytest keeps what is written there to itself.
+    config.stash[_STDERR] = os.dup(2)
+
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    guard = threading.Timer(HANG_SECONDS_MAX, _end_run, args=(item.nodeid, item.config.stash[_STDERR]))
+    guard.daemon = True
+    guard.start()
+    try:
+        return (yield)
+    finally:
+        guard.cancel()
+
+
+def _end_run(nodeid: str, stderr: int) -> None:
+    """Say where everything stands, and take the servers along: a run that is ended must leave nothing behind."""
+    os.write(stderr, f"\n{nodeid} hangs in its clean-up: the run ends here\n".encode())
+    faulthandler.dump_traceback(file=stderr, all_threads=True)
+    for pid in _descendants(os.getpid()):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    os._exit(70)
+
+
+def _descendants(root: int) -> list[int]:
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        children.setdefault(parent, []).append(int(stat.parent.name))
+    found, open_ = [], [root]
+    while open_:
+        for child in children.get(open_.pop(), []):
+            found.append(child)
+            open_.append(child)
+    return found

@@ -70,6 +70,7 @@ class ExecutorDouble:
     jobs: list[Job] = field(default_factory=list)
     held: dict[str, Lease] = field(default_factory=dict)
     instance: str = field(default_factory=ids.fresh)
+    stopping: bool = False
 
     async def run(self) -> None:
         js = self.nc.jetstream(timeout=2.0)
@@ -91,7 +92,8 @@ class ExecutorDouble:
 
     async def _serve(self, durable: str) -> None:
         subscription = await self.nc.jetstream(timeout=2.0).pull_subscribe_bind(durable, s.JOBS)
-        while True:
+        # A cancellation that comes together with a message is lost in the client's `fetch` (wait_for on 3.11): hence the flag.
+        while not self.stopping:
             try:
                 for message in await subscription.fetch(1, timeout=2):
                     await self._job(message)
@@ -123,7 +125,7 @@ class ExecutorDouble:
         command = ClaimJob(
             id=ids.fresh(), task=job.task, job=job.id, host=self.host, epoch=lease.epoch, instance=self.instance
         )
-        while True:
+        while not self.stopping:
             try:
                 answer = await self.nc.request(s.command("job", "claim"), encode(command), timeout=5)
             except nats.errors.Error:
@@ -132,6 +134,7 @@ class ExecutorDouble:
             reply = codec.replies.decode(answer.data)
             if type(reply).__name__ != "NotReady":
                 return isinstance(reply, Accepted)
+        return False
 
     async def report(self, job: Job, body: ReportBody) -> None:
         report = Report(
@@ -144,7 +147,7 @@ class ExecutorDouble:
             at=datetime.now(UTC),
             body=body,
         )
-        while True:
+        while not self.stopping:
             try:
                 await self.nc.jetstream(timeout=2.0).publish(
                     s.report(job.task, job.id, "end"), encode(report), headers={s.MSG_ID: report.id}, stream=s.REPORTS

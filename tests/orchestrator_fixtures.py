@@ -99,5 +99,6 @@ async def running(double: ExecutorDouble) -> AsyncIterator[ExecutorDouble]:
     try:
         yield double
     finally:
+        double.stopping = True
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
