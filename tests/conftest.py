@@ -16,9 +16,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A run in the background of a shell inherits an ignored SIGINT, and so would every child that a test interrupts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-HANG_SECONDS_MAX: Final = 300.0
-"""pytest-timeout interrupts a test once. What hangs in the clean-up after that would hang for ever: after this long the
-run ends, by name."""
+HANG_SECONDS_MAX: Final = 120.0
+"""pytest-timeout interrupts a test once. What hangs in the clean-up after that would hang for ever: when it has gone on for
+this long beyond the test's own limit, the run ends, by name."""
 
 _STDERR: Final = pytest.StashKey[int]()
 
@@ -35,7 +35,9 @@ def anyio_backend() -> str:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    guard = threading.Timer(HANG_SECONDS_MAX, _end_run, args=(item.nodeid, item.config.stash[_STDERR]))
+    marker = item.get_closest_marker("timeout")
+    limit = float(item.config.getini("timeout") if marker is None else marker.args[0])
+    guard = threading.Timer(limit + HANG_SECONDS_MAX, _end_run, args=(item.nodeid, item.config.stash[_STDERR]))
     guard.daemon = True
     guard.start()
     try:
