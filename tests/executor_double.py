@@ -20,21 +20,12 @@ from penstock import subjects as s
 from penstock.catalog import HostState, LeaseValue
 from penstock.codec import encode
 from penstock.commands import Accepted, ClaimJob
-from penstock.events import (
-    AgentSucceeded,
-    Change,
-    CommandResult,
-    Delivery,
-    JobStopped,
-    PrepareSucceeded,
-    PublishSucceeded,
-    Usage,
-    VerifySucceeded,
-)
+from penstock.events import AgentSucceeded, JobStopped, PrepareSucceeded, PublishSucceeded, VerifySucceeded
 from penstock.jobs import AgentWork, Job, PrepareWork, PublishWork, VerifyWork
 from penstock.lease import Held, Lease
 from penstock.reports import Report, ReportBody
 from penstock.streams import host_consumer
+from penstock.values import Change, CommandResult, Delivery, Usage
 
 BASE, HEAD = "b" * 40, "c" * 40
 

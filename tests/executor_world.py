@@ -27,12 +27,13 @@ from penstock import subjects as s
 from penstock.catalog import HostState, LeaseValue
 from penstock.codec import encode
 from penstock.commands import CLAIM_VERB, Accepted, ClaimJob, NotReady, RefusedReply
-from penstock.events import PrepareSucceeded, RepoSnapshot, VerifyCommands
+from penstock.events import PrepareSucceeded
 from penstock.jobs import AgentWork, Job, PrepareWork, PublishWork, StopOrder, VerifyWork, Work
 from penstock.lease import read, revoke
 from penstock.output import OutputLine
 from penstock.reader import Reader
 from penstock.reports import Report, ReportBody
+from penstock.values import RepoSnapshot, VerifyCommands
 
 WAIT_SECONDS_MAX: Final = 30.0
 MEND: Final[dict[str, Any]] = {"do": "write", "path": "calc.py", "content": CALC_MENDED}

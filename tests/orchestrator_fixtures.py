@@ -20,8 +20,9 @@ from penstock import subjects as s
 from penstock.catalog import Repo
 from penstock.codec import decode_event, encode
 from penstock.commands import Command, Reply, SubmitTask, verb_of
-from penstock.events import Recorded, VerifyCommands
+from penstock.events import Recorded
 from penstock.reader import Reader
+from penstock.values import VerifyCommands
 
 WAIT_SECONDS_MAX = 30.0
 MAKE_TEST = VerifyCommands(test="make test")

@@ -11,12 +11,8 @@ from penstock.events import (
     AgentFailed,
     AgentRequested,
     AgentSucceeded,
-    Change,
-    CommandResult,
-    Delivery,
     JobClaimed,
     KnownEvent,
-    Policy,
     PrepareFailed,
     PrepareRequested,
     PrepareSucceeded,
@@ -24,16 +20,14 @@ from penstock.events import (
     PublishRequested,
     PublishSucceeded,
     Recorded,
-    RepoSnapshot,
     TaskSubmitted,
     Unknown,
-    Usage,
-    VerifyCommands,
     VerifyFailed,
     VerifyRequested,
     VerifySucceeded,
 )
 from penstock.reports import Report, ReportBody
+from penstock.values import Change, CommandResult, Delivery, Policy, RepoSnapshot, Usage, VerifyCommands
 from penstock_orchestrator.core.advance import advance
 from penstock_orchestrator.core.decide import Refused, accept, decide, submit
 from penstock_orchestrator.core.task import Task, evolve

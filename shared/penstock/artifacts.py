@@ -13,7 +13,7 @@ from nats.aio.client import Client
 from nats.js.errors import NotFoundError
 
 from penstock import subjects as s
-from penstock.events import Artifact
+from penstock.values import Artifact
 
 CHUNK_BYTES: Final = 512 * 1024
 ARTIFACT_BYTES_MAX: Final = 64 * 1024 * 1024

@@ -42,6 +42,8 @@ USD_MAX = 1_000_000
 Count = Annotated[int, Meta(ge=0, le=COUNT_MAX)]
 Seconds = Annotated[float, Meta(ge=0, le=SECONDS_MAX)]
 Usd = Annotated[float, Meta(ge=0, le=USD_MAX)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Score = Annotated[float, Meta(ge=0, le=100)]
 Priority = Annotated[int, Meta(ge=1, le=9)]
 Attempts = Annotated[int, Meta(ge=1, le=20)]
 Turns = Annotated[int, Meta(ge=1, le=1_000)]

@@ -6,12 +6,15 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from penstock.bounds import Count, Line, Name, Ref, Seconds, Url, Word
-from penstock.events import RepoSnapshot, Utc, VerifyCommands
+from penstock.bounds import Count, Line, Name, Ref, Score, Seconds, Url, Usd, Word
+from penstock.values import Price, RepoSnapshot, Utc, VerifyCommands, Window
+from penstock.wish import Wish
 
 
 class Repo(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A repository tasks may be asked of. Secrets stand here by reference only."""
+    """A repository tasks may be asked of. Secrets stand here by reference only. `parallel_max`: how many of its tasks hold a
+    slot at once. `max_cost_usd_per_day`: beyond it agents wait for the next day (UTC). `abstain_below`: tasks whose score is
+    lower wait for a person. `window`: the time of day in which its agents may run, where a task says nothing else."""
 
     name: Name
     clone_url: Url
@@ -19,6 +22,10 @@ class Repo(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     provider: Word = "git"
     verify: VerifyCommands = VerifyCommands()
     command_timeout_seconds: Seconds = 600.0
+    parallel_max: Annotated[int, Meta(ge=1, le=1_000)] = 1
+    max_cost_usd_per_day: Usd | None = None
+    abstain_below: Score | None = None
+    window: Window | None = None
 
 
 def snapshot(repo: Repo) -> RepoSnapshot:
@@ -65,3 +72,56 @@ class LeaseValue(Struct, frozen=True, kw_only=True):
     instance: Word
     installation: Word = ""
     revoked: Line = ""
+
+
+class Template(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Settings by name, for whoever submits a task with `template`."""
+
+    name: Name
+    task: Wish
+
+
+class Schedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Submits a task whenever `cron` says so in `timezone`. `missed`: what to do about fires that passed while nobody could
+    submit: `skip` them, make up for the `last` one, or for `all`. A fire is missed when it is `grace_seconds` late.
+    `since`: fires before are none of this schedule's."""
+
+    name: Name
+    cron: Annotated[str, Meta(min_length=9, max_length=100)]
+    timezone: Word = "UTC"
+    template: Name | None = None
+    task: Wish = Wish()
+    missed: Annotated[str, Meta(pattern=r"^(skip|last|all)$")] = "last"
+    grace_seconds: Seconds = 60.0
+    enabled: bool = True
+    since: Utc | None = None
+
+
+class Control(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Somebody's hand on the fleet, a repo, a vendor or a host. `pause`: nothing new begins, a running step ends and the next
+    one waits. `drain`: nothing new begins, what has a slot goes on to its end."""
+
+    mode: Annotated[str, Meta(pattern=r"^(pause|drain)$")]
+    reason: Line = ""
+    set_by: Line = ""
+    set_at: Utc | None = None
+
+
+class PriceOf(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A model's price. `model` is the beginning of its name; empty for all of the vendor's; the longest that fits counts."""
+
+    vendor: Name
+    model: Word = ""
+    price: Price
+
+
+class FleetSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Limits over all tasks. `tasks_max`: slots of the whole fleet. `accounts`, `hosts`: slots by vendor account and by host.
+    `ageing_seconds`: so long a wait counts as one step of priority. `max_cost_usd_per_day`: of all tasks together (UTC)."""
+
+    tasks_max: Annotated[int, Meta(ge=1, le=100_000)] = 100
+    accounts: dict[str, Annotated[int, Meta(ge=1)]] = {}
+    hosts: dict[str, Annotated[int, Meta(ge=1)]] = {}
+    ageing_seconds: Annotated[float, Meta(gt=0, le=31_536_000)] = 900.0
+    max_cost_usd_per_day: Usd | None = None
+    prices: tuple[PriceOf, ...] = ()

@@ -15,10 +15,11 @@ from msgspec import Raw, Struct
 
 from penstock.bounds import EVENT_BYTES_MAX, Id, Name
 from penstock.commands import Command, Reply
-from penstock.events import Event, KnownEvent, Recorded, Unknown, Utc
+from penstock.events import Event, KnownEvent, Recorded, Unknown
 from penstock.jobs import Job
 from penstock.output import OutputBatch
 from penstock.reports import Report
+from penstock.values import Utc
 
 TYPE_PREFIX: Final = "penstock."
 SPEC_VERSION: Final = "1.0"

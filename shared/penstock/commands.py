@@ -1,68 +1,120 @@
 """Commands: what a person or a program may ask of the orchestrator, and its typed answer.
 
-Rule of this room: a command carries its id; sent twice it is answered twice and done once.
+Rule of this room: a command carries its id; sent twice it is answered twice and done once. Whoever carries a command for an
+agent says so in `as_agent_of`: an agent may write messages and raise decisions, and nothing else.
 """
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
-from penstock.bounds import (
-    Attempts,
-    Count,
-    Id,
-    Line,
-    Message,
-    Name,
-    Priority,
-    Seconds,
-    Text,
-    Title,
-    Turns,
-    Usd,
-    Word,
-)
+from penstock.bounds import Count, Id, Line, Message, Name, Priority, Text, Title, Word
+from penstock.values import Origin, Utc
+from penstock.wish import Wish
 
 
-class SubmitTask(Struct, frozen=True, kw_only=True, tag="submit_task", tag_field="kind", forbid_unknown_fields=True):
-    """Ask for a change in a repo of the catalogue. `task` is the id the new task will have."""
+class SubmitTask(Wish, frozen=True, kw_only=True, tag="submit_task", tag_field="kind", forbid_unknown_fields=True):
+    """Ask for a change in a repo of the catalogue. `task` is the id the new task will have; what is left out comes from the
+    `template`, the repo and the defaults."""
 
     id: Id
     task: Id
-    repo: Name
+    template: Name | UnsetType = UNSET
+    submitted_by: Line = ""
+    as_agent_of: Word = ""
+    origin: Origin | None = None
+
+
+class Asked(Struct, frozen=True, kw_only=True, tag_field="kind", forbid_unknown_fields=True):
+    """What every other command says: its own id, the task it is about, and who wants it. `via`: the way it came, such as
+    `http` or a chat's name. `as_agent_of`: the task whose agent asks, empty for a person or a program."""
+
+    id: Id
+    task: Id
+    requested_by: Line = ""
+    via: Word = ""
+    as_agent_of: Word = ""
+
+
+class RetryTask(Asked, frozen=True, kw_only=True, tag="retry_task"):
+    """Ask once more for what the finished task `of` was asked for, as the new task `task`."""
+
+    of: Id
+
+
+class ContinueTask(Asked, frozen=True, kw_only=True, tag="continue_task"):
+    """Go on from what the finished task `of` has handed over, on the same branch and pull request, as the new task `task`."""
+
+    of: Id
     title: Title
     description: Text = ""
-    acceptance: Text = ""
-    priority: Priority = 5
-    labels: tuple[Word, ...] = ()
-    vendor: Name = "claude"
-    model: Word = ""
-    flow: Word = "branch"
-    max_attempts: Attempts = 3
-    max_turns: Turns | None = 50
-    max_cost_usd: Usd | None = None
-    max_wall_seconds: Seconds = 3_600.0
-    skip_verify: bool = False
-    submitted_by: Line = ""
 
 
-class CancelTask(Struct, frozen=True, kw_only=True, tag="cancel_task", tag_field="kind", forbid_unknown_fields=True):
+class CancelTask(Asked, frozen=True, kw_only=True, tag="cancel_task"):
     """Stop the task at whatever it is doing; its work is kept."""
 
-    id: Id
-    task: Id
-    requested_by: Line
     reason: Line = ""
 
 
-class UnblockTask(Struct, frozen=True, kw_only=True, tag="unblock_task", tag_field="kind", forbid_unknown_fields=True):
+class UnblockTask(Asked, frozen=True, kw_only=True, tag="unblock_task"):
     """Let a blocked task try again, after a person has done what it asked for."""
 
-    id: Id
-    task: Id
-    requested_by: Line
+
+class WakeTask(Asked, frozen=True, kw_only=True, tag="wake_task"):
+    """Let a parked task try now what it waits for."""
+
+
+class PrioritizeTask(Asked, frozen=True, kw_only=True, tag="prioritize_task"):
+    """Move the task in the queue; 1 is first."""
+
+    priority: Priority
+
+
+class CompactTask(Asked, frozen=True, kw_only=True, tag="compact_task"):
+    """Let the next run start afresh from a summary."""
+
+
+class ApprovePlan(Asked, frozen=True, kw_only=True, tag="approve_plan"):
+    """Let the plan with this number be carried out."""
+
+    number: Count
+
+
+class RejectPlan(Asked, frozen=True, kw_only=True, tag="reject_plan"):
+    """End the task: neither this plan nor another one is wanted."""
+
+    number: Count
+    reason: Line = ""
+
+
+class CommentPlan(Asked, frozen=True, kw_only=True, tag="comment_plan"):
+    """Ask for a new plan that takes the comment into account."""
+
+    number: Count
+    comment: Message
+
+
+class SendMessage(Asked, frozen=True, kw_only=True, tag="send_message"):
+    """Tell the task's agent something; the command's id is the message's."""
+
+    text: Message
+
+
+class RaiseDecision(Asked, frozen=True, kw_only=True, tag="raise_decision"):
+    """An agent's own question to a person; the command's id is the decision's."""
+
+    subject: Word
+    question: Message
+    options: tuple[Line, ...] = ()
+
+
+class AnswerDecision(Asked, frozen=True, kw_only=True, tag="answer_decision"):
+    """A person's answer to what an agent has raised."""
+
+    decision: Id
+    answer: Message
 
 
 class ClaimJob(Struct, frozen=True, kw_only=True, tag="claim_job", tag_field="kind", forbid_unknown_fields=True):
@@ -76,7 +128,33 @@ class ClaimJob(Struct, frozen=True, kw_only=True, tag="claim_job", tag_field="ki
     instance: Word
 
 
-Command: TypeAlias = SubmitTask | CancelTask | UnblockTask | ClaimJob
+class WhyTask(Struct, frozen=True, kw_only=True, tag="why_task", tag_field="kind", forbid_unknown_fields=True):
+    """A question, not a wish: why is the task not moving, as the queue sees it this moment?"""
+
+    id: Id
+    task: Id
+
+
+NewTask: TypeAlias = SubmitTask | RetryTask | ContinueTask
+"""Commands whose `task` does not exist yet."""
+
+TaskCommand: TypeAlias = (
+    CancelTask
+    | UnblockTask
+    | WakeTask
+    | PrioritizeTask
+    | CompactTask
+    | ApprovePlan
+    | RejectPlan
+    | CommentPlan
+    | SendMessage
+    | RaiseDecision
+    | AnswerDecision
+    | ClaimJob
+)
+"""Commands about a task that exists."""
+
+Command: TypeAlias = NewTask | TaskCommand | WhyTask
 
 
 class Accepted(Struct, frozen=True, kw_only=True, tag="accepted", tag_field="kind"):
@@ -87,7 +165,8 @@ class Accepted(Struct, frozen=True, kw_only=True, tag="accepted", tag_field="kin
 
 
 class RefusedReply(Struct, frozen=True, kw_only=True, tag="refused", tag_field="kind"):
-    """No, and why, in words for the one who asked. `code`: unknown_task, unknown_repo, conflict, invalid, not_possible."""
+    """No, and why, in words for the one who asked. `code`: unknown_task, unknown_repo, unknown_template, conflict, invalid,
+    forbidden, not_possible."""
 
     code: Word
     message: Message
@@ -100,22 +179,47 @@ class NotReady(Struct, frozen=True, kw_only=True, tag="not_ready", tag_field="ki
     message: Message
 
 
-Reply: TypeAlias = Accepted | RefusedReply | NotReady
+class Why(Struct, frozen=True, kw_only=True, tag="why", tag_field="kind"):
+    """The answer to WhyTask. `wake_at`: when the task moves by itself, None where no clock moves it. `position`: its place
+    among the tasks that wait for a slot, 1 first, None where it does not wait for one."""
+
+    task: Id
+    seq: Count
+    phase: Word
+    why: Message
+    can_move: Message
+    wake_at: Utc | None = None
+    position: Count | None = None
+
+
+Reply: TypeAlias = Accepted | RefusedReply | NotReady | Why
 
 SUBMIT_VERB = ("task", "submit")
 CANCEL_VERB = ("task", "cancel")
 UNBLOCK_VERB = ("task", "unblock")
 CLAIM_VERB = ("job", "claim")
 
+VERBS: Final[dict[type[Command], tuple[str, str]]] = {
+    SubmitTask: SUBMIT_VERB,
+    RetryTask: ("task", "retry"),
+    ContinueTask: ("task", "continue"),
+    CancelTask: CANCEL_VERB,
+    UnblockTask: UNBLOCK_VERB,
+    WakeTask: ("task", "wake"),
+    PrioritizeTask: ("task", "prioritize"),
+    CompactTask: ("task", "compact"),
+    ApprovePlan: ("plan", "approve"),
+    RejectPlan: ("plan", "reject"),
+    CommentPlan: ("plan", "comment"),
+    SendMessage: ("task", "message"),
+    RaiseDecision: ("decision", "raise"),
+    AnswerDecision: ("decision", "answer"),
+    ClaimJob: CLAIM_VERB,
+    WhyTask: ("task", "why"),
+}
+"""Noun and verb of each command's subject."""
+
 
 def verb_of(command: Command) -> tuple[str, str]:
     """Noun and verb of the command's subject."""
-    match command:
-        case SubmitTask():
-            return SUBMIT_VERB
-        case CancelTask():
-            return CANCEL_VERB
-        case UnblockTask():
-            return UNBLOCK_VERB
-        case ClaimJob():
-            return CLAIM_VERB
+    return VERBS[type(command)]

@@ -21,119 +21,42 @@ from penstock.bounds import (
     Oid,
     Priority,
     Ref,
+    Score,
     Seconds,
-    Shell,
     Tail,
     Text,
     Title,
     Turns,
-    Url,
     Usd,
     Word,
 )
+from penstock.values import (
+    Change,
+    CommandResult,
+    Continuation,
+    Delivery,
+    Evidence,
+    Forecast,
+    History,
+    Kept,
+    Origin,
+    Plan,
+    PlanGate,
+    Policy,
+    RepoSnapshot,
+    Signal,
+    Usage,
+    Utc,
+    Window,
+)
 
-Utc = Annotated[datetime, Meta(tz=True)]
+Mode = Annotated[str, Meta(pattern=r"^(autonomous|interactive)(?!\n)$")]
+Billing = Annotated[str, Meta(pattern=r"^(api|subscription)(?!\n)$")]
+Severity = Annotated[str, Meta(pattern=r"^(recoverable|hard|park)(?!\n)$")]
 
 
 class Event(Struct, frozen=True, kw_only=True, tag_field="type"):
     """Something that happened to a task. Its id, time and task stand in the envelope, not here."""
-
-
-class VerifyCommands(Struct, frozen=True, kw_only=True):
-    """Shell commands that say whether a change is good, run in this order; None where a repo has none."""
-
-    pre: Shell | None = None
-    build: Shell | None = None
-    test: Shell | None = None
-    lint: Shell | None = None
-
-
-class RepoSnapshot(Struct, frozen=True, kw_only=True):
-    """A repo's settings as they were when the task was submitted, so that its log replays to the same decisions."""
-
-    name: Name
-    clone_url: Url
-    default_branch: Ref = "main"
-    provider: Word = "git"
-    verify: VerifyCommands = VerifyCommands()
-    command_timeout_seconds: Seconds = 600.0
-
-
-class Usage(Struct, frozen=True, kw_only=True):
-    """What one agent run used. `cost_usd` is None when nobody could say, which is not the same as nothing."""
-
-    turns: Count = 0
-    input_tokens: Count = 0
-    output_tokens: Count = 0
-    cache_read_tokens: Count = 0
-    cache_write_tokens: Count = 0
-    cost_usd: Usd | None = None
-    wall_seconds: Seconds = 0.0
-
-
-class Kept(Struct, frozen=True, kw_only=True):
-    """Work in progress, kept on a private ref before anything touched it."""
-
-    ref: Ref
-    commit: Oid
-
-
-class Change(Struct, frozen=True, kw_only=True):
-    """A change as the trusted side counted it, between the base commit and `commit`."""
-
-    commit: Oid
-    commits: Count
-    files: tuple[Line, ...]
-    files_changed: Count
-    lines_added: Count
-    lines_removed: Count
-
-
-class CommandResult(Struct, frozen=True, kw_only=True):
-    """One verify command: what ran, how it ended, the end of what it printed. `exit_code` is None when it was stopped."""
-
-    stage: Word
-    command: Shell
-    exit_code: int | None
-    wall_seconds: Seconds
-    tail: Tail = ""
-    ended: Word = "exited"
-
-    @property
-    def passed(self) -> bool:
-        return self.exit_code == 0 and self.ended == "exited"
-
-
-class Artifact(Struct, frozen=True, kw_only=True):
-    """Bytes kept beside the log, in chunks, by reference."""
-
-    name: Name
-    size_bytes: Count
-    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}(?!\n)$")]
-    chunks: Count
-    media_type: Word = "application/octet-stream"
-
-
-class Delivery(Struct, frozen=True, kw_only=True):
-    """Where the change can be found now. `adopted`: it was already there and was not pushed again."""
-
-    kind: Word
-    commit: Oid
-    branch: Ref = "-"
-    url: Annotated[str, Meta(max_length=1_000)] = ""
-    adopted: bool = False
-    patch: Artifact | None = None
-
-
-class Policy(Struct, frozen=True, kw_only=True):
-    """The orchestrator's limits at the time of submission, kept with the task so that its log always replays alike."""
-
-    park_seconds_min: Seconds = 5.0
-    park_seconds_max: Seconds = 600.0
-    parks_max: Count = 200
-    lost_max: Count = 8
-    pauses_max: Count = 5
-    host_patience_seconds: Seconds = 600.0
 
 
 # -- the life of a task ------------------------------------------------------------------------------------------------
@@ -159,6 +82,41 @@ class TaskSubmitted(Event, frozen=True, kw_only=True, tag="task_submitted"):
     submitted_by: Line = ""
     fingerprint: Word = ""
     policy: Policy = Policy()
+    mode: Mode = "autonomous"
+    plan_gate: PlanGate = PlanGate()
+    depends_on: tuple[Id, ...] = ()
+    backup_vendor: Word = ""
+    backup_model: Word = ""
+    billing: Billing = "api"
+    account: Word = ""
+    window: Window | None = None
+    continues: Continuation | None = None
+    retry_of: Word = ""
+    origin: Origin | None = None
+    template: Word = ""
+
+
+class TaskAdmitted(Event, frozen=True, kw_only=True, tag="task_admitted"):
+    """The queue has given the task a slot; it keeps it until it waits for something or ends. `priority` is the one it had
+    with its age, 1 first."""
+
+    number: Count
+    priority: Priority
+    waited_seconds: Seconds
+
+
+class DependencyResolved(Event, frozen=True, kw_only=True, tag="dependency_resolved"):
+    """A task that this one waited for has ended (`outcome`), or cannot be found any more (`missing`)."""
+
+    on: Id
+    outcome: Word
+
+
+class PriorityChanged(Event, frozen=True, kw_only=True, tag="priority_changed"):
+    """Somebody has moved the task in the queue."""
+
+    priority: Priority
+    changed_by: Line
 
 
 class PrepareRequested(Event, frozen=True, kw_only=True, tag="prepare_requested"):
@@ -178,6 +136,7 @@ class PrepareSucceeded(Event, frozen=True, kw_only=True, tag="prepare_succeeded"
     base_commit: Oid
     branch: Ref
     wall_seconds: Seconds = 0.0
+    evidence: Evidence | None = None
 
 
 class PrepareFailed(Event, frozen=True, kw_only=True, tag="prepare_failed"):
@@ -198,10 +157,20 @@ class AgentRequested(Event, frozen=True, kw_only=True, tag="agent_requested"):
     session_id: Word
     resume: bool = False
     hint: Tail = ""
+    messages: tuple[Id, ...] = ()
+
+
+class AgentProgressed(Event, frozen=True, kw_only=True, tag="agent_progressed"):
+    """What the run at work has used so far (all of it, not since the last time)."""
+
+    job: Id
+    epoch: Count
+    usage: Usage
 
 
 class AgentSucceeded(Event, frozen=True, kw_only=True, tag="agent_succeeded"):
-    """The agent ended well and git shows a change."""
+    """The agent ended well and git shows a change. `usage_of_session`: the vendor counts over the whole session, so what
+    earlier runs of it used is in these numbers too. `session_restarted`: the session to resume was gone."""
 
     job: Id
     epoch: Count
@@ -212,6 +181,8 @@ class AgentSucceeded(Event, frozen=True, kw_only=True, tag="agent_succeeded"):
     summary: Message = ""
     sandbox: Word = ""
     kept: Kept | None = None
+    usage_of_session: bool = False
+    session_restarted: bool = False
 
 
 class AgentFailed(Event, frozen=True, kw_only=True, tag="agent_failed"):
@@ -228,6 +199,186 @@ class AgentFailed(Event, frozen=True, kw_only=True, tag="agent_failed"):
     vendor_version: Word = ""
     sandbox: Word = ""
     kept: Kept | None = None
+    usage_of_session: bool = False
+    session_restarted: bool = False
+
+
+class GateScored(Event, frozen=True, kw_only=True, tag="gate_scored"):
+    """How likely the task is to make sense, from recorded evidence, before money is spent. `abstained`: the score is below
+    the task's limit and a person is asked first."""
+
+    score: Score
+    confidence: Annotated[str, Meta(pattern=r"^(low|medium|high)(?!\n)$")]
+    signals: tuple[Signal, ...]
+    warnings: tuple[Line, ...] = ()
+    degraded: tuple[Line, ...] = ()
+    history: History = History()
+    forecast: Forecast = Forecast(samples=0)
+    abstain_below: Score = 0.0
+    abstained: bool = False
+
+
+class PlanRequested(Event, frozen=True, kw_only=True, tag="plan_requested"):
+    """An agent that may only read is to propose a plan; `comments` are what people said of the last one."""
+
+    number: Count
+    host: Name
+    session_id: Word
+    comments: tuple[Message, ...] = ()
+
+
+class PlanProposed(Event, frozen=True, kw_only=True, tag="plan_proposed"):
+    """A plan waits for a person."""
+
+    job: Id
+    epoch: Count
+    plan: Plan
+    usage: Usage = Usage()
+    session_id: Word = ""
+    vendor_version: Word = ""
+    sandbox: Word = ""
+
+
+class PlanFailed(Event, frozen=True, kw_only=True, tag="plan_failed"):
+    """The agent gave no plan that can be read."""
+
+    job: Id
+    epoch: Count
+    error_class: Word
+    message: Message
+    transient: bool = False
+    retry_at: Utc | None = None
+    usage: Usage = Usage()
+    session_id: Word = ""
+    vendor_version: Word = ""
+    sandbox: Word = ""
+
+
+class PlanCommented(Event, frozen=True, kw_only=True, tag="plan_commented"):
+    """Somebody wants a new plan that takes this into account."""
+
+    number: Count
+    comment: Message
+    commented_by: Line
+    via: Word = ""
+
+
+class PlanApproved(Event, frozen=True, kw_only=True, tag="plan_approved"):
+    """The plan may be carried out; its files are what the change may touch."""
+
+    number: Count
+    approved_by: Line
+    via: Word = ""
+
+
+class PlanRejected(Event, frozen=True, kw_only=True, tag="plan_rejected"):
+    """The plan, and with it the task, is not wanted."""
+
+    number: Count
+    rejected_by: Line
+    reason: Line = ""
+    via: Word = ""
+
+
+class PlanUnanswered(Event, frozen=True, kw_only=True, tag="plan_unanswered"):
+    """Nobody has answered in time. It is silence, not an answer; `meaning` is what the task's gate makes of it."""
+
+    number: Count
+    waited_seconds: Seconds
+    meaning: Annotated[str, Meta(pattern=r"^(park|deny|approve)(?!\n)$")]
+
+
+class FailureClassified(Event, frozen=True, kw_only=True, tag="failure_classified"):
+    """What a failed step looks like. `times`: failures of this class in a row, this one included."""
+
+    step: Word
+    error_class: Word
+    severity: Severity
+    hint: Message = ""
+    evidence: Line = ""
+    times: Count = 1
+
+
+class TaskEscalated(Event, frozen=True, kw_only=True, tag="task_escalated"):
+    """Another try of the same kind would be no use: `to` a fresh session, the backup, or a person."""
+
+    error_class: Word
+    severity: Severity
+    times: Count
+    to: Annotated[str, Meta(pattern=r"^(fresh_session|backup|person)(?!\n)$")]
+
+
+class FailedOver(Event, frozen=True, kw_only=True, tag="failed_over"):
+    """From here on another vendor or model works, with a fresh count of attempts."""
+
+    error_class: Word
+    from_vendor: Word
+    from_model: Word
+    to_vendor: Name
+    to_model: Word
+    attempts_spent: Count
+
+
+class BudgetWarned(Event, frozen=True, kw_only=True, tag="budget_warned"):
+    """Most of a budget is spent: `cost` in USD, `wall` in seconds of agents and checks."""
+
+    budget: Annotated[str, Meta(pattern=r"^(cost|wall)(?!\n)$")]
+    spent: Annotated[float, Meta(ge=0)]
+    limit: Annotated[float, Meta(ge=0)]
+
+
+class JobStopRequested(Event, frozen=True, kw_only=True, tag="job_stop_requested"):
+    """The running job is to end now, with its work kept; the task itself goes on or waits."""
+
+    job: Id
+    reason: Word
+    message: Message = ""
+
+
+class CompactionAsked(Event, frozen=True, kw_only=True, tag="compaction_asked"):
+    """Somebody wants the next run to start afresh from a summary."""
+
+    asked_by: Line
+
+
+class CompactRequested(Event, frozen=True, kw_only=True, tag="compact_requested"):
+    """An agent that may only read is to summarise what has happened."""
+
+    reason: Word
+    host: Name
+    session_id: Word
+
+
+class CompactSucceeded(Event, frozen=True, kw_only=True, tag="compact_succeeded"):
+    """An agent has summarised the history."""
+
+    job: Id
+    epoch: Count
+    summary: Text
+    usage: Usage = Usage()
+    session_id: Word = ""
+    vendor_version: Word = ""
+    sandbox: Word = ""
+
+
+class CompactFailed(Event, frozen=True, kw_only=True, tag="compact_failed"):
+    """No agent could summarise; the rules do it instead."""
+
+    job: Id
+    epoch: Count
+    error_class: Word
+    message: Message
+    usage: Usage = Usage()
+
+
+class HistoryCompacted(Event, frozen=True, kw_only=True, tag="history_compacted"):
+    """The next session starts from `summary` instead of the whole history. `made_by`: `rules` or `agent`."""
+
+    reason: Word
+    made_by: Annotated[str, Meta(pattern=r"^(rules|agent)(?!\n)$")]
+    summary: Text
+    characters_in: Count
+    characters_out: Count
 
 
 class VerifyRequested(Event, frozen=True, kw_only=True, tag="verify_requested"):
@@ -266,6 +417,15 @@ class VerifySkipped(Event, frozen=True, kw_only=True, tag="verify_skipped"):
     attempt: Count
     commit: Oid
     reason: Word
+
+
+class PreflightFailed(Event, frozen=True, kw_only=True, tag="preflight_failed"):
+    """The change may not be handed over as it is; `files` are those that speak against it."""
+
+    commit: Oid
+    error_class: Word
+    message: Message
+    files: tuple[Line, ...] = ()
 
 
 class PublishRequested(Event, frozen=True, kw_only=True, tag="publish_requested"):
@@ -358,6 +518,56 @@ class TaskUnblocked(Event, frozen=True, kw_only=True, tag="task_unblocked"):
     unblocked_by: Line
 
 
+class TaskWoken(Event, frozen=True, kw_only=True, tag="task_woken"):
+    """A person has ended the task's waiting before its time."""
+
+    woken_by: Line
+
+
+class MessageAccepted(Event, frozen=True, kw_only=True, tag="message_accepted"):
+    """Somebody has something to say to the agent. `from_task`: the task whose agent wrote it, empty for a person."""
+
+    message: Id
+    text: Message
+    sender: Line
+    from_task: Word = ""
+
+
+class MessageDelivered(Event, frozen=True, kw_only=True, tag="message_delivered"):
+    """The message is part of what a run was told."""
+
+    message: Id
+    job: Id
+
+
+class MessageConsumed(Event, frozen=True, kw_only=True, tag="message_consumed"):
+    """The run that was told has answered: the agent has worked with it."""
+
+    message: Id
+    job: Id
+
+
+class DecisionRaised(Event, frozen=True, kw_only=True, tag="decision_raised"):
+    """The agent will not do this without a person: `subject` is spend_money, send_message, publish, irreversible,
+    ambiguous or another word."""
+
+    job: Id
+    epoch: Count
+    decision: Id
+    subject: Word
+    question: Message
+    options: tuple[Line, ...] = ()
+
+
+class DecisionAnswered(Event, frozen=True, kw_only=True, tag="decision_answered"):
+    """A person has decided; the agent is told with its next message."""
+
+    decision: Id
+    answer: Message
+    answered_by: Line
+    via: Word = ""
+
+
 class TaskSucceeded(Event, frozen=True, kw_only=True, tag="task_succeeded"):
     """The end: a verified change was handed over."""
 
@@ -402,16 +612,39 @@ class Unknown(Struct, frozen=True, kw_only=True):
 
 KnownEvent: TypeAlias = (
     TaskSubmitted
+    | TaskAdmitted
+    | DependencyResolved
+    | PriorityChanged
     | PrepareRequested
     | PrepareSucceeded
     | PrepareFailed
     | AgentRequested
+    | AgentProgressed
     | AgentSucceeded
     | AgentFailed
+    | GateScored
+    | PlanRequested
+    | PlanProposed
+    | PlanFailed
+    | PlanCommented
+    | PlanApproved
+    | PlanRejected
+    | PlanUnanswered
+    | FailureClassified
+    | TaskEscalated
+    | FailedOver
+    | BudgetWarned
+    | JobStopRequested
+    | CompactionAsked
+    | CompactRequested
+    | CompactSucceeded
+    | CompactFailed
+    | HistoryCompacted
     | VerifyRequested
     | VerifySucceeded
     | VerifyFailed
     | VerifySkipped
+    | PreflightFailed
     | PublishRequested
     | PublishSucceeded
     | PublishFailed
@@ -422,6 +655,12 @@ KnownEvent: TypeAlias = (
     | TaskParked
     | TaskBlocked
     | TaskUnblocked
+    | TaskWoken
+    | MessageAccepted
+    | MessageDelivered
+    | MessageConsumed
+    | DecisionRaised
+    | DecisionAnswered
     | TaskSucceeded
     | TaskUnverified
     | TaskFailed

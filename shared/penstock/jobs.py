@@ -10,18 +10,22 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from penstock.bounds import Count, Id, Line, Name, Oid, Ref, Seconds, Shell, Text, Title, Turns, Usd, Word
-from penstock.events import Kept, RepoSnapshot, VerifyCommands
+from penstock.values import Continuation, Kept, RepoSnapshot, VerifyCommands
 
 PROMPT_LENGTH_MAX = 120_000
 
 
 class PrepareWork(Struct, frozen=True, kw_only=True, tag="prepare", tag_field="kind"):
-    """Mirror up to date, own clone on `branch` at the tip of the repo's default branch (or at `kept`)."""
+    """Mirror up to date, own clone on `branch` at the tip of the repo's default branch (or at `kept`, or at what `continues`
+    has handed over: somebody's later commits on that branch are taken along). `words`: what the task is about, to look for in
+    the repository; none where no evidence is asked for."""
 
     repo: RepoSnapshot
     branch: Ref
     base_commit: Oid | None = None
     kept: Kept | None = None
+    continues: Continuation | None = None
+    words: tuple[Word, ...] = ()
 
 
 class AgentWork(Struct, frozen=True, kw_only=True, tag="agent", tag_field="kind"):
@@ -43,6 +47,36 @@ class AgentWork(Struct, frozen=True, kw_only=True, tag="agent", tag_field="kind"
     wall_seconds_max: Seconds
 
 
+class PlanWork(Struct, frozen=True, kw_only=True, tag="plan", tag_field="kind"):
+    """One agent run that may read and not write; its answer holds a plan as JSON."""
+
+    repo: RepoSnapshot
+    branch: Ref
+    base_commit: Oid
+    vendor: Name
+    model: Word
+    session_id: Word
+    prompt: str
+    max_turns: Turns | None
+    max_cost_usd: Usd | None
+    wall_seconds_max: Seconds
+
+
+class CompactWork(Struct, frozen=True, kw_only=True, tag="compact", tag_field="kind"):
+    """One agent run that may read and not write; its answer is a summary of what has happened."""
+
+    repo: RepoSnapshot
+    branch: Ref
+    base_commit: Oid
+    vendor: Name
+    model: Word
+    session_id: Word
+    prompt: str
+    max_turns: Turns | None
+    max_cost_usd: Usd | None
+    wall_seconds_max: Seconds
+
+
 class VerifyWork(Struct, frozen=True, kw_only=True, tag="verify", tag_field="kind"):
     """The repo's commands on exactly this commit."""
 
@@ -54,7 +88,8 @@ class VerifyWork(Struct, frozen=True, kw_only=True, tag="verify", tag_field="kin
 
 
 class PublishWork(Struct, frozen=True, kw_only=True, tag="publish", tag_field="kind"):
-    """Hand `commit` over by `flow`. `title` and `body` are for a pull request or a patch's cover."""
+    """Hand `commit` over by `flow`. `title` and `body` are for a pull request or a patch's cover. `expected`: where the
+    branch must stand on the remote before the push, None where it must not exist yet."""
 
     repo: RepoSnapshot
     branch: Ref
@@ -64,9 +99,10 @@ class PublishWork(Struct, frozen=True, kw_only=True, tag="publish", tag_field="k
     title: Title
     body: Text
     verified: bool
+    expected: Oid | None = None
 
 
-Work: TypeAlias = PrepareWork | AgentWork | VerifyWork | PublishWork
+Work: TypeAlias = PrepareWork | PlanWork | AgentWork | CompactWork | VerifyWork | PublishWork
 
 
 class Job(Struct, frozen=True, kw_only=True):

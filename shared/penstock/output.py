@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from penstock.bounds import Count, Id, Message, Name, Word
-from penstock.events import Utc
+from penstock.values import Utc
 
 BATCH_LINES_MAX = 200
 BATCH_BYTES_MAX = 192 * 1024

@@ -12,22 +12,34 @@ from msgspec import Struct
 from penstock.bounds import Count, Id, Name
 from penstock.events import (
     AgentFailed,
+    AgentProgressed,
     AgentSucceeded,
+    CompactFailed,
+    CompactSucceeded,
+    DecisionRaised,
     JobStopped,
+    PlanFailed,
+    PlanProposed,
     PrepareFailed,
     PrepareSucceeded,
     PublishFailed,
     PublishSucceeded,
-    Utc,
     VerifyFailed,
     VerifySucceeded,
 )
+from penstock.values import Utc
 
 ReportBody: TypeAlias = (
     PrepareSucceeded
     | PrepareFailed
+    | PlanProposed
+    | PlanFailed
+    | AgentProgressed
+    | DecisionRaised
     | AgentSucceeded
     | AgentFailed
+    | CompactSucceeded
+    | CompactFailed
     | VerifySucceeded
     | VerifyFailed
     | PublishSucceeded
@@ -38,7 +50,8 @@ ReportBody: TypeAlias = (
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """One job's end. Published with `id` as its message id, until the stream has acknowledged it."""
+    """One job's end, or (AgentProgressed, DecisionRaised) news from its middle. Published with `id` as its message id,
+    until the stream has acknowledged it."""
 
     id: Id
     task: Id

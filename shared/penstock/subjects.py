@@ -158,3 +158,19 @@ def catalog_repo(name: str) -> str:
 
 def catalog_route(name: str) -> str:
     return f"route.{name}"
+
+
+def catalog_template(name: str) -> str:
+    return f"template.{name}"
+
+
+def catalog_schedule(name: str) -> str:
+    return f"schedule.{name}"
+
+
+CATALOG_SETTINGS = "settings"
+
+
+def catalog_control(scope: str, name: str) -> str:
+    """`scope`: fleet (its only name is `all`), repo, vendor or host."""
+    return f"control.{scope}.{name}"

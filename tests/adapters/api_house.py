@@ -21,11 +21,12 @@ from servers import NatsForTest, PostgresForTest
 from penstock import codec, ids
 from penstock import subjects as s
 from penstock.commands import Accepted, CancelTask, NotReady, RefusedReply, Reply, SubmitTask
-from penstock.events import KnownEvent, RepoSnapshot, TaskCancelled, TaskSubmitted, Usage
+from penstock.events import KnownEvent, TaskCancelled, TaskSubmitted
 from penstock.log import LogWriter
 from penstock.output import OutputBatch, OutputLine
 from penstock.service import Runtime
 from penstock.settings import Secret
+from penstock.values import RepoSnapshot, Usage
 from penstock_api.__main__ import live
 from penstock_api.settings import ApiSettings
 from penstock_api.tokens import Role, fresh_token

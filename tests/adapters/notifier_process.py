@@ -21,8 +21,9 @@ from penstock import ids
 from penstock import subjects as s
 from penstock.catalog import Route
 from penstock.codec import encode, encode_event, type_of
-from penstock.events import KnownEvent, TaskFailed, Usage
+from penstock.events import KnownEvent, TaskFailed
 from penstock.log import LogWriter
+from penstock.values import Usage
 from penstock_launcher.servers import free_port
 
 SECRET_NAME = "hook"

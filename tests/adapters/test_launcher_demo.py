@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from penstock.events import TaskFailed, Unknown, Usage
+from penstock.events import TaskFailed, Unknown
 from penstock.output import OutputBatch, OutputLine
+from penstock.values import Usage
 from penstock_launcher import sample
 from penstock_launcher.timeline import line_of, lines_of
 

@@ -11,7 +11,8 @@ from contract.golden import EXPECTED
 
 from penstock.catalog import Route
 from penstock.codec import known_types, type_of
-from penstock.events import AnyEvent, KnownEvent, Recorded, TaskFailed, TaskSubmitted, Unknown, Usage
+from penstock.events import AnyEvent, KnownEvent, Recorded, TaskFailed, TaskSubmitted, Unknown
+from penstock.values import Usage
 from penstock_notifier.lane import (
     AT_ONCE_MAX,
     PAUSE_SECONDS_MAX,

@@ -29,13 +29,12 @@ from penstock.events import (
     TaskCancelled,
     TaskFailed,
     TaskSucceeded,
-    Usage,
-    VerifyCommands,
     VerifyFailed,
     VerifySucceeded,
 )
 from penstock.jobs import AgentWork, Job, PrepareWork
 from penstock.reports import ReportBody
+from penstock.values import Usage, VerifyCommands
 from penstock_launcher.servers import PostgresServer, free_port
 from penstock_orchestrator.migrate import migrate
 

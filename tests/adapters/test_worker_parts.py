@@ -18,11 +18,12 @@ from penstock import codec, ids
 from penstock import subjects as s
 from penstock.bounds import COUNT_MAX, USD_MAX
 from penstock.catalog import LeaseValue
-from penstock.events import AgentFailed, Kept, PrepareSucceeded, RepoSnapshot, Usage
+from penstock.events import AgentFailed, PrepareSucceeded
 from penstock.jobs import AgentWork, Job, PrepareWork
 from penstock.lease import Lost
 from penstock.output import OutputBatch, OutputLine
 from penstock.reader import Reader
+from penstock.values import Kept, RepoSnapshot, Usage
 from penstock_agent_exec.folder import FolderTaken, hold
 from penstock_agent_exec.report import class_of_os_error, failed, report_of, stopped
 from penstock_agent_exec.steps.bench import InHand

@@ -19,20 +19,15 @@ from penstock.commands import SubmitTask
 from penstock.events import (
     AgentFailed,
     AgentSucceeded,
-    Change,
-    CommandResult,
-    Delivery,
     JobClaimed,
     KnownEvent,
-    Policy,
     PrepareSucceeded,
     PublishSucceeded,
     Recorded,
-    Usage,
-    VerifyCommands,
     VerifyFailed,
     VerifySucceeded,
 )
+from penstock.values import Change, CommandResult, Delivery, Policy, Usage, VerifyCommands
 from penstock_orchestrator.core.advance import advance
 from penstock_orchestrator.core.decide import submit
 from penstock_orchestrator.core.task import CurrentJob, Task, evolve

@@ -38,10 +38,8 @@ from penstock.events import (
     JobClaimed,
     JobLost,
     JobStopped,
-    Kept,
     PrepareRequested,
     PublishRequested,
-    RepoSnapshot,
     TaskBlocked,
     TaskCancelled,
     TaskCancelRequested,
@@ -52,12 +50,11 @@ from penstock.events import (
     TaskUnblocked,
     TaskUnverified,
     Unknown,
-    Usage,
-    VerifyCommands,
     VerifyRequested,
     VerifySkipped,
 )
 from penstock.jobs import AgentWork, PrepareWork, PublishWork, VerifyWork
+from penstock.values import Kept, RepoSnapshot, Usage, VerifyCommands
 from penstock_orchestrator.core.react import react
 from penstock_orchestrator.core.waiting import phase, waiting
 

@@ -6,8 +6,9 @@ from scenario import T0, TASK, event_id, published, submitted
 
 from penstock import subjects as s
 from penstock.codec import encode_event, type_of
-from penstock.events import Delivery, JobClaimed, KnownEvent, TaskSucceeded, Usage
+from penstock.events import JobClaimed, KnownEvent, TaskSucceeded
 from penstock.reader import Stored
+from penstock.values import Delivery, Usage
 from penstock_orchestrator.projector import ReadModel
 from penstock_orchestrator.rows import StepRow, TaskRow
 

@@ -34,7 +34,6 @@ from penstock.commands import CancelTask, ClaimJob, UnblockTask
 from penstock.events import (
     AgentFailed,
     AgentSucceeded,
-    Delivery,
     JobClaimed,
     JobLost,
     JobStopped,
@@ -43,14 +42,13 @@ from penstock.events import (
     PrepareSucceeded,
     PublishFailed,
     PublishSucceeded,
-    RepoSnapshot,
     TaskCancelRequested,
     TaskFailed,
-    Usage,
     VerifyFailed,
     VerifySucceeded,
 )
 from penstock.reports import ReportBody
+from penstock.values import Delivery, RepoSnapshot, Usage
 from penstock_orchestrator.core.advance import advance, lost
 from penstock_orchestrator.core.decide import Refused, accept, decide
 from penstock_orchestrator.core.react import react

@@ -22,9 +22,10 @@ from penstock import codec, ids
 from penstock import subjects as s
 from penstock.bounds import EVENT_BYTES_MAX, LINE_LENGTH_MAX, MESSAGE_LENGTH_MAX
 from penstock.codec import Undecodable, encode
-from penstock.events import AgentFailed, JobStopped, PrepareFailed, PublishFailed, Usage, VerifyFailed
+from penstock.events import AgentFailed, JobStopped, PrepareFailed, PublishFailed, VerifyFailed
 from penstock.jobs import AgentWork, PrepareWork, PublishWork, VerifyWork
 from penstock.reports import Report, ReportBody
+from penstock.values import Usage
 from penstock_agent_exec.agents.facts import shown
 from penstock_agent_exec.steps.bench import InHand
 

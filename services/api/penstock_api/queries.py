@@ -14,7 +14,7 @@ import asyncpg
 import msgspec
 from msgspec import Raw, Struct
 
-from penstock.events import Artifact, CommandResult
+from penstock.values import Artifact, CommandResult
 from penstock_api.database import Database
 from penstock_api.problems import Problem, invalid
 

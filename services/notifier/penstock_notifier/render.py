@@ -15,7 +15,6 @@ from penstock.events import (
     AgentRequested,
     AgentSucceeded,
     AnyEvent,
-    Delivery,
     JobClaimed,
     JobLost,
     JobStopped,
@@ -37,12 +36,12 @@ from penstock.events import (
     TaskUnblocked,
     TaskUnverified,
     Unknown,
-    Usage,
     VerifyFailed,
     VerifyRequested,
     VerifySkipped,
     VerifySucceeded,
 )
+from penstock.values import Delivery, Usage
 
 LINE_LENGTH_MAX: Final = 400
 

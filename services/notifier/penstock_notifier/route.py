@@ -10,14 +10,7 @@ from typing import Final
 
 from penstock.catalog import Route
 from penstock.codec import type_of
-from penstock.events import (
-    KnownEvent,
-    TaskBlocked,
-    TaskCancelled,
-    TaskFailed,
-    TaskSucceeded,
-    TaskUnverified,
-)
+from penstock.events import KnownEvent, TaskBlocked, TaskCancelled, TaskFailed, TaskSucceeded, TaskUnverified
 
 TYPES_BY_DEFAULT: Final = frozenset(
     str(kind.__struct_config__.tag) for kind in (TaskSucceeded, TaskUnverified, TaskFailed, TaskCancelled, TaskBlocked)

@@ -19,9 +19,9 @@ from prometheus_client import Gauge
 
 from penstock import subjects as s
 from penstock.catalog import LeaseValue
-from penstock.events import Policy
 from penstock.lease import Held, Lease, Lost
 from penstock.service import Runtime
+from penstock.values import Policy
 from penstock_orchestrator.fold import Fold
 from penstock_orchestrator.intake import commands, reports
 from penstock_orchestrator.loop import DRIVES_AT_ONCE, Loop

@@ -23,10 +23,11 @@ from penstock import subjects as s
 from penstock.bounds import MESSAGE_LENGTH_MAX, clip
 from penstock.codec import TooLarge, Undecodable, Unreadable, encode, encode_event, type_of
 from penstock.commands import Accepted, CancelTask, ClaimJob, NotReady, RefusedReply, Reply, SubmitTask, UnblockTask
-from penstock.events import KnownEvent, Policy
+from penstock.events import KnownEvent
 from penstock.jobs import Job, StopOrder
 from penstock.log import LogConflict, LogWriter, OutcomeUnknown
 from penstock.reports import Report
+from penstock.values import Policy
 from penstock_orchestrator.core.advance import advance, lost
 from penstock_orchestrator.core.decide import Refused, accept, decide, submit
 from penstock_orchestrator.core.react import react

@@ -17,7 +17,6 @@ from penstock.events import (
     AgentFailed,
     AgentRequested,
     AgentSucceeded,
-    CommandResult,
     JobClaimed,
     JobLost,
     JobStopped,
@@ -38,12 +37,12 @@ from penstock.events import (
     TaskUnblocked,
     TaskUnverified,
     Unknown,
-    Usage,
     VerifyFailed,
     VerifyRequested,
     VerifySkipped,
     VerifySucceeded,
 )
+from penstock.values import CommandResult, Usage
 from penstock_orchestrator.core.task import Task
 from penstock_orchestrator.core.waiting import phase, waiting
 

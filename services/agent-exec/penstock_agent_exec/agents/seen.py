@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from penstock.bounds import COUNT_MAX, SECONDS_MAX, USD_MAX
-from penstock.events import Usage as UsageTotal
+from penstock.values import Usage as UsageTotal
 from penstock_agent_exec.agents.facts import (
     AnyFact,
     Compacted,

@@ -14,8 +14,8 @@ from typing import Final, Literal, Protocol, TypeAlias, assert_never
 
 from msgspec import Struct
 
-from penstock.events import Usage as UsageTotal
 from penstock.settings import Secret
+from penstock.values import Usage as UsageTotal
 from penstock_agent_exec.agents.facts import AnyFact
 from penstock_agent_exec.agents.seen import Seen
 from penstock_agent_exec.process import Ending, StopStep

@@ -15,10 +15,11 @@ from typing import Final, Literal, assert_never
 import structlog
 
 from penstock.bounds import LINE_LENGTH_MAX
-from penstock.events import AgentFailed, AgentSucceeded, Change, Kept, Usage
+from penstock.events import AgentFailed, AgentSucceeded
 from penstock.jobs import AgentWork
 from penstock.output import OutputLine
 from penstock.reports import ReportBody
+from penstock.values import Change, Kept, Usage
 from penstock_agent_exec.agents.facts import (
     AnyFact,
     Compacted,

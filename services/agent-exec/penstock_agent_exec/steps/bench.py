@@ -13,8 +13,8 @@ from typing import Final
 from nats.aio.client import Client
 
 from penstock.bounds import LINE_LENGTH_MAX
-from penstock.events import Kept, RepoSnapshot, Usage
 from penstock.jobs import Job
+from penstock.values import Kept, RepoSnapshot, Usage
 from penstock_agent_exec.agents.facts import shown
 from penstock_agent_exec.child import ChildNotStarted
 from penstock_agent_exec.folder import MARK, DataFolder

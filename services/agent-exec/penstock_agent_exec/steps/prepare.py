@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 
-from penstock.events import Kept, PrepareSucceeded, RepoSnapshot
+from penstock.events import PrepareSucceeded
 from penstock.jobs import PrepareWork
 from penstock.reports import ReportBody
+from penstock.values import Kept, RepoSnapshot
 from penstock_agent_exec.git.clone import Clone, find_clone, make_clone
 from penstock_agent_exec.git.mirror import Mirror, has_commit, resolve_base, update_mirror
 from penstock_agent_exec.steps.bench import Bench, InHand

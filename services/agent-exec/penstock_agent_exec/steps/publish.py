@@ -7,9 +7,10 @@ and what is there already is adopted, not done again.
 from __future__ import annotations
 
 from penstock.artifacts import store
-from penstock.events import Delivery, PublishFailed, PublishSucceeded
+from penstock.events import PublishFailed, PublishSucceeded
 from penstock.jobs import PublishWork
 from penstock.reports import ReportBody
+from penstock.values import Delivery
 from penstock_agent_exec.forge import Forge, find_or_open
 from penstock_agent_exec.forge.recording import KIND as RECORDING
 from penstock_agent_exec.forge.recording import RecordingForge

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Final, assert_never
 
 from penstock.bounds import TAIL_LENGTH_MAX, clip
-from penstock.events import CommandResult, VerifyFailed, VerifySucceeded
+from penstock.events import VerifyFailed, VerifySucceeded
 from penstock.jobs import VerifyStep, VerifyWork, verify_steps
 from penstock.output import OutputLine
 from penstock.reports import ReportBody
+from penstock.values import CommandResult
 from penstock_agent_exec.agents.facts import shown
 from penstock_agent_exec.git.clone import Clone, drop_clone, make_clone
 from penstock_agent_exec.output import LineSplitter, readable

@@ -14,7 +14,7 @@ from msgspec import Struct, structs
 
 from penstock.bounds import Name, Ref, Seconds, Shell, Url, Word
 from penstock.catalog import Repo
-from penstock.events import VerifyCommands
+from penstock.values import VerifyCommands
 from penstock_api.problems import Problem, invalid, not_found
 from penstock_api.remotes import ACCEPTED, ACCEPTED_LOCAL, branch_problem, clone_url_problem
 from penstock_api.request import ApiRequest

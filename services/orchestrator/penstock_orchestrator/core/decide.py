@@ -18,7 +18,6 @@ from penstock.events import (
     JobClaimed,
     JobStopped,
     KnownEvent,
-    Policy,
     PrepareFailed,
     PrepareSucceeded,
     PublishFailed,
@@ -30,6 +29,7 @@ from penstock.events import (
     VerifySucceeded,
 )
 from penstock.reports import Report, ReportBody
+from penstock.values import Policy
 from penstock_orchestrator.core.task import JobKind, Task
 
 FLOWS = ("branch", "patch")

@@ -17,13 +17,9 @@ from penstock.events import (
     AgentFailed,
     AgentRequested,
     AgentSucceeded,
-    Change,
-    CommandResult,
-    Delivery,
     JobClaimed,
     JobLost,
     JobStopped,
-    Kept,
     PrepareFailed,
     PrepareRequested,
     PrepareSucceeded,
@@ -41,12 +37,12 @@ from penstock.events import (
     TaskUnblocked,
     TaskUnverified,
     Unknown,
-    Usage,
     VerifyFailed,
     VerifyRequested,
     VerifySkipped,
     VerifySucceeded,
 )
+from penstock.values import Change, CommandResult, Delivery, Kept, Usage
 
 JobKind: TypeAlias = Literal["prepare", "agent", "verify", "publish"]
 Outcome: TypeAlias = Literal["succeeded", "unverified", "no_change", "failed", "cancelled"]
