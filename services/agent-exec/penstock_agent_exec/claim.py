@@ -17,7 +17,7 @@ from nats.aio.msg import Msg
 from penstock import ids
 from penstock import subjects as s
 from penstock.codec import Undecodable, encode, replies
-from penstock.commands import CLAIM_VERB, Accepted, ClaimJob, NotReady, RefusedReply
+from penstock.commands import CLAIM_VERB, Accepted, ClaimJob, NotReady, RefusedReply, Why
 from penstock.jobs import Job
 from penstock.streams import JOB_ACK_SECONDS
 
@@ -31,19 +31,25 @@ RETRY_PAUSE_SECONDS: Final = 0.5
 PROGRESS_SECONDS: Final = JOB_ACK_SECONDS / 4
 """A fraction of the orders' ack_wait, so that one we still try to claim is not given to somebody else."""
 
+NOT_READY_SECONDS_MAX: Final = 3.0
+"""How long a "not yet" is asked again at once, as a change of leader has it. One that stays is a paused or full host: its
+order goes back, and the slot is free for others."""
+
 ACK_SECONDS_MAX: Final = 3.0
 ACK_TRIES_MAX: Final = 3
 GIVE_BACK_SECONDS: Final = 5.0
 
-Answer: TypeAlias = Literal["accepted", "refused", "no_answer"]
+Answer: TypeAlias = Literal["accepted", "refused", "not_ready", "no_answer"]
 
 
 async def claim(nc: Client, order: Msg, job: Job, *, host: str, instance: str, epoch: int) -> Answer:
-    """Ask for the job, under a lease that is held, until there is an answer or CLAIM_SECONDS_MAX are over."""
+    """Ask for the job, under a lease that is held, until there is an answer, CLAIM_SECONDS_MAX are over, or it has been "not
+    yet" for NOT_READY_SECONDS_MAX."""
     command = ClaimJob(id=ids.fresh(), task=job.task, job=job.id, host=host, epoch=epoch, instance=instance)
     loop = asyncio.get_running_loop()
     give_up_at = loop.time() + CLAIM_SECONDS_MAX
     progress_at = loop.time() + PROGRESS_SECONDS
+    not_ready_since: float | None = None
     while loop.time() < give_up_at:
         reply = await _ask(nc, command)
         match reply:
@@ -52,7 +58,14 @@ async def claim(nc: Client, order: Msg, job: Job, *, host: str, instance: str, e
             case RefusedReply():
                 log.info("claim.refused", task=job.task, job=job.id, code=reply.code, reason=reply.message)
                 return "refused"
-            case NotReady() | None:
+            case NotReady():
+                not_ready_since = not_ready_since or loop.time()
+                if loop.time() - not_ready_since >= NOT_READY_SECONDS_MAX:
+                    log.info("claim.not_ready", task=job.task, job=job.id, reason=reply.message)
+                    return "not_ready"
+                await asyncio.sleep(RETRY_PAUSE_SECONDS)
+            case None:
+                not_ready_since = None
                 await asyncio.sleep(RETRY_PAUSE_SECONDS)
             case _:
                 assert_never(reply)
@@ -66,7 +79,10 @@ async def _ask(nc: Client, command: ClaimJob) -> Accepted | RefusedReply | NotRe
     """One request; None where nobody answered, or not in words of the contract."""
     try:
         answer = await nc.request(s.command(*CLAIM_VERB), encode(command), timeout=ANSWER_SECONDS_MAX)
-        return replies.decode(answer.data)
+        reply = replies.decode(answer.data)
+        if not isinstance(reply, Why):
+            return reply
+        log.warning("claim.answer_of_another_kind", job=command.job)
     except (nats.errors.Error, OSError) as error:
         log.debug("claim.no_answer", job=command.job, reason=str(error) or type(error).__name__)
     except Undecodable as error:

@@ -22,8 +22,16 @@ from penstock import codec, ids
 from penstock import subjects as s
 from penstock.bounds import EVENT_BYTES_MAX, LINE_LENGTH_MAX, MESSAGE_LENGTH_MAX
 from penstock.codec import Undecodable, encode
-from penstock.events import AgentFailed, JobStopped, PrepareFailed, PublishFailed, VerifyFailed
-from penstock.jobs import AgentWork, PrepareWork, PublishWork, VerifyWork
+from penstock.events import (
+    AgentFailed,
+    CompactFailed,
+    JobStopped,
+    PlanFailed,
+    PrepareFailed,
+    PublishFailed,
+    VerifyFailed,
+)
+from penstock.jobs import AgentWork, CompactWork, PlanWork, PrepareWork, PublishWork, VerifyWork
 from penstock.reports import Report, ReportBody
 from penstock.values import Usage
 from penstock_agent_exec.agents.facts import shown
@@ -60,6 +68,20 @@ def failed(hand: InHand, error_class: str, message: str, *, transient: bool = Fa
                 sandbox=hand.sandbox,
                 kept=hand.kept,
             )
+        case PlanWork():
+            return PlanFailed(
+                job=job.id,
+                epoch=epoch,
+                error_class=error_class,
+                message=words,
+                transient=transient,
+                usage=hand.usage,
+                session_id=hand.session_id,
+                vendor_version=hand.vendor_version,
+                sandbox=hand.sandbox,
+            )
+        case CompactWork():
+            return CompactFailed(job=job.id, epoch=epoch, error_class=error_class, message=words, usage=hand.usage)
         case VerifyWork():
             if not error_class.startswith(HOSTS_FAULT):
                 error_class = HOSTS_FAULT + error_class.replace(".", "_")

@@ -240,6 +240,9 @@ class Worker:
                 case "refused":
                     ORDERS_REFUSED.labels("refused").inc()
                     await acknowledge(order)
+                case "not_ready":
+                    ORDERS_REFUSED.labels("not_ready").inc()
+                    await give_back(order)
                 case "no_answer":
                     log.warning("claim.gave_up", task=job.task, job=job.id)
                     await give_back(order)

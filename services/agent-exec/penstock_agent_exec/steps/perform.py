@@ -11,7 +11,7 @@ import nats.errors
 import structlog
 
 from penstock.artifacts import ArtifactTooLarge
-from penstock.jobs import AgentWork, PrepareWork, PublishWork, VerifyWork
+from penstock.jobs import AgentWork, CompactWork, PlanWork, PrepareWork, PublishWork, VerifyWork
 from penstock.lease import Lost
 from penstock.reports import ReportBody
 from penstock_agent_exec.child import ChildNotStarted
@@ -61,6 +61,8 @@ async def _step(bench: Bench, hand: InHand) -> ReportBody:
             return await prepare(bench, hand, work)
         case AgentWork():
             return await agent(bench, hand, work)
+        case PlanWork() | CompactWork():
+            return failed(hand, "host.step_unknown", "this executor cannot do this step yet")
         case VerifyWork():
             return await verify(bench, hand, work)
         case PublishWork():
