@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
 
-from penstock.bounds import Count, Id, Line, Message, Name, Priority, Text, Title, Word
+from penstock.bounds import Count, Id, Line, Message, Name, Priority, Seconds, Text, Title, Usd, Word
 from penstock.values import Origin, Utc
 from penstock.wish import Wish
 
@@ -59,7 +59,11 @@ class CancelTask(Asked, frozen=True, kw_only=True, tag="cancel_task"):
 
 
 class UnblockTask(Asked, frozen=True, kw_only=True, tag="unblock_task"):
-    """Let a blocked task try again, after a person has done what it asked for."""
+    """Let a blocked task try again, after a person has done what it asked for; `max_cost_usd` and `max_wall_seconds` are new
+    limits for the whole task where it is to have more."""
+
+    max_cost_usd: Usd | None = None
+    max_wall_seconds: Seconds | None = None
 
 
 class WakeTask(Asked, frozen=True, kw_only=True, tag="wake_task"):

@@ -12,6 +12,7 @@ from typing import Annotated, TypeAlias
 from msgspec import Meta, Struct
 
 from penstock.bounds import (
+    Amount,
     Attempts,
     Count,
     Id,
@@ -128,7 +129,8 @@ class PrepareRequested(Event, frozen=True, kw_only=True, tag="prepare_requested"
 
 
 class PrepareSucceeded(Event, frozen=True, kw_only=True, tag="prepare_succeeded"):
-    """The clone stands on a host, at a recorded base commit."""
+    """The clone stands on a host, at a recorded base commit. `tip`: where the branch that the task goes on with stood on the
+    remote, None for a task with a branch of its own."""
 
     job: Id
     epoch: Count
@@ -137,6 +139,7 @@ class PrepareSucceeded(Event, frozen=True, kw_only=True, tag="prepare_succeeded"
     branch: Ref
     wall_seconds: Seconds = 0.0
     evidence: Evidence | None = None
+    tip: Oid | None = None
 
 
 class PrepareFailed(Event, frozen=True, kw_only=True, tag="prepare_failed"):
@@ -300,12 +303,12 @@ class FailureClassified(Event, frozen=True, kw_only=True, tag="failure_classifie
 
 
 class TaskEscalated(Event, frozen=True, kw_only=True, tag="task_escalated"):
-    """Another try of the same kind would be no use: `to` a fresh session, the backup, or a person."""
+    """Another try of the same kind would be no use: `to` is fresh_session, backup, person or another word."""
 
     error_class: Word
     severity: Severity
     times: Count
-    to: Annotated[str, Meta(pattern=r"^(fresh_session|backup|person)(?!\n)$")]
+    to: Word
 
 
 class FailedOver(Event, frozen=True, kw_only=True, tag="failed_over"):
@@ -320,11 +323,11 @@ class FailedOver(Event, frozen=True, kw_only=True, tag="failed_over"):
 
 
 class BudgetWarned(Event, frozen=True, kw_only=True, tag="budget_warned"):
-    """Most of a budget is spent: `cost` in USD, `wall` in seconds of agents and checks."""
+    """Most of a budget is spent. `budget` is cost (in USD), wall (in seconds of agents and checks) or another word."""
 
-    budget: Annotated[str, Meta(pattern=r"^(cost|wall)(?!\n)$")]
-    spent: Annotated[float, Meta(ge=0)]
-    limit: Annotated[float, Meta(ge=0)]
+    budget: Word
+    spent: Amount
+    limit: Amount
 
 
 class JobStopRequested(Event, frozen=True, kw_only=True, tag="job_stop_requested"):
@@ -513,9 +516,11 @@ class TaskBlocked(Event, frozen=True, kw_only=True, tag="task_blocked"):
 
 
 class TaskUnblocked(Event, frozen=True, kw_only=True, tag="task_unblocked"):
-    """A person has let the task go on."""
+    """A person has let the task go on, maybe with more to spend than before."""
 
     unblocked_by: Line
+    max_cost_usd: Usd | None = None
+    max_wall_seconds: Seconds | None = None
 
 
 class TaskWoken(Event, frozen=True, kw_only=True, tag="task_woken"):

@@ -1,0 +1,507 @@
+"""The fold: a task after one more event.
+
+Rule of this room: `evolve` is total. A late, foreign or repeated report returns the very task it was given; after the end
+nothing changes any more.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias, assert_never
+
+from msgspec.structs import replace
+
+from penstock.events import (
+    AgentFailed,
+    AgentProgressed,
+    AgentRequested,
+    AgentSucceeded,
+    BudgetWarned,
+    CompactFailed,
+    CompactionAsked,
+    CompactRequested,
+    CompactSucceeded,
+    DecisionAnswered,
+    DecisionRaised,
+    DependencyResolved,
+    FailedOver,
+    FailureClassified,
+    GateScored,
+    HistoryCompacted,
+    JobClaimed,
+    JobLost,
+    JobStopped,
+    JobStopRequested,
+    MessageAccepted,
+    MessageConsumed,
+    MessageDelivered,
+    PlanApproved,
+    PlanCommented,
+    PlanFailed,
+    PlanProposed,
+    PlanRejected,
+    PlanRequested,
+    PlanUnanswered,
+    PreflightFailed,
+    PrepareFailed,
+    PrepareRequested,
+    PrepareSucceeded,
+    PriorityChanged,
+    PublishFailed,
+    PublishRequested,
+    PublishSucceeded,
+    Recorded,
+    TaskAdmitted,
+    TaskBlocked,
+    TaskCancelled,
+    TaskCancelRequested,
+    TaskEscalated,
+    TaskFailed,
+    TaskParked,
+    TaskSubmitted,
+    TaskSucceeded,
+    TaskUnblocked,
+    TaskUnverified,
+    TaskWoken,
+    Unknown,
+    VerifyFailed,
+    VerifyRequested,
+    VerifySkipped,
+    VerifySucceeded,
+)
+from penstock_orchestrator.core import reported
+from penstock_orchestrator.core.task import (
+    COMMANDS_REMEMBERED,
+    FLEET_REASONS,
+    NO_CHANGE,
+    Blocked,
+    CurrentJob,
+    Failure,
+    JobKind,
+    Mail,
+    Parked,
+    Point,
+    Task,
+)
+
+NIGHT: str = "night_window"
+
+Asked: TypeAlias = (
+    PrepareRequested | PlanRequested | AgentRequested | CompactRequested | VerifyRequested | PublishRequested
+)
+End: TypeAlias = TaskSucceeded | TaskUnverified | TaskFailed | TaskCancelled
+Person: TypeAlias = (
+    TaskCancelRequested
+    | TaskUnblocked
+    | TaskWoken
+    | PriorityChanged
+    | CompactionAsked
+    | PlanCommented
+    | PlanApproved
+    | PlanRejected
+    | MessageAccepted
+    | DecisionAnswered
+)
+Decided: TypeAlias = (
+    VerifySkipped
+    | FailureClassified
+    | TaskEscalated
+    | FailedOver
+    | BudgetWarned
+    | JobStopRequested
+    | HistoryCompacted
+    | PlanUnanswered
+    | PreflightFailed
+    | TaskParked
+    | TaskBlocked
+    | MessageDelivered
+    | MessageConsumed
+)
+
+
+def evolve(task: Task | None, recorded: Recorded) -> Task | None:
+    """The task after one more event. None only before `task_submitted`."""
+    event = recorded.data
+    if task is None:
+        return _submitted(recorded, event) if isinstance(event, TaskSubmitted) else None
+    if isinstance(event, Unknown):
+        return replace(task, seq=recorded.seq, held=f"event {recorded.id} has the unknown type {event.type!r}")
+    if task.outcome is not None:
+        return replace(task, seq=recorded.seq)
+    changed = _living(task, recorded)
+    if changed is task:
+        return replace(task, seq=recorded.seq)
+    return replace(changed, seq=recorded.seq, updated_at=recorded.at)
+
+
+def hold(task: Task, seq: int, why: str) -> Task:
+    """The task with an event at `seq` that cannot be decoded at all."""
+    return replace(task, seq=seq, held=why)
+
+
+def _submitted(recorded: Recorded, event: TaskSubmitted) -> Task:
+    return Task(
+        id=recorded.task,
+        repo=recorded.repo,
+        seq=recorded.seq,
+        spec=event,
+        submitted_at=recorded.at,
+        updated_at=recorded.at,
+        queued_at=recorded.at,
+        vendor=event.vendor,
+        model=event.model,
+        priority=event.priority,
+        max_cost_usd=event.max_cost_usd,
+        max_wall_seconds=event.max_wall_seconds,
+        commands=(recorded.causation_id,),
+    )
+
+
+def _living(task: Task, recorded: Recorded) -> Task:
+    event = recorded.data
+    match event:
+        case (
+            PrepareRequested()
+            | PlanRequested()
+            | AgentRequested()
+            | CompactRequested()
+            | VerifyRequested()
+            | PublishRequested()
+        ):
+            return _asked(task, recorded, event)
+        case JobClaimed() | JobLost():
+            return _held_or_lost(task, recorded, event)
+        case (
+            JobStopped()
+            | PrepareSucceeded()
+            | PrepareFailed()
+            | PlanProposed()
+            | PlanFailed()
+            | AgentProgressed()
+            | DecisionRaised()
+            | AgentSucceeded()
+            | AgentFailed()
+            | CompactSucceeded()
+            | CompactFailed()
+            | VerifySucceeded()
+            | VerifyFailed()
+            | PublishSucceeded()
+            | PublishFailed()
+        ):
+            return _about_job(task, recorded, event)
+        case (
+            TaskCancelRequested()
+            | TaskUnblocked()
+            | TaskWoken()
+            | PriorityChanged()
+            | CompactionAsked()
+            | PlanCommented()
+            | PlanApproved()
+            | PlanRejected()
+            | MessageAccepted()
+            | DecisionAnswered()
+        ):
+            return _remember(_person(task, recorded, event), recorded)
+        case TaskAdmitted():
+            return replace(task, admitted=True, admissions=event.number)
+        case DependencyResolved():
+            others = tuple(pair for pair in task.resolved if pair[0] != event.on)
+            return replace(task, resolved=(*others, (event.on, event.outcome)))
+        case GateScored():
+            return replace(task, gate=event)
+        case TaskSucceeded() | TaskUnverified() | TaskFailed() | TaskCancelled():
+            return _ended(task, recorded, event)
+        case TaskSubmitted() | Unknown():
+            return task
+        case _:
+            return _decided(task, recorded, event)
+
+
+def _asked(task: Task, recorded: Recorded, event: Asked) -> Task:
+    """One more job is asked for; its id is the id of the event. Logs from before the queue have no admissions."""
+    task = replace(_answered(task), parked=None, admitted=True, stop=None, run_usage=None)
+    match event:
+        case PrepareRequested():
+            return replace(task, job=_job(recorded, "prepare", event.host), prepares=event.number, host=None)
+        case PlanRequested():
+            return replace(task, job=_job(recorded, "plan", event.host), plans=event.number)
+        case AgentRequested():
+            return _agent_asked(task, recorded, event)
+        case CompactRequested():
+            return replace(task, job=_job(recorded, "compact", event.host))
+        case VerifyRequested():
+            return replace(task, job=_job(recorded, "verify", event.host))
+        case PublishRequested():
+            return replace(task, job=_job(recorded, "publish", event.host), publishes=event.number)
+        case _:
+            assert_never(event)
+
+
+def _agent_asked(task: Task, recorded: Recorded, event: AgentRequested) -> Task:
+    told = set(event.messages)
+    mail = tuple(replace(one, job=recorded.id) if one.id in told else one for one in task.mail)
+    return replace(
+        task,
+        job=_job(recorded, "agent", event.host),
+        agent=event,
+        attempts=event.attempt,
+        session_begun=True,
+        session_attempts=task.session_attempts + 1,
+        change=None,
+        judged="none",
+        skipped="",
+        mail=mail,
+    )
+
+
+def _job(recorded: Recorded, kind: JobKind, host: str | None) -> CurrentJob:
+    return CurrentJob(id=recorded.id, kind=kind, requested_at=recorded.at, host=host)
+
+
+def _held_or_lost(task: Task, recorded: Recorded, event: JobClaimed | JobLost) -> Task:
+    job = task.job
+    if job is None or event.job != job.id:
+        return task
+    if isinstance(event, JobClaimed):
+        if job.epoch is not None:
+            return task
+        return replace(task, job=replace(job, host=event.host, epoch=event.epoch, instance=event.instance))
+    return reported.lost(task, event) if event.epoch == (job.epoch or 0) else task
+
+
+def _about_job(task: Task, recorded: Recorded, event: reported.Said) -> Task:
+    """What is said about a job counts only for the job that is running, under the epoch that holds it."""
+    job = task.job
+    if job is None or (event.job, event.epoch) != (job.id, job.epoch):
+        return task
+    match event:
+        case AgentProgressed():
+            return replace(task, run_usage=event.usage)
+        case DecisionRaised():
+            point = Point(id=event.decision, subject=event.subject, question=event.question, options=event.options)
+            known = any(one.id == point.id for one in task.points)
+            return _remember(task if known else replace(task, points=(*task.points, point)), recorded)
+        case _:
+            return reported.ended(replace(task, job=None), job, event, recorded.at)
+
+
+def _person(task: Task, recorded: Recorded, event: Person) -> Task:
+    match event:
+        case TaskCancelRequested():
+            return replace(task, cancel=event, parked=None, blocked=None)
+        case TaskUnblocked():
+            return _unblocked(task, recorded, event)
+        case TaskWoken():
+            return replace(task, parked=None, queued_at=recorded.at)
+        case PriorityChanged():
+            return replace(task, priority=event.priority)
+        case CompactionAsked():
+            return replace(task, compact_wanted="asked", compact_failed=False)
+        case PlanCommented() | PlanApproved() | PlanRejected():
+            return _plan_answered(task, recorded, event)
+        case MessageAccepted():
+            return replace(task, mail=(*task.mail, Mail(id=event.message, text=event.text, sender=event.sender)))
+        case DecisionAnswered():
+            return _decision_answered(task, recorded, event)
+        case _:
+            assert_never(event)
+
+
+def _unblocked(task: Task, recorded: Recorded, event: TaskUnblocked) -> Task:
+    """A person lets pass what the task was blocked for, and every count of troubles in a row begins anew."""
+    waived = task.waived if task.blocked is None else task.waived | {task.blocked.reason}
+    return replace(
+        task,
+        blocked=None,
+        failure=None,
+        last_failure=task.failure or task.last_failure,
+        waived=waived,
+        parks=0,
+        lost=0,
+        pauses=0,
+        alike=0,
+        escalated="",
+        escalations=0,
+        queued_at=recorded.at,
+        max_cost_usd=task.max_cost_usd if event.max_cost_usd is None else event.max_cost_usd,
+        max_wall_seconds=task.max_wall_seconds if event.max_wall_seconds is None else event.max_wall_seconds,
+        warned=frozenset(),
+    )
+
+
+def _plan_answered(task: Task, recorded: Recorded, event: PlanCommented | PlanApproved | PlanRejected) -> Task:
+    plan = task.plan
+    if plan is None or plan.number != event.number:
+        return task
+    match event:
+        case PlanCommented():
+            said = replace(plan, answer="commented", comments=(*plan.comments, event.comment))
+        case PlanApproved():
+            said = replace(plan, answer="approved", answered_by=event.approved_by)
+        case PlanRejected():
+            said = replace(plan, answer="rejected", answered_by=event.rejected_by)
+        case _:
+            assert_never(event)
+    return replace(task, plan=said, queued_at=recorded.at)
+
+
+def _decision_answered(task: Task, recorded: Recorded, event: DecisionAnswered) -> Task:
+    """The answer travels like any other message."""
+    point = next((one for one in task.points if one.id == event.decision), None)
+    if point is None:
+        return task
+    text = f"You asked ({point.subject}): {point.question}\nThe answer: {event.answer}"
+    points = tuple(one for one in task.points if one.id != point.id)
+    waits = task.blocked is not None and task.blocked.reason.startswith("decision.")
+    return replace(
+        task,
+        points=points,
+        mail=(*task.mail, Mail(id=event.decision, text=text, sender=event.answered_by)),
+        blocked=None if waits and not points else task.blocked,
+        queued_at=recorded.at if waits else task.queued_at,
+    )
+
+
+def _decided(task: Task, recorded: Recorded, event: Decided) -> Task:
+    match event:
+        case VerifySkipped():
+            return replace(task, judged="skipped", skipped=event.reason)
+        case FailureClassified():
+            return _classified(task, event)
+        case TaskEscalated():
+            return _escalated(task, event)
+        case FailedOver():
+            return _failed_over(task, event)
+        case BudgetWarned():
+            return replace(task, warned=task.warned | {event.budget})
+        case JobStopRequested():
+            return replace(task, stop=event)
+        case HistoryCompacted():
+            fresh = new_session(task)
+            return replace(
+                fresh,
+                summary=event.summary,
+                compact_wanted="",
+                compact_failed=False,
+                compacted="",
+            )
+        case PlanUnanswered():
+            return _unanswered(task, recorded, event)
+        case PreflightFailed():
+            failure = Failure(
+                kind="preflight", error_class=event.error_class, message=event.message, transient=False
+            )
+            return replace(
+                reported.noted(task, "preflight", failure),
+                failure=failure,
+                judged="failed",
+                attempts_spent=task.attempts_spent + 1,
+            )
+        case TaskParked():
+            return _parked(task, event)
+        case TaskBlocked():
+            blocked = Blocked(reason=event.reason, message=event.message, can_do=event.can_do)
+            return replace(
+                _answered(task), blocked=blocked, parked=None, admitted=False, queued_at=recorded.at, escalated=""
+            )
+        case MessageDelivered():
+            mail = (replace(one, delivered=True) if one.id == event.message else one for one in task.mail)
+            return replace(task, mail=tuple(mail))
+        case MessageConsumed():
+            return replace(task, mail=tuple(one for one in task.mail if one.id != event.message))
+        case _:
+            assert_never(event)
+
+
+def _parked(task: Task, event: TaskParked) -> Task:
+    parked = Parked(reason=event.reason, message=event.message, wake_at=event.wake_at)
+    counts = event.reason not in FLEET_REASONS and event.reason != NIGHT
+    return replace(
+        _answered(task),
+        parked=parked,
+        parks=event.number if counts else task.parks,
+        admitted=False,
+        queued_at=event.wake_at,
+    )
+
+
+def _classified(task: Task, event: FailureClassified) -> Task:
+    if task.failure is None:
+        return task
+    told = replace(task, failure=replace(task.failure, told=event))
+    if event.severity == "park":
+        return told
+    return replace(told, alike_class=event.error_class, alike=event.times)
+
+
+def _escalated(task: Task, event: TaskEscalated) -> Task:
+    escalated = replace(task, escalated=event.to, escalations=task.escalations + 1)
+    if event.to != "fresh_session":
+        return escalated
+    return replace(_answered(escalated), escalated="", compact_wanted="escalation")
+
+
+def _failed_over(task: Task, event: FailedOver) -> Task:
+    return replace(
+        new_session(_answered(task)),
+        vendor=event.to_vendor,
+        model=event.to_model,
+        failed_over=True,
+        attempts_spent=0,
+        pauses=0,
+        parks=0,
+        alike=0,
+        escalated="",
+        compact_wanted="failover",
+    )
+
+
+def _unanswered(task: Task, recorded: Recorded, event: PlanUnanswered) -> Task:
+    plan = task.plan
+    if plan is None or plan.number != event.number:
+        return task
+    match event.meaning:
+        case "approve":
+            return replace(task, plan=replace(plan, answer="approved", answered_by=""), queued_at=recorded.at)
+        case "deny":
+            return replace(task, plan=replace(plan, answer="rejected", answered_by=""))
+        case _:
+            return replace(task, plan=replace(plan, answer="parked"))
+
+
+def new_session(task: Task) -> Task:
+    """The next agent run begins a session of its own."""
+    return replace(
+        task,
+        session_number=task.session_number + 1,
+        session_begun=False,
+        session_attempts=0,
+        session_usage=None,
+    )
+
+
+def _answered(task: Task) -> Task:
+    """The last failure has got its answer; it is remembered for the next attempt's hint."""
+    if task.failure is None:
+        return task
+    return replace(task, failure=None, last_failure=task.failure)
+
+
+def _remember(task: Task, recorded: Recorded) -> Task:
+    return replace(task, commands=(*task.commands, recorded.causation_id)[-COMMANDS_REMEMBERED:])
+
+
+def _ended(task: Task, recorded: Recorded, event: End) -> Task:
+    ended = replace(
+        _answered(task), job=None, stop=None, parked=None, blocked=None, admitted=False, ended_at=recorded.at
+    )
+    match event:
+        case TaskSucceeded():
+            return replace(ended, outcome="succeeded")
+        case TaskUnverified():
+            return replace(ended, outcome="unverified")
+        case TaskFailed():
+            return replace(ended, outcome="no_change" if event.error_class == NO_CHANGE else "failed")
+        case TaskCancelled():
+            return replace(ended, outcome="cancelled")
+        case _:
+            assert_never(event)

@@ -1,0 +1,286 @@
+"""What a job's end, or its loss, makes of the task.
+
+Rule of this room: the caller has made sure that the job is the running one and the epoch the one that holds it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final, TypeAlias, assert_never
+
+from msgspec.structs import replace
+
+from penstock.bounds import clip
+from penstock.events import (
+    AgentFailed,
+    AgentProgressed,
+    AgentSucceeded,
+    CompactFailed,
+    CompactSucceeded,
+    DecisionRaised,
+    JobLost,
+    JobStopped,
+    PlanFailed,
+    PlanProposed,
+    PrepareFailed,
+    PrepareSucceeded,
+    PublishFailed,
+    PublishSucceeded,
+    VerifyFailed,
+    VerifySucceeded,
+)
+from penstock.values import CommandResult, Usage
+from penstock_orchestrator.core import budget
+from penstock_orchestrator.core.compact import NOTES_MAX, Note
+from penstock_orchestrator.core.task import (
+    AGENT_STEPS,
+    BUDGET,
+    MAX_TURNS,
+    SESSION_ENDERS,
+    CurrentJob,
+    Failure,
+    Judgement,
+    Proposal,
+    StepKind,
+    Task,
+    is_hosts_fault,
+)
+
+SAID_MAX: Final = 3_000
+"""Characters of a failure that a task's notes keep for a summary."""
+
+Ending: TypeAlias = (
+    JobStopped
+    | PrepareSucceeded
+    | PrepareFailed
+    | PlanProposed
+    | PlanFailed
+    | AgentSucceeded
+    | AgentFailed
+    | CompactSucceeded
+    | CompactFailed
+    | VerifySucceeded
+    | VerifyFailed
+    | PublishSucceeded
+    | PublishFailed
+)
+Said: TypeAlias = Ending | AgentProgressed | DecisionRaised
+Failed: TypeAlias = PrepareFailed | PlanFailed | AgentFailed | VerifyFailed | PublishFailed
+
+
+def lost(task: Task, event: JobLost) -> Task:
+    """The holder of the running job is gone. What its run had used by its own word stays spent."""
+    task = spent(task, task.run_usage) if task.run_usage is not None else task
+    task = _mail_back(replace(task, job=None, stop=None, run_usage=None, lost=task.lost + 1))
+    if not event.host_gone:
+        return task
+    # The clone, its session and any change not yet published were on that host, and nowhere else.
+    return replace(
+        task,
+        host=None,
+        change=None,
+        judged="none",
+        skipped="",
+        kept=None,
+        session_number=task.session_number + 1,
+        session_begun=False,
+        session_attempts=0,
+        session_usage=None,
+    )
+
+
+def ended(task: Task, job: CurrentJob, event: Ending, at: datetime) -> Task:
+    """The task after its job's last word; `task.job` is None already."""
+    match event:
+        case JobStopped():
+            usage = _most(event.usage, task.run_usage) if job.kind in AGENT_STEPS else event.usage
+            task = _mail_back(spent(task, usage))
+            return replace(task, stop=None, run_usage=None, kept=event.kept or task.kept)
+        case PrepareSucceeded():
+            return _prepared(task, event)
+        case PlanProposed() | PlanFailed():
+            return _planned(task, event, at)
+        case AgentSucceeded():
+            return _worked(task, event)
+        case AgentFailed():
+            return _agent_failed(task, event)
+        case CompactSucceeded():
+            return _over(replace(spent(task, event.usage), compacted=event.summary))
+        case CompactFailed():
+            return _over(replace(spent(task, event.usage), compact_failed=True))
+        case VerifySucceeded():
+            return _going(replace(_checked(task, event.commands), judged="passed", alike=0, alike_class=""))
+        case VerifyFailed():
+            return _verify_failed(task, event)
+        case PublishSucceeded():
+            return _going(replace(task, delivery=event.delivery, delivery_job=job.id))
+        case PrepareFailed():
+            return replace(task, failure=_failure("prepare", event), stop=None)
+        case PublishFailed():
+            return replace(task, failure=_failure("publish", event), stop=None)
+        case _:
+            assert_never(event)
+
+
+def spent(task: Task, usage: Usage) -> Task:
+    """The task with one run's usage added, priced where the vendor named no cost."""
+    one = budget.priced(usage, task.price, task.spec.billing)
+    return replace(
+        task,
+        usage=budget.add(task.usage, one),
+        cost_seen=task.cost_seen + (one.cost_usd or 0.0),
+    )
+
+
+def noted(task: Task, step: StepKind, failure: Failure | None, said: str = "", files: tuple[str, ...] = ()) -> Task:
+    """The task with one more line in its history, for a summary."""
+    note = Note(
+        step=step,
+        attempt=task.attempts,
+        vendor=task.vendor,
+        error_class="" if failure is None else failure.error_class,
+        said=clip(said or ("" if failure is None else failure.message), SAID_MAX),
+        files=files[:50],
+    )
+    return replace(task, notes=(*task.notes, note)[-NOTES_MAX:])
+
+
+def _prepared(task: Task, event: PrepareSucceeded) -> Task:
+    return _going(
+        replace(
+            task,
+            host=event.host,
+            base_commit=event.base_commit,
+            branch=event.branch,
+            tip=event.tip,
+            evidence=event.evidence,
+        )
+    )
+
+
+def _planned(task: Task, event: PlanProposed | PlanFailed, at: datetime) -> Task:
+    task = _over(spent(task, event.usage))
+    if isinstance(event, PlanFailed):
+        failure = _failure("plan", event, retry_at=event.retry_at)
+        used = 0 if failure.transient else 1
+        return replace(task, failure=failure, attempts_spent=task.attempts_spent + used)
+    plan = Proposal(number=task.plans, plan=event.plan, proposed_at=at)
+    # Waiting for a person holds no slot.
+    return _going(replace(task, plan=plan, admitted=False, queued_at=at))
+
+
+def _worked(task: Task, event: AgentSucceeded) -> Task:
+    task = _over(_run_spent(task, event))
+    task = noted(task, "agent", None, event.summary, event.change.files)
+    change = replace(task, change=event.change, judged="none", pauses=0, kept=event.kept or task.kept)
+    return _going(_mail_answered(change))
+
+
+def _agent_failed(task: Task, event: AgentFailed) -> Task:
+    failure = _failure("agent", event, retry_at=event.retry_at)
+    pause = event.error_class == MAX_TURNS
+    free = failure.transient or pause or event.error_class in SESSION_ENDERS or event.error_class == BUDGET
+    task = noted(_over(_run_spent(task, event)), "agent", failure)
+    task = _mail_answered(task) if event.usage.turns else _mail_back(task)
+    task = replace(
+        task,
+        failure=failure,
+        kept=event.kept or task.kept,
+        attempts_spent=task.attempts_spent + (0 if free else 1),
+        pauses=task.pauses + (1 if pause else 0),
+    )
+    if event.error_class not in SESSION_ENDERS:
+        return task
+    full = event.error_class == "vendor.context_overflow" and task.spec.policy.compact_after_attempts > 0
+    return replace(
+        task,
+        session_number=task.session_number + 1,
+        session_begun=False,
+        session_attempts=0,
+        session_usage=None,
+        lost=task.lost + 1,
+        compact_wanted="context_full" if full else task.compact_wanted,
+    )
+
+
+def _verify_failed(task: Task, event: VerifyFailed) -> Task:
+    failure = _failure("verify", event, commands=event.commands)
+    hosts = is_hosts_fault(event.error_class)
+    judged: Judgement = "none" if hosts else "failed"
+    said = next((command.tail for command in event.commands if not command.passed), event.message)
+    task = noted(_checked(task, event.commands), "verify", failure, said)
+    return replace(
+        task, failure=failure, judged=judged, attempts_spent=task.attempts_spent + (0 if hosts else 1), stop=None
+    )
+
+
+def _checked(task: Task, commands: tuple[CommandResult, ...]) -> Task:
+    wall = sum(command.wall_seconds for command in commands)
+    return replace(task, usage=budget.add(task.usage, Usage(cost_usd=0.0, wall_seconds=wall)))
+
+
+def _run_spent(task: Task, event: AgentSucceeded | AgentFailed) -> Task:
+    """Counts the run once, also where the vendor counts over the whole session."""
+    if not event.usage_of_session:
+        return spent(task, _most(event.usage, task.run_usage) if isinstance(event, AgentFailed) else event.usage)
+    before = task.session_usage if task.session_usage is not None and not event.session_restarted else Usage(cost_usd=0.0)
+    return replace(spent(task, budget.since(event.usage, before)), session_usage=event.usage)
+
+
+def _most(said: Usage, seen: Usage | None) -> Usage:
+    """The last word, but never less than what was reported on the way: a run that is cut off may not know its numbers."""
+    if seen is None:
+        return said
+    costs = [cost for cost in (said.cost_usd, seen.cost_usd) if cost is not None]
+    return Usage(
+        turns=max(said.turns, seen.turns),
+        input_tokens=max(said.input_tokens, seen.input_tokens),
+        output_tokens=max(said.output_tokens, seen.output_tokens),
+        cache_read_tokens=max(said.cache_read_tokens, seen.cache_read_tokens),
+        cache_write_tokens=max(said.cache_write_tokens, seen.cache_write_tokens),
+        cost_usd=max(costs) if costs else None,
+        wall_seconds=max(said.wall_seconds, seen.wall_seconds),
+    )
+
+
+def _over(task: Task) -> Task:
+    return replace(task, run_usage=None, stop=None)
+
+
+def _mail_back(task: Task) -> Task:
+    """A run that never worked has read nothing: its messages go into the next one."""
+    if not any(mail.job for mail in task.mail):
+        return task
+    return replace(
+        task,
+        mail=tuple(mail if mail.answered else replace(mail, job="", delivered=False) for mail in task.mail),
+    )
+
+
+def _mail_answered(task: Task) -> Task:
+    if not any(mail.job for mail in task.mail):
+        return task
+    return replace(task, mail=tuple(replace(mail, answered=True) if mail.job else mail for mail in task.mail))
+
+
+def _failure(
+    kind: StepKind,
+    event: Failed,
+    *,
+    retry_at: datetime | None = None,
+    commands: tuple[CommandResult, ...] = (),
+) -> Failure:
+    transient = False if isinstance(event, VerifyFailed) else event.transient
+    return Failure(
+        kind=kind,
+        error_class=event.error_class,
+        message=event.message,
+        transient=transient or is_hosts_fault(event.error_class),
+        retry_at=retry_at,
+        commands=commands,
+    )
+
+
+def _going(task: Task) -> Task:
+    """A step has gone well: whatever went wrong in a row before it is over."""
+    return replace(task, lost=0, parks=0, failure=None, stop=None)
