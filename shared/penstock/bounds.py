@@ -42,6 +42,7 @@ USD_MAX = 1_000_000
 Count = Annotated[int, Meta(ge=0, le=COUNT_MAX)]
 Seconds = Annotated[float, Meta(ge=0, le=SECONDS_MAX)]
 Usd = Annotated[float, Meta(ge=0, le=USD_MAX)]
+Amount = Annotated[float, Meta(ge=0, le=SECONDS_MAX, description="in the unit of what it is an amount of")]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Score = Annotated[float, Meta(ge=0, le=100)]
 Priority = Annotated[int, Meta(ge=1, le=9)]

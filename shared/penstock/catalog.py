@@ -10,6 +10,8 @@ from penstock.bounds import Count, Line, Name, Ref, Score, Seconds, Url, Usd, Wo
 from penstock.values import Price, RepoSnapshot, Utc, VerifyCommands, Window
 from penstock.wish import Wish
 
+Slots = Annotated[int, Meta(ge=1, le=100_000)]
+
 
 class Repo(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A repository tasks may be asked of. Secrets stand here by reference only. `parallel_max`: how many of its tasks hold a
@@ -44,7 +46,7 @@ class Route(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which events go where. `types` empty: the ends of tasks and whatever needs a person."""
 
     name: Name
-    channel: Annotated[str, Meta(pattern=r"^(console|webhook)$")]
+    channel: Annotated[str, Meta(pattern=r"^(console|webhook)(?!\n)$")]
     types: tuple[Word, ...] = ()
     repos: tuple[Name, ...] = ()
     url: Annotated[str, Meta(max_length=1_000)] = ""
@@ -91,7 +93,7 @@ class Schedule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     timezone: Word = "UTC"
     template: Name | None = None
     task: Wish = Wish()
-    missed: Annotated[str, Meta(pattern=r"^(skip|last|all)$")] = "last"
+    missed: Annotated[str, Meta(pattern=r"^(skip|last|all)(?!\n)$")] = "last"
     grace_seconds: Seconds = 60.0
     enabled: bool = True
     since: Utc | None = None
@@ -101,7 +103,7 @@ class Control(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Somebody's hand on the fleet, a repo, a vendor or a host. `pause`: nothing new begins, a running step ends and the next
     one waits. `drain`: nothing new begins, what has a slot goes on to its end."""
 
-    mode: Annotated[str, Meta(pattern=r"^(pause|drain)$")]
+    mode: Annotated[str, Meta(pattern=r"^(pause|drain)(?!\n)$")]
     reason: Line = ""
     set_by: Line = ""
     set_at: Utc | None = None
@@ -119,9 +121,9 @@ class FleetSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Limits over all tasks. `tasks_max`: slots of the whole fleet. `accounts`, `hosts`: slots by vendor account and by host.
     `ageing_seconds`: so long a wait counts as one step of priority. `max_cost_usd_per_day`: of all tasks together (UTC)."""
 
-    tasks_max: Annotated[int, Meta(ge=1, le=100_000)] = 100
-    accounts: dict[str, Annotated[int, Meta(ge=1)]] = {}
-    hosts: dict[str, Annotated[int, Meta(ge=1)]] = {}
+    tasks_max: Slots = 100
+    accounts: dict[Word, Slots] = {}
+    hosts: dict[Name, Slots] = {}
     ageing_seconds: Annotated[float, Meta(gt=0, le=31_536_000)] = 900.0
     max_cost_usd_per_day: Usd | None = None
     prices: tuple[PriceOf, ...] = ()

@@ -182,9 +182,10 @@ class Continuation(Struct, frozen=True, kw_only=True):
 
 
 class Origin(Struct, frozen=True, kw_only=True):
-    """Where a task came from when nobody asked for it by hand. `missed`: fires of the schedule that were let go before."""
+    """Where a task came from when nobody asked for it by hand: `kind` is schedule, intake, retry, continuation or another
+    word, `name` which of them. `missed`: fires of the schedule that were let go before."""
 
-    kind: Annotated[str, Meta(pattern=r"^(schedule|intake|retry|continuation)(?!\n)$")]
+    kind: Word
     name: Word = ""
     scheduled_for: Utc | None = None
     missed: Count = 0

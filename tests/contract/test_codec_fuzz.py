@@ -17,7 +17,7 @@ from penstock import codec
 from penstock.codec import Undecodable, decode_event, known_types
 from penstock.events import KnownEvent, Recorded, Unknown
 
-DOCUMENTS: Final = [(FOLDER / f"{type_}.json").read_bytes() for type_ in sorted(EXPECTED)]
+DOCUMENTS: Final = [(FOLDER / f"{name}.json").read_bytes() for name in sorted(EXPECTED)]
 MUTANTS: Final = int(os.environ.get("PENSTOCK_TEST_MUTANTS", "10000"))
 SEED: Final = int(os.environ.get("PENSTOCK_TEST_SEED", "20260301"))
 
@@ -178,8 +178,8 @@ def test_fields_that_nobody_knows_are_ignored_at_every_depth() -> None:
 
 
 def test_the_order_of_the_keys_and_white_space_do_not_matter() -> None:
-    for type_, expected in EXPECTED.items():
-        document = json.loads((FOLDER / f"{type_}.json").read_bytes())
+    for name, expected in EXPECTED.items():
+        document = json.loads((FOLDER / f"{name}.json").read_bytes())
         reversed_ = {key: document[key] for key in reversed(document)}
         reversed_["data"] = {key: document["data"][key] for key in reversed(document["data"])}
         body = json.dumps(reversed_, indent=7).encode().replace(b"\n", b"\r\n\t")

@@ -16,9 +16,18 @@ from penstock.schema.changes import breaking_changes, breaking_changes_of_all
 from penstock.schema.documents import EVENT_TYPES, Schema, event_schema, tag_of
 
 
+class Pause(Struct, kw_only=True, frozen=True):
+    seconds: float = 5.0
+
+
 class Inner(Struct, kw_only=True):
     a: int
     b: str = ""
+
+
+class Limits(Struct, kw_only=True, frozen=True):
+    tries_max: int = 3
+    pause: Pause = Pause()
 
 
 class Left(Struct, kw_only=True, tag="left"):
@@ -37,6 +46,7 @@ class Before(Struct, kw_only=True):
     inner: Inner = msgspec.field(default_factory=lambda: Inner(a=1))
     many: tuple[Inner, ...] = ()
     either: Left | Right | None = None
+    limits: Limits = Limits()
 
 
 def schema(kind: type) -> Schema:
@@ -60,6 +70,14 @@ def fields(definitions: dict[str, Any], name: str = "Before") -> dict[str, Any]:
     return found
 
 
+def limit(definitions: dict[str, Any], *, default: int | None, written: int, inside: str = "Limits") -> None:
+    """A new field of the limits, with its own default or none, and its value in what the limits are by default."""
+    field = {"type": "integer"} if default is None else {"type": "integer", "default": default}
+    fields(definitions, inside).update(new=field)
+    whole = fields(definitions)["limits"]["default"]
+    (whole if inside == "Limits" else whole["pause"]).update(new=written)
+
+
 BREAKING: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
     ("removed", lambda d: fields(d).pop("ratio"), "ratio is gone"),
     ("renamed", lambda d: fields(d).update(rate=fields(d).pop("ratio")), "ratio is gone"),
@@ -80,6 +98,9 @@ BREAKING: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
     ("another pattern", lambda d: fields(d)["name"].update(pattern="^a"), "name must now be of the pattern ^a"),
     ("another default", lambda d: fields(d)["ratio"].update(default=2.0), "ratio has another default"),
     ("a default is gone", lambda d: fields(d)["ratio"].pop("default"), "ratio has another default"),
+    ("another default inside", lambda d: fields(d)["limits"]["default"].update(tries_max=4), "limits has another default"),
+    ("a limit that is new and on", lambda d: limit(d, default=0, written=7), "limits has another default"),
+    ("a limit without a default", lambda d: limit(d, default=None, written=7), "limits has another default"),
     ("an alternative is gone", lambda d: fields(d)["either"]["anyOf"].pop(), "either can no longer be"),
     ("a tag is renamed", lambda d: fields(d, "Right")["type"].update(enum=["recht"]), "an object whose type is ['recht']"),
 ]  # fmt: skip
@@ -88,6 +109,8 @@ HARMLESS: list[tuple[str, Callable[[dict[str, Any]], object]]] = [
     ("nothing", lambda d: None),
     ("a new field", lambda d: fields(d).update(new={"type": "string", "default": ""})),
     ("a new field inside", lambda d: fields(d, "Inner").update(new={"type": "string", "default": ""})),
+    ("a new limit that is off", lambda d: limit(d, default=0, written=0)),
+    ("a new limit that is off, further inside", lambda d: limit(d, default=0, written=0, inside="Pause")),
     ("a longer text", lambda d: fields(d)["name"].update(maxLength=11)),
     ("no bound any more", lambda d: fields(d)["count"].pop("maximum")),
     ("no pattern any more", lambda d: fields(d)["name"].pop("pattern")),

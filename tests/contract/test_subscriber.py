@@ -18,7 +18,7 @@ from typing import Any
 import jsonschema
 import nats
 import pytest
-from contract.golden import EXPECTED, FOLDER
+from contract.golden import EXPECTED, FOLDER, type_in
 from nats.aio.client import Client
 from nats.aio.subscription import Subscription
 from nats.js.api import AckPolicy, ConsumerConfig
@@ -84,8 +84,8 @@ async def broker(tmp_path: Path) -> AsyncIterator[NatsForTest]:
 async def publish(server: NatsForTest, documents: dict[str, bytes]) -> None:
     nc = await server.connect()
     task = EXPECTED["task_failed"].task
-    for type_, body in documents.items():
-        await nc.jetstream().publish(f"penstock.in.event.shop.{task}.{type_}", body, stream="EVENTS")
+    for name, body in documents.items():
+        await nc.jetstream().publish(f"penstock.in.event.shop.{task}.{type_in(name)}", body, stream="EVENTS")
     await nc.close()
 
 
@@ -98,7 +98,7 @@ async def make_durable(server: NatsForTest) -> None:
 
 
 async def test_a_stranger_who_comes_later_reads_everything_and_finds_it_as_published(broker: NatsForTest) -> None:
-    documents = {type_: (FOLDER / f"{type_}.json").read_bytes() for type_ in EXPECTED}
+    documents = {name: (FOLDER / f"{name}.json").read_bytes() for name in EXPECTED}
     tomorrow = json.loads(documents["task_failed"]) | {
         "type": "penstock.task_reviewed",
         "data": {"type": "task_reviewed"},
@@ -107,7 +107,7 @@ async def test_a_stranger_who_comes_later_reads_everything_and_finds_it_as_publi
     await make_durable(broker)
     schemas = Path(__file__).parents[2] / "schemas"
     events = await read_all(broker.url, "subscriber", PASSWORD, schemas, len(documents) + 1)
-    assert [event["type"] for event in events] == [f"penstock.{type_}" for type_ in EXPECTED]
+    assert [event["type"] for event in events] == [f"penstock.{type_in(name)}" for name in EXPECTED]
     assert {event["specversion"] for event in events} == {"1.0"}
 
 

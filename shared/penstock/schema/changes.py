@@ -40,7 +40,7 @@ def _compare(at: str, old: Json, new: Json, old_root: Schema, new_root: Schema, 
     where = at or "the document"
     found = [f"{where} can no longer be {kind}" for kind in before if kind not in after]
     found += [f"{where} can now be {kind}" for kind in after if kind not in before]
-    if "default" in _flat(old, old_root) and _flat(old, old_root).get("default") != _flat(new, new_root).get("default"):
+    if _has_another_default(_flat(old, old_root), _flat(new, new_root), new_root):
         found.append(f"{where} has another default")
     for kind in before.keys() & after.keys():
         found += _compare_one(at, before[kind], after[kind], old_root, new_root, depth)
@@ -73,6 +73,29 @@ def _compare_one(at: str, old: Schema, new: Schema, old_root: Schema, new_root: 
     if "items" in old:
         found += _compare(f"{at}[]", old["items"], new.get("items", {}), old_root, new_root, depth + 1)
     return found
+
+
+def _has_another_default(old: Schema, new: Schema, new_root: Schema) -> bool:
+    """Whether who leaves the field out now means something else. A default that is an object is written out in full in its
+    schema: it changes with every field that the object gains, and still means the same where that field has its own default."""
+    if "default" not in old:
+        return False
+    return "default" not in new or _filled(old["default"], new, new_root) != _filled(new["default"], new, new_root)
+
+
+def _filled(value: Json, schema: Json, root: Schema) -> Json:
+    """The value as a reader of `schema` has it: fields that are left out are their defaults."""
+    if isinstance(value, list):
+        return [_filled(item, _flat(schema, root).get("items", {}), root) for item in value]
+    shapes = [
+        _object(shape.get("properties")) for shape in _alternatives(schema, root) if shape.get("type") == "object"
+    ]
+    if not isinstance(value, dict) or len(shapes) != 1:
+        return value  # in a union of objects it is left as it stands: then every difference counts
+    (fields,) = shapes
+    flat = {name: _flat(field, root) for name, field in fields.items()}
+    left_out = {name: field["default"] for name, field in flat.items() if "default" in field and name not in value}
+    return {name: _filled(item, fields.get(name, {}), root) for name, item in (value | left_out).items()}
 
 
 def _flat(schema: Json, root: Schema) -> Schema:
