@@ -160,10 +160,9 @@ def _lines(event: str, data: bytes) -> list[Line]:
     try:
         if event == "output":
             return lines_of(batches.decode(data))
-        line = line_of(decode_event(data, 0).data)
+        return [line_of(decode_event(data, 0).data)]
     except Undecodable as error:
         return [Line("note", "unreadable", plain(str(error)))]
-    return [] if line is None else [line]
 
 
 def _checked_patch(console: Console, client: Client, task: str, remote: Path, results: Path) -> Path:

@@ -6,11 +6,12 @@ Rule of this room: pure, and whatever an agent prints, what leaves here is one l
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple, assert_never
+from typing import Final, NamedTuple, TypeAlias, assert_never
 
 from penstock import events as e
 from penstock.codec import type_of
 from penstock.output import OutputBatch
+from penstock.values import CommandResult, Usage
 
 LINE_LENGTH_MAX: Final = 160
 
@@ -31,12 +32,12 @@ def plain(text: str) -> str:
     return flat if len(flat) <= LINE_LENGTH_MAX else flat[: LINE_LENGTH_MAX - 1] + "…"
 
 
-def line_of(event: e.AnyEvent) -> Line | None:
-    """The event in words; None for one that a spectator need not see."""
+def line_of(event: e.AnyEvent) -> Line:
+    """The event in words."""
     if isinstance(event, e.Unknown):
         return Line("note", plain(event.type), "of a later version")
-    line = _line_of(event)
-    return None if line is None else Line(line.mood, plain(line.text), plain(line.detail))
+    mood, text, detail = _line_of(event)
+    return Line(mood, plain(text), plain(detail))
 
 
 def lines_of(batch: OutputBatch) -> list[Line]:
@@ -49,34 +50,115 @@ def lines_of(batch: OutputBatch) -> list[Line]:
     ]
 
 
-def _line_of(event: e.KnownEvent) -> Line | None:
+OfTheTask: TypeAlias = (
+    e.TaskSubmitted
+    | e.TaskAdmitted
+    | e.DependencyResolved
+    | e.PriorityChanged
+    | e.TaskCancelRequested
+    | e.TaskParked
+    | e.TaskBlocked
+    | e.TaskUnblocked
+    | e.TaskWoken
+    | e.TaskSucceeded
+    | e.TaskUnverified
+    | e.TaskFailed
+    | e.TaskCancelled
+)
+OfAJob: TypeAlias = (
+    e.PrepareRequested
+    | e.AgentRequested
+    | e.PlanRequested
+    | e.CompactRequested
+    | e.VerifyRequested
+    | e.PublishRequested
+    | e.JobClaimed
+    | e.JobLost
+    | e.JobStopRequested
+    | e.JobStopped
+    | e.AgentProgressed
+)
+OfAnEnd: TypeAlias = (
+    e.PrepareSucceeded
+    | e.PrepareFailed
+    | e.AgentSucceeded
+    | e.AgentFailed
+    | e.PlanFailed
+    | e.CompactSucceeded
+    | e.CompactFailed
+    | e.VerifySucceeded
+    | e.VerifyFailed
+    | e.VerifySkipped
+    | e.PublishSucceeded
+    | e.PublishFailed
+)
+OfPeople: TypeAlias = (
+    e.PlanProposed
+    | e.PlanCommented
+    | e.PlanApproved
+    | e.PlanRejected
+    | e.PlanUnanswered
+    | e.MessageAccepted
+    | e.MessageDelivered
+    | e.MessageConsumed
+    | e.DecisionRaised
+    | e.DecisionAnswered
+    | e.CompactionAsked
+)
+
+
+def _line_of(event: e.KnownEvent) -> Line:
+    if isinstance(event, OfTheTask):
+        return _task_line(event)
+    if isinstance(event, OfAJob):
+        return _job_line(event)
+    if isinstance(event, OfAnEnd):
+        return _end_line(event)
+    if isinstance(event, OfPeople):
+        return _people_line(event)
+    match event:
+        case e.GateScored():
+            asks = "; a person is asked first" if event.abstained else ""
+            mood = "note" if event.abstained or event.warnings else "dim"
+            warned = f": {'; '.join(event.warnings)}" if event.warnings else ""
+            return Line(mood, "scored", f"{event.score:.0f} of 100, {event.confidence} confidence{asks}{warned}")
+        case e.FailureClassified():
+            again = f", {event.times} times in a row" if event.times > 1 else ""
+            return Line("note", "looks like", f"{event.error_class} ({event.severity}{again})")
+        case e.TaskEscalated():
+            return Line("note", "escalated", f"{event.error_class}, to {event.to.replace('_', ' ')}")
+        case e.FailedOver():
+            now, before = (f"{event.to_vendor} {event.to_model}", f"{event.from_vendor} {event.from_model}")
+            return Line("note", "failed over", f"to {now.strip()} from {before.strip()}, after {event.error_class}")
+        case e.BudgetWarned():
+            return Line("note", "budget", f"{event.spent:g} of {event.limit:g} ({event.budget}) are spent")
+        case e.HistoryCompacted():
+            sizes = f"{event.characters_in} characters became {event.characters_out}"
+            return Line("note", "compacted", f"{sizes}, by {event.made_by}: {event.reason}")
+        case e.PreflightFailed():
+            return Line("bad", "held back", f"{event.error_class}: {event.message}")
+        case never:
+            assert_never(never)
+
+
+def _task_line(event: OfTheTask) -> Line:
     match event:
         case e.TaskSubmitted():
             return Line("step", "submitted", event.title)
-        case e.PrepareSucceeded():
-            return Line("step", "prepared", f"a clone of its own, at {event.base_commit[:10]}")
-        case e.AgentRequested():
-            hint, *_ = event.hint.strip().splitlines() or [""]
-            return Line("step", f"attempt {event.attempt}", f"hint: {hint}" if hint else "")
-        case e.AgentSucceeded(change=change):
-            changed = ", ".join(change.files)
-            return Line("step", "changed", f"{changed} (+{change.lines_added} -{change.lines_removed})")
-        case e.VerifySucceeded():
-            return Line("good", "verified", f"{_commands(event.commands)} on {event.commit[:10]}")
-        case e.VerifyFailed():
-            return Line("bad", "not good enough", _commands(event.commands) or event.message)
-        case e.VerifySkipped():
-            return Line("note", "not verified", event.reason)
-        case e.PublishSucceeded(delivery=delivery):
-            return Line("step", "handed over", f"{delivery.kind} {delivery.url}")
-        case e.PrepareFailed() | e.AgentFailed() | e.PublishFailed():
-            return Line("bad", _noun(event), f"{event.error_class}: {event.message}")
-        case e.JobLost() | e.JobStopped():
-            return Line("note", _noun(event), event.reason)
+        case e.TaskAdmitted():
+            return Line("dim", "admitted", f"after {event.waited_seconds:.1f} s, with priority {event.priority}")
+        case e.DependencyResolved():
+            return Line("note", "waited for", f"task {event.on}, which is {event.outcome}")
+        case e.PriorityChanged():
+            return Line("note", "moved", f"to priority {event.priority} by {event.changed_by}")
         case e.TaskParked():
             return Line("note", "parked", f"{event.message} (until {event.wake_at:%H:%M:%S} UTC)")
         case e.TaskBlocked():
             return Line("bad", "blocked", f"{event.message}; {event.can_do}")
+        case e.TaskUnblocked():
+            return Line("note", "unblocked", f"by {event.unblocked_by}")
+        case e.TaskWoken():
+            return Line("note", "woken", f"by {event.woken_by}")
         case e.TaskSucceeded():
             return Line("good", "succeeded", f"in {event.attempts} attempts")
         case e.TaskUnverified():
@@ -85,19 +167,97 @@ def _line_of(event: e.KnownEvent) -> Line | None:
             return Line("bad", "failed", f"{event.error_class}: {event.message}")
         case e.TaskCancelled() | e.TaskCancelRequested():
             return Line("bad", _noun(event), event.reason)
-        case e.PrepareRequested() | e.VerifyRequested() | e.PublishRequested() | e.JobClaimed() | e.TaskUnblocked():
-            return None
         case never:
             assert_never(never)
+
+
+def _job_line(event: OfAJob) -> Line:
+    match event:
+        case e.AgentRequested():
+            hint, *_ = event.hint.strip().splitlines() or [""]
+            return Line("step", f"attempt {event.attempt}", f"hint: {hint}" if hint else "")
+        case e.PlanRequested():
+            return Line("step", f"plan {event.number}", f"{len(event.comments)} comments" if event.comments else "")
+        case e.CompactRequested():
+            return Line("dim", "to summarise", event.reason)
+        case e.PrepareRequested():
+            return Line("dim", "to prepare", "a clone of its own")
+        case e.VerifyRequested():
+            return Line("dim", "to verify", event.commit[:10])
+        case e.PublishRequested():
+            return Line("dim", "to hand over", f"{event.commit[:10]} as {event.flow}")
+        case e.JobClaimed():
+            return Line("dim", "begun", f"on {event.host}")
+        case e.JobLost() | e.JobStopped():
+            return Line("note", _noun(event), event.reason)
+        case e.JobStopRequested():
+            return Line("note", "told to stop", f"{event.reason}: {event.message}" if event.message else event.reason)
+        case e.AgentProgressed(usage=usage):
+            return Line("dim", "at work", f"{usage.turns} turns, {_cost(usage)} so far")
+        case never:
+            assert_never(never)
+
+
+def _end_line(event: OfAnEnd) -> Line:
+    match event:
+        case e.PrepareSucceeded():
+            return Line("step", "prepared", f"a clone of its own, at {event.base_commit[:10]}")
+        case e.AgentSucceeded(change=change):
+            changed = ", ".join(change.files)
+            return Line("step", "changed", f"{changed} (+{change.lines_added} -{change.lines_removed})")
+        case e.CompactSucceeded():
+            return Line("dim", "summarised", f"in {len(event.summary)} characters")
+        case e.VerifySucceeded():
+            return Line("good", "verified", f"{_commands(event.commands)} on {event.commit[:10]}")
+        case e.VerifyFailed():
+            return Line("bad", "not good enough", _commands(event.commands) or event.message)
+        case e.VerifySkipped():
+            return Line("note", "not verified", event.reason)
+        case e.PublishSucceeded(delivery=delivery):
+            return Line("step", "handed over", f"{delivery.kind} {delivery.url}".strip())
+        case e.PrepareFailed() | e.AgentFailed() | e.PlanFailed() | e.CompactFailed() | e.PublishFailed():
+            return Line("bad", _noun(event), f"{event.error_class}: {event.message}")
+        case never:
+            assert_never(never)
+
+
+def _people_line(event: OfPeople) -> Line:
+    match event:
+        case e.PlanProposed(plan=plan):
+            return Line("note", "plan waits", f"{plan.summary} ({len(plan.steps)} steps, risk {plan.risk})")
+        case e.PlanCommented():
+            return Line("note", "plan commented", f"{event.commented_by}: {event.comment}")
+        case e.PlanApproved():
+            return Line("good", "plan approved", f"by {event.approved_by}")
+        case e.PlanRejected():
+            return Line("bad", "plan rejected", f"by {event.rejected_by}: {event.reason}")
+        case e.PlanUnanswered():
+            return Line("note", "plan unanswered", f"for {event.waited_seconds:.0f} s, which means {event.meaning}")
+        case e.MessageAccepted():
+            return Line("note", "message", f"{event.sender or event.from_task}: {event.text}")
+        case e.MessageDelivered() | e.MessageConsumed():
+            return Line("dim", _noun(event), event.message)
+        case e.DecisionRaised():
+            return Line("bad", "decision needed", f"{event.subject}: {event.question}")
+        case e.DecisionAnswered():
+            return Line("note", "decided", f"{event.answered_by}: {event.answer}")
+        case e.CompactionAsked():
+            return Line("note", "summary wanted", f"by {event.asked_by}")
+        case never:
+            assert_never(never)
+
+
+def _cost(usage: Usage) -> str:
+    return "cost unknown" if usage.cost_usd is None else f"${usage.cost_usd:.2f}"
 
 
 def _noun(event: e.Event) -> str:
     return type_of(event).replace("_", " ")
 
 
-def _commands(commands: tuple[e.CommandResult, ...]) -> str:
+def _commands(commands: tuple[CommandResult, ...]) -> str:
     return ", ".join(f"`{result.command}` {_ended(result)}" for result in commands)
 
 
-def _ended(result: e.CommandResult) -> str:
+def _ended(result: CommandResult) -> str:
     return "passed" if result.passed else result.ended if result.exit_code is None else f"exit code {result.exit_code}"

@@ -68,7 +68,6 @@ def test_an_empty_patch_is_not_good(base: tuple[Path, str], tmp_path: Path) -> N
 def test_a_terminal_is_not_sent_what_it_would_obey() -> None:
     failed = TaskFailed(error_class="x", message="\x1b[2Jgone\nsecond \u202eline", attempts=1, usage=Usage())
     line = line_of(failed)
-    assert line is not None
     assert line.detail == "x: [2Jgone second line"
     batch = OutputBatch(
         task="t",
@@ -84,5 +83,4 @@ def test_a_terminal_is_not_sent_what_it_would_obey() -> None:
 
 def test_an_event_of_a_later_version_is_shown_by_its_name() -> None:
     line = line_of(Unknown(type="task_admired"))
-    assert line is not None
     assert line.text == "task_admired"

@@ -12,10 +12,10 @@ import nats.errors
 import structlog
 from nats.aio.client import Client
 
-from penstock import codec
+from penstock import codec, ids
 from penstock import subjects as s
 from penstock.codec import Undecodable
-from penstock.commands import Accepted, Command, NotReady, RefusedReply, Reply, verb_of
+from penstock.commands import Accepted, NewTask, NotReady, RefusedReply, Reply, TaskCommand, Why, WhyTask, verb_of
 from penstock_api.problems import Problem, conflict, invalid, not_found, unavailable
 
 log = structlog.get_logger()
@@ -23,6 +23,7 @@ log = structlog.get_logger()
 ORDER_SECONDS_MAX: Final = 6.0
 ASK_SECONDS: Final = 3.0
 PAUSE_SECONDS: Final = 0.15
+WHY_SECONDS: Final = 1.0
 SERVICE_ERROR: Final = "Nats-Service-Error"
 
 
@@ -32,7 +33,7 @@ class Orders:
     def __init__(self, nc: Client) -> None:
         self._nc = nc
 
-    async def send(self, command: Command) -> Accepted | RefusedReply:
+    async def send(self, command: NewTask | TaskCommand) -> Accepted | RefusedReply:
         """The orchestrator's decision. Raises Problem (503) when nobody has decided within a few seconds; the command may
         then still be done, once, when it is sent again with the same id."""
         loop = asyncio.get_running_loop()
@@ -48,6 +49,8 @@ class Orders:
                         return reply
                     case NotReady():
                         reason = reply.message
+                    case Why():
+                        raise _not_understood("an answer to another question")
             except nats.errors.NoRespondersError:
                 reason = "none is leading right now; one takes over within seconds"
             except TimeoutError:
@@ -58,6 +61,21 @@ class Orders:
                 log.warning("order.unanswered", subject=subject, command=command.id, task=command.task, reason=reason)
                 raise unavailable("orchestrator", reason)
             await asyncio.sleep(PAUSE_SECONDS)
+
+    async def why(self, task: str) -> Why | None:
+        """Why the task is not moving, as the queue sees it this moment; None where nobody has said so within a second."""
+        command = WhyTask(id=ids.fresh(), task=task)
+        try:
+            body = await self._ask(s.command(*verb_of(command)), codec.encode(command), WHY_SECONDS)
+            reply = _decoded(body)
+        except (nats.errors.Error, OSError, TimeoutError, Problem) as error:
+            log.info("order.why_unanswered", task=task, reason=str(error) or type(error).__name__)
+            return None
+        match reply:
+            case Why():
+                return reply
+            case Accepted() | RefusedReply() | NotReady():
+                return None
 
     async def _ask(self, subject: str, body: bytes, seconds: float) -> bytes:
         message = await self._nc.request(subject, body, timeout=seconds)
@@ -90,7 +108,9 @@ def accepted(reply: Accepted | RefusedReply, *, value: object = None) -> Accepte
 def _refusal(reply: RefusedReply, value: object) -> Problem:
     if reply.code == "unknown_task":
         return not_found("such task")
-    if reply.code in ("unknown_repo", "invalid"):
+    if reply.code in ("unknown_repo", "unknown_template", "invalid"):
         return invalid(reply.field, reply.message, value=value)
+    if reply.code == "forbidden":
+        return Problem(403, "forbidden", reply.message, field=reply.field)
     # not_possible, conflict, and whatever a later orchestrator may say.
     return conflict(reply.message, field=reply.field)

@@ -42,6 +42,20 @@ from penstock.events import (
     VerifySucceeded,
 )
 from penstock.values import Delivery, Usage
+from penstock_notifier.words import (
+    OfCompaction,
+    OfJudgement,
+    OfTalk,
+    OfThePlan,
+    OfTheQueue,
+    because,
+    money,
+    says_compaction,
+    says_judgement,
+    says_plan,
+    says_queue,
+    says_talk,
+)
 
 LINE_LENGTH_MAX: Final = 400
 
@@ -104,7 +118,17 @@ def says(event: KnownEvent) -> str:
         return _says_task(event)
     if isinstance(event, OfAJob):
         return _says_job(event)
-    return _says_step(event)
+    if isinstance(event, OfAStep):
+        return _says_step(event)
+    if isinstance(event, OfTheQueue):
+        return says_queue(event)
+    if isinstance(event, OfThePlan):
+        return says_plan(event)
+    if isinstance(event, OfTalk):
+        return says_talk(event)
+    if isinstance(event, OfJudgement):
+        return says_judgement(event)
+    return says_compaction(event)
 
 
 def _says_task(event: OfTheTask) -> str:
@@ -112,7 +136,7 @@ def _says_task(event: OfTheTask) -> str:
         case TaskSubmitted(title=title, submitted_by=by):
             return f"{title} (asked for by {by})" if by else title
         case TaskCancelRequested(requested_by=by, reason=reason):
-            return f"{by} wants it stopped{_because(reason)}"
+            return f"{by} wants it stopped{because(reason)}"
         case TaskParked(reason=reason, message=message, wake_at=wake_at):
             return f"waits until {wake_at:%Y-%m-%d %H:%M} UTC ({reason}): {message}"
         case TaskBlocked(reason=reason, message=message, can_do=can_do):
@@ -126,7 +150,7 @@ def _says_task(event: OfTheTask) -> str:
         case TaskFailed(error_class=error_class, message=message, attempts=attempts, usage=usage):
             return f"{error_class} ({_cost(attempts, usage)}): {message}"
         case TaskCancelled(cancelled_by=by, reason=reason, usage=usage):
-            return f"stopped by {by}{_because(reason)} ({_money(usage)})"
+            return f"stopped by {by}{because(reason)} ({money(usage)})"
         case _:
             assert_never(event)
 
@@ -154,7 +178,7 @@ def _says_step(event: OfAStep) -> str:
         case AgentSucceeded(change=change, usage=usage):
             return (
                 f"{change.files_changed} files, +{change.lines_added} -{change.lines_removed}, "
-                f"at {change.commit[:12]} ({_money(usage)})"
+                f"at {change.commit[:12]} ({money(usage)})"
             )
         case VerifyRequested(commit=commit, host=host):
             return f"{commit[:12]} is to be verified on {host}"
@@ -172,18 +196,10 @@ def _says_step(event: OfAStep) -> str:
             assert_never(event)
 
 
-def _because(reason: str) -> str:
-    return f": {reason}" if reason else ""
-
-
 def _where(delivery: Delivery) -> str:
     place = delivery.url or (delivery.patch.name if delivery.patch else delivery.branch)
     return f"{delivery.kind} at {place}, commit {delivery.commit[:12]}"
 
 
 def _cost(attempts: int, usage: Usage) -> str:
-    return f"{attempts} attempt{'' if attempts == 1 else 's'}, {_money(usage)}"
-
-
-def _money(usage: Usage) -> str:
-    return "cost unknown" if usage.cost_usd is None else f"${usage.cost_usd:.2f}"
+    return f"{attempts} attempt{'' if attempts == 1 else 's'}, {money(usage)}"

@@ -10,12 +10,28 @@ from typing import Final
 
 from penstock.catalog import Route
 from penstock.codec import type_of
-from penstock.events import KnownEvent, TaskBlocked, TaskCancelled, TaskFailed, TaskSucceeded, TaskUnverified
+from penstock.events import (
+    BudgetWarned,
+    DecisionRaised,
+    KnownEvent,
+    PlanProposed,
+    PlanUnanswered,
+    TaskBlocked,
+    TaskCancelled,
+    TaskFailed,
+    TaskSucceeded,
+    TaskUnverified,
+)
 
 TYPES_BY_DEFAULT: Final = frozenset(
-    str(kind.__struct_config__.tag) for kind in (TaskSucceeded, TaskUnverified, TaskFailed, TaskCancelled, TaskBlocked)
+    str(kind.__struct_config__.tag)
+    for kind in (
+        *(TaskSucceeded, TaskUnverified, TaskFailed, TaskCancelled),
+        *(TaskBlocked, PlanProposed, PlanUnanswered, DecisionRaised, BudgetWarned),
+    )
 )
-"""What a route without `types` carries: the ends of tasks, and what needs a person."""
+"""What a route without `types` carries: the ends of tasks, and what needs a person. A task that is passed on to a person or
+that scored too low is blocked in the next event, so those two say nothing of their own here."""
 
 
 def matching(routes: Iterable[Route], repo: str, event: KnownEvent) -> tuple[Route, ...]:
