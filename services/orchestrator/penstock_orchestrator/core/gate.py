@@ -198,7 +198,7 @@ def words(title: str, description: str, acceptance: str) -> tuple[str, ...]:
 def _candidates(text: str) -> Iterator[str]:
     for token in _TOKEN.findall(text):
         parts = [part for part in _SEAM.split(token) if part]
-        for word in (token, *parts):
+        for word in (token, *parts) if parts else ():
             lower = word.lower()
             if len(lower) >= WORD_LENGTH_MIN and lower not in _STOP and not lower.isdigit():
                 yield lower
