@@ -39,6 +39,33 @@ def stored_in(subject: str) -> list[str]:
     ]
 
 
+def catalog_keys(name: str) -> list[str]:
+    """Every key that the catalogue can have for this name."""
+    kinds = [key(name) for key in (s.catalog_repo, s.catalog_route, s.catalog_template, s.catalog_schedule)]
+    return [
+        *kinds,
+        s.CATALOG_SETTINGS,
+        *(s.catalog_control(scope, name) for scope in ("fleet", "repo", "vendor", "host")),
+    ]
+
+
+@given(names, names)
+def test_no_two_entries_of_the_catalogue_have_the_same_key(one: str, other: str) -> None:
+    keys = catalog_keys(one)
+    assert len(set(keys)) == len(keys)
+    if one != other:
+        assert set(keys) & set(catalog_keys(other)) == {s.CATALOG_SETTINGS}
+
+
+@given(names, names)
+def test_a_kind_of_entry_is_watched_without_the_others(name: str, other: str) -> None:
+    """What a reader of one kind filters by reaches its own keys alone, whatever the names are."""
+    for kind in ("repo", "route", "template", "schedule"):
+        assert [key for key in catalog_keys(name) if matches(f"{kind}.*", key)] == [f"{kind}.{name}"]
+    assert sum(matches("control.>", key) for key in catalog_keys(name)) == 4
+    assert matches(f"control.*.{name}", s.catalog_control("host", other)) == (name == other)
+
+
 @given(names, tokens, types)
 def test_an_events_subject_comes_apart_as_it_was_put_together(repo: str, task: str, type_: str) -> None:
     subject = s.event(repo, task, type_)
@@ -70,7 +97,8 @@ def test_every_subject_is_stored_in_exactly_one_stream(repo: str, host: str, tas
     assert stored_in(s.dead_letter("notify", repo)) == [s.DEAD]
     assert stored_in(s.artifact_chunk(task, job, repo, 3)) == [s.ARTIFACTS]
     assert stored_in(s.kv(s.LEASES, s.job_lease(job))) == stored_in(s.kv(s.LEASES, s.host_lease(host))) == ["KV_LEASES"]
-    assert stored_in(s.kv(s.CATALOG, s.catalog_route(repo))) == [s.kv_stream(s.CATALOG)]
+    for key in catalog_keys(repo):
+        assert stored_in(s.kv(s.CATALOG, key)) == [s.kv_stream(s.CATALOG)]
     assert stored_in(s.stop_order(job)) == stored_in(s.command("task", "submit")) == []
 
 
