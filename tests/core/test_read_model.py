@@ -10,7 +10,8 @@ from penstock.events import JobClaimed, KnownEvent, TaskSucceeded
 from penstock.reader import Stored
 from penstock.values import Delivery, Usage
 from penstock_orchestrator.projector import ReadModel
-from penstock_orchestrator.rows import StepRow, TaskRow
+from penstock_orchestrator.rows import TaskRow
+from penstock_orchestrator.step_rows import StepRow
 
 DELIVERED = Delivery(kind="branch", commit="c" * 40)
 LIFE: tuple[KnownEvent, ...] = (*published(), TaskSucceeded(delivery=DELIVERED, attempts=1, usage=Usage()))

@@ -114,7 +114,9 @@ def says_talk(event: OfTalk) -> str:
 
 def says_judgement(event: OfJudgement) -> str:
     match event:
-        case GateScored(score=score, confidence=confidence, abstained=abstained, abstain_below=below, warnings=warnings):
+        case GateScored(
+            score=score, confidence=confidence, abstained=abstained, abstain_below=below, warnings=warnings
+        ):
             asks = f", below {below:g}: a person is asked first" if abstained else ""
             more = f": {'; '.join(warnings)}" if warnings else ""
             return f"scored {score:.0f} of 100 with {confidence} confidence{asks}{more}"

@@ -1,7 +1,7 @@
 """Brings the PostgreSQL schema up to date: numbered plain SQL files, one transaction each, forward only.
 
 Rule of this room: a file that has been applied is never changed (its digest is kept and compared). The read model's file is
-the exception that proves it: its tables may be dropped at any time, and are made again from the same file.
+the exception that proves it: its tables may be dropped at any time, and are made again from the file of this version.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import asyncpg
 
 LOCK_KEY: Final = 7_013_370_101
 READ_MODEL_VERSION: Final = 1
-READ_MODEL_TABLES: Final = ("penstock.projection", "penstock.task", "penstock.step", "penstock.event")
+READ_MODEL_TABLES: Final = tuple(
+    f"penstock.{table}" for table in ("projection", "task", "step", "plan", "message", "decision", "event")
+)
 
 
 class SchemaProblem(RuntimeError):
@@ -67,12 +69,17 @@ async def _apply(connection: asyncpg.Connection, migration: Migration) -> bool:
             "select sha256 from public.penstock_migration where version = $1", migration.version
         )
         if known is not None:
-            if known != migration.digest:
+            if known == migration.digest:
+                return False
+            if migration.version != READ_MODEL_VERSION:
                 raise SchemaProblem(f"{migration.name} is not the file that was applied to this database")
-            return False
+            # Another version's tables: the log fills the new ones from its beginning. A projector of the other version that
+            # still runs cannot write them, and says so.
+            await connection.execute("drop schema if exists penstock cascade")
         await connection.execute(migration.sql)
         await connection.execute(
-            "insert into public.penstock_migration (version, name, sha256) values ($1, $2, $3)",
+            "insert into public.penstock_migration (version, name, sha256) values ($1, $2, $3)"
+            " on conflict (version) do update set name = excluded.name, sha256 = excluded.sha256",
             migration.version,
             migration.name,
             migration.digest,

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
 from datetime import datetime
-from typing import Final
+from typing import Final, assert_never
 
 import asyncpg
 import nats.errors
@@ -24,15 +24,19 @@ from penstock.events import Recorded
 from penstock.reader import Reader, Stored
 from penstock.service import Runtime
 from penstock_orchestrator import migrate
-from penstock_orchestrator.core.task import Task, evolve, hold
-from penstock_orchestrator.rows import (
-    STEP_COLUMNS,
-    TASK_COLUMNS,
-    StepRow,
-    TaskRow,
-    step_row,
-    task_row,
-    values,
+from penstock_orchestrator.core.evolve import evolve, hold
+from penstock_orchestrator.core.task import Task
+from penstock_orchestrator.rows import TASK_COLUMNS, TaskRow, task_row, values
+from penstock_orchestrator.step_rows import STEP_COLUMNS, StepRow, step_row
+from penstock_orchestrator.talk_rows import (
+    DECISION_COLUMNS,
+    MESSAGE_COLUMNS,
+    PLAN_COLUMNS,
+    DecisionRow,
+    MessageRow,
+    PlanRow,
+    Talk,
+    TalkRow,
 )
 
 log = structlog.get_logger()
@@ -170,8 +174,12 @@ class ReadModel:
         self._tasks: dict[str, Task] = {}
         self._ended: set[str] = set()
         self._steps: dict[str, dict[str, StepRow]] = {}
+        self._talks: dict[str, Talk] = {}
         self._dirty_tasks: dict[str, Task] = {}
         self._dirty_steps: dict[str, StepRow] = {}
+        self._dirty_plans: dict[str, PlanRow] = {}
+        self._dirty_messages: dict[tuple[str, str], MessageRow] = {}
+        self._dirty_decisions: dict[tuple[str, str], DecisionRow] = {}
 
     @property
     def has_news(self) -> bool:
@@ -205,13 +213,27 @@ class ReadModel:
         self._tell(stored, recorded, news)
         self._tasks[task.id] = task
         step = step_row(self._steps.setdefault(task.id, {}), task, recorded)
+        said = self._talks.setdefault(task.id, Talk()).take(task, recorded)
         if news:
             self._dirty_tasks[task.id] = task
             if step is not None:
                 self._dirty_steps[step.job] = step
+            if said is not None:
+                self._said(said)
         if task.outcome is not None:
             self._ended.add(task.id)
-            del self._tasks[task.id], self._steps[task.id]
+            del self._tasks[task.id], self._steps[task.id], self._talks[task.id]
+
+    def _said(self, row: TalkRow) -> None:
+        match row:
+            case PlanRow():
+                self._dirty_plans[row.job] = row
+            case MessageRow():
+                self._dirty_messages[row.task, row.message] = row
+            case DecisionRow():
+                self._dirty_decisions[row.task, row.decision] = row
+            case _:
+                assert_never(row)
 
     def _tell(self, stored: Stored, recorded: Recorded, news: bool) -> None:
         if news:
@@ -224,11 +246,23 @@ class ReadModel:
     def step_rows(self) -> list[StepRow]:
         return list(self._dirty_steps.values())
 
+    def plan_rows(self) -> list[PlanRow]:
+        return list(self._dirty_plans.values())
+
+    def message_rows(self) -> list[MessageRow]:
+        return list(self._dirty_messages.values())
+
+    def decision_rows(self) -> list[DecisionRow]:
+        return list(self._dirty_decisions.values())
+
     def written(self) -> None:
         self.written_position = self.position
         self.events = []
         self._dirty_tasks = {}
         self._dirty_steps = {}
+        self._dirty_plans = {}
+        self._dirty_messages = {}
+        self._dirty_decisions = {}
 
 
 async def write(connection: asyncpg.Connection, model: ReadModel) -> None:
@@ -244,20 +278,31 @@ async def write(connection: asyncpg.Connection, model: ReadModel) -> None:
                 records=model.events,
                 columns=("seq", "event_id", "task", "repo", "type", "at", "body"),
             )
-        await _replace(connection, "task", "task", TASK_COLUMNS, model.task_rows())
-        await _replace(connection, "step", "job", STEP_COLUMNS, model.step_rows())
+        await _replace(connection, "task", ("task",), TASK_COLUMNS, model.task_rows())
+        await _replace(connection, "step", ("job",), STEP_COLUMNS, model.step_rows())
+        await _replace(connection, "plan", ("job",), PLAN_COLUMNS, model.plan_rows())
+        await _replace(connection, "message", ("task", "message"), MESSAGE_COLUMNS, model.message_rows())
+        await _replace(connection, "decision", ("task", "decision"), DECISION_COLUMNS, model.decision_rows())
         await connection.execute("update penstock.projection set seq = $2 where name = $1", NAME, model.position)
 
 
 async def _replace(
-    connection: asyncpg.Connection, table: str, key: str, columns: tuple[str, ...], rows: Sequence[TaskRow | StepRow]
+    connection: asyncpg.Connection,
+    table: str,
+    keys: tuple[str, ...],
+    columns: tuple[str, ...],
+    rows: Sequence[TaskRow | StepRow | TalkRow],
 ) -> None:
-    """These rows in place of those with the same keys. Two statements however many rows: an upsert of each costs the
-    server twice as much, and a new version of the row is written either way."""
+    """These rows in place of those with the same keys, which are texts. Two statements however many rows: an upsert of each
+    costs the server twice as much, and a new version of the row is written either way."""
     if not rows:
         return
-    keys = [getattr(row, key) for row in rows]
-    await connection.execute(f"delete from penstock.{table} where {key} = any($1)", keys)  # noqa: S608 - names from code
+    arrays = ", ".join(f"${number}::text[]" for number in range(1, len(keys) + 1))
+    same = f"({', '.join(keys)}) in (select * from unnest({arrays}))"  # noqa: S608 - names from code
+    if len(keys) == 1:
+        same = f"{keys[0]} = any($1)"
+    given = [[getattr(row, key) for row in rows] for key in keys]
+    await connection.execute(f"delete from penstock.{table} where {same}", *given)  # noqa: S608 - names from code
     records = [values(row) for row in rows]
     await connection.copy_records_to_table(table, schema_name="penstock", records=records, columns=columns)
 

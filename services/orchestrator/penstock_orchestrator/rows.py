@@ -1,50 +1,23 @@
-"""The read model's rows, made from tasks and events: pure, so that the same log gives the same bytes.
+"""The read model's row of a task, made from the task alone; and what all rows have in common.
 
-Rule of this room: nothing comes from the clock, from chance or from the database; a NUL, which PostgreSQL cannot hold in
-text, becomes the replacement character.
+Rule of this room: pure, so that the same log gives the same bytes. Nothing comes from the clock, from chance or from the
+database; a NUL, which PostgreSQL cannot hold in text, becomes the replacement character.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final, assert_never
+from typing import Final, Literal, TypeAlias, assert_never
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import astuple, fields, replace
+from msgspec.structs import astuple, fields
 
-from penstock.events import (
-    AgentFailed,
-    AgentRequested,
-    AgentSucceeded,
-    JobClaimed,
-    JobLost,
-    JobStopped,
-    PrepareFailed,
-    PrepareRequested,
-    PrepareSucceeded,
-    PublishFailed,
-    PublishRequested,
-    PublishSucceeded,
-    Recorded,
-    TaskBlocked,
-    TaskCancelled,
-    TaskCancelRequested,
-    TaskFailed,
-    TaskParked,
-    TaskSubmitted,
-    TaskSucceeded,
-    TaskUnblocked,
-    TaskUnverified,
-    Unknown,
-    VerifyFailed,
-    VerifyRequested,
-    VerifySkipped,
-    VerifySucceeded,
-)
-from penstock.values import CommandResult, Usage
+from penstock_orchestrator.core.reported import spent
 from penstock_orchestrator.core.task import Task
 from penstock_orchestrator.core.waiting import phase, waiting
+
+PlanState: TypeAlias = Literal["waiting", "commented", "approved", "rejected", "unanswered"]
 
 
 class TaskRow(Struct, frozen=True, kw_only=True):
@@ -57,16 +30,39 @@ class TaskRow(Struct, frozen=True, kw_only=True):
     acceptance: str
     priority: int
     labels: list[str]
+    mode: str
     vendor: str
     model: str
+    backup_vendor: str | None
+    backup_model: str | None
+    billing: str
+    account: str
     flow: str
+    template: str | None
     submitted_by: str
+    origin: str | None
+    retry_of: str | None
+    continues_task: str | None
+    depends_on: list[str]
+    depends_on_open: list[str]
+    admitted: bool
+    admissions: int
+    queued_at: datetime
     phase: str
     outcome: str | None
     attempt: int
     attempts_max: int
     host: str | None
     job: str | None
+    score: float | None
+    confidence: str | None
+    forecast: str | None
+    signals: str | None
+    gate_warnings: list[str]
+    plan_number: int | None
+    plan_state: PlanState | None
+    decisions_open: int
+    escalations: int
     waiting_for: str
     can_move: str
     wake_at: datetime | None
@@ -83,44 +79,21 @@ class TaskRow(Struct, frozen=True, kw_only=True):
     input_tokens: int
     output_tokens: int
     cost_usd: float | None
+    cost_at_least_usd: float
+    max_cost_usd: float | None
     wall_seconds: float
+    max_wall_seconds: float
+    budget_warned: list[str]
     submitted_at: datetime
     updated_at: datetime
     ended_at: datetime | None
     seq: int
 
 
-class StepRow(Struct, frozen=True, kw_only=True):
-    """One row of `penstock.step`: one job."""
-
-    job: str
-    task: str
-    kind: str
-    attempt: int
-    host: str | None
-    epoch: int | None = None
-    requested_at: datetime
-    claimed_at: datetime | None = None
-    ended_at: datetime | None = None
-    ended: str | None = None
-    error_class: str | None = None
-    message: str | None = None
-    session_id: str | None = None
-    vendor_version: str | None = None
-    sandbox: str | None = None
-    turns: int | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cost_usd: float | None = None
-    wall_seconds: float | None = None
-    commands: str | None = None
-
-
 TASK_COLUMNS: Final = tuple(field.name for field in fields(TaskRow))
-STEP_COLUMNS: Final = tuple(field.name for field in fields(StepRow))
 
 
-def values(row: TaskRow | StepRow) -> tuple[object, ...]:
+def values(row: Struct) -> tuple[object, ...]:
     """The row in column order, fit for PostgreSQL."""
     # Without a call for each value: there are two dozen in a row, and a rebuild makes a row for every other event.
     return tuple(
@@ -135,30 +108,60 @@ def _clean(texts: list[str]) -> list[str]:
     return [text.replace("\x00", "\ufffd") for text in texts]
 
 
+def as_json(value: object) -> str:
+    """The value for a column of jsonb, which refuses a NUL even where it is escaped."""
+    return msgspec.json.encode(value).decode().replace("\\u0000", "\\ufffd")
+
+
 def task_row(task: Task) -> TaskRow:
-    """The task as it stands after the event at its `seq`."""
-    spec, usage, wait = task.spec, task.usage, waiting(task)
+    """The task as it stands after the event at its `seq`. What the run at work has used so far is counted."""
+    spec, wait, gate = task.spec, waiting(task), task.gate
+    usage = task.usage if task.run_usage is None else spent(task, task.run_usage).usage
     reason, message = _reason(task)
     delivery = task.delivery
     patch = None if delivery is None else delivery.patch
+    resolved = {on for on, _ in task.resolved}
     return TaskRow(
         task=task.id,
         repo=task.repo,
         title=spec.title,
         description=spec.description,
         acceptance=spec.acceptance,
-        priority=spec.priority,
+        priority=task.priority,
         labels=list(spec.labels),
-        vendor=spec.vendor,
-        model=spec.model,
+        mode=spec.mode,
+        vendor=task.vendor,
+        model=task.model,
+        backup_vendor=spec.backup_vendor or None,
+        backup_model=spec.backup_model or None,
+        billing=spec.billing,
+        account=task.account,
         flow=spec.flow,
+        template=spec.template or None,
         submitted_by=spec.submitted_by,
+        origin=None if spec.origin is None else as_json(spec.origin),
+        retry_of=spec.retry_of or None,
+        continues_task=None if spec.continues is None else spec.continues.task,
+        depends_on=list(spec.depends_on),
+        depends_on_open=[on for on in spec.depends_on if on not in resolved],
+        admitted=task.admitted,
+        admissions=task.admissions,
+        queued_at=task.queued_at,
         phase=phase(task),
         outcome=task.outcome,
         attempt=task.attempts,
         attempts_max=spec.max_attempts,
         host=task.host,
         job=None if task.job is None else task.job.id,
+        score=None if gate is None else gate.score,
+        confidence=None if gate is None else gate.confidence,
+        forecast=None if gate is None else as_json(gate.forecast),
+        signals=None if gate is None else as_json(gate.signals),
+        gate_warnings=[] if gate is None else list(gate.warnings),
+        plan_number=None if task.plan is None else task.plan.number,
+        plan_state=_plan_state(task),
+        decisions_open=len(task.points),
+        escalations=task.escalations,
         waiting_for=wait.why,
         can_move=wait.can_move,
         wake_at=wait.wake_at,
@@ -170,17 +173,35 @@ def task_row(task: Task) -> TaskRow:
         delivery_kind=None if delivery is None else delivery.kind,
         delivery_url=None if delivery is None else delivery.url or None,
         patch_job=task.delivery_job if patch is not None else None,
-        patch=None if patch is None else msgspec.json.encode(patch).decode(),
+        patch=None if patch is None else as_json(patch),
         turns=usage.turns,
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
         cost_usd=usage.cost_usd,
+        cost_at_least_usd=task.cost_so_far,
+        max_cost_usd=task.max_cost_usd,
         wall_seconds=usage.wall_seconds,
+        max_wall_seconds=task.max_wall_seconds,
+        budget_warned=sorted(task.warned),
         submitted_at=task.submitted_at,
         updated_at=task.updated_at,
         ended_at=task.ended_at,
         seq=task.seq,
     )
+
+
+def _plan_state(task: Task) -> PlanState | None:
+    if task.plan is None:
+        return None
+    match task.plan.answer:
+        case "none":
+            return "waiting"
+        case "parked":
+            return "unanswered"
+        case "commented" | "approved" | "rejected":
+            return task.plan.answer
+        case never:
+            assert_never(never)
 
 
 def _reason(task: Task) -> tuple[str | None, str | None]:
@@ -194,134 +215,3 @@ def _reason(task: Task) -> tuple[str | None, str | None]:
         return task.parked.reason, task.parked.message
     failure = task.failure or task.last_failure
     return (None, None) if failure is None else (failure.error_class, failure.message)
-
-
-def step_row(steps: dict[str, StepRow], task: Task, recorded: Recorded) -> StepRow | None:
-    """The row that this event makes or changes, already put into `steps`; None where it is about no job."""
-    event = recorded.data
-    match event:
-        case PrepareRequested() | AgentRequested() | VerifyRequested() | PublishRequested():
-            row = _asked(task, recorded, event)
-        case JobClaimed():
-            if event.job not in steps:
-                return None
-            row = replace(steps[event.job], host=event.host, epoch=event.epoch, claimed_at=recorded.at)
-        case (
-            JobLost()
-            | JobStopped()
-            | PrepareSucceeded()
-            | PrepareFailed()
-            | AgentSucceeded()
-            | AgentFailed()
-            | VerifySucceeded()
-            | VerifyFailed()
-            | PublishSucceeded()
-            | PublishFailed()
-        ):
-            if event.job not in steps:
-                return None
-            row = _finished(replace(steps[event.job], ended_at=recorded.at), event)
-        case (
-            TaskSubmitted()
-            | VerifySkipped()
-            | TaskCancelRequested()
-            | TaskParked()
-            | TaskBlocked()
-            | TaskUnblocked()
-            | TaskSucceeded()
-            | TaskUnverified()
-            | TaskFailed()
-            | TaskCancelled()
-            | Unknown()
-        ):
-            return None
-        case _:
-            assert_never(event)
-    steps[row.job] = row
-    return row
-
-
-def _asked(
-    task: Task, recorded: Recorded, event: PrepareRequested | AgentRequested | VerifyRequested | PublishRequested
-) -> StepRow:
-    base = StepRow(
-        job=recorded.id,
-        task=recorded.task,
-        kind="prepare",
-        attempt=task.attempts,
-        host=event.host,
-        requested_at=recorded.at,
-    )
-    match event:
-        case PrepareRequested():
-            return base
-        case AgentRequested():
-            return replace(base, kind="agent", attempt=event.attempt, session_id=event.session_id)
-        case VerifyRequested():
-            return replace(base, kind="verify", attempt=event.attempt)
-        case PublishRequested():
-            return replace(base, kind="publish")
-        case _:
-            assert_never(event)
-
-
-Finished = (
-    JobLost
-    | JobStopped
-    | PrepareSucceeded
-    | PrepareFailed
-    | AgentSucceeded
-    | AgentFailed
-    | VerifySucceeded
-    | VerifyFailed
-    | PublishSucceeded
-    | PublishFailed
-)
-
-
-def _finished(row: StepRow, event: Finished) -> StepRow:
-    match event:
-        case JobLost():
-            return replace(row, ended="lost", message=event.reason)
-        case JobStopped():
-            return _used(replace(row, ended="stopped", message=event.reason), event.usage)
-        case PrepareSucceeded():
-            return replace(row, ended="succeeded", wall_seconds=event.wall_seconds)
-        case PublishSucceeded():
-            return replace(row, ended="succeeded")
-        case PrepareFailed() | PublishFailed():
-            return replace(row, ended="failed", error_class=event.error_class, message=event.message)
-        case AgentSucceeded():
-            done = replace(row, ended="succeeded", message=event.summary or None, **_ran(event))
-            return _used(done, event.usage)
-        case AgentFailed():
-            done = replace(row, ended="failed", error_class=event.error_class, message=event.message, **_ran(event))
-            return _used(done, event.usage)
-        case VerifySucceeded():
-            return replace(row, ended="succeeded", sandbox=event.sandbox or None, **_commands(event.commands))
-        case VerifyFailed():
-            done = replace(row, ended="failed", error_class=event.error_class, message=event.message)
-            return replace(done, sandbox=event.sandbox or None, **_commands(event.commands))
-        case _:
-            assert_never(event)
-
-
-def _ran(event: AgentSucceeded | AgentFailed) -> dict[str, str | None]:
-    return {"vendor_version": event.vendor_version or None, "sandbox": event.sandbox or None}
-
-
-def _used(row: StepRow, usage: Usage) -> StepRow:
-    return replace(
-        row,
-        turns=usage.turns,
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        cost_usd=usage.cost_usd,
-        wall_seconds=usage.wall_seconds,
-    )
-
-
-def _commands(commands: tuple[CommandResult, ...]) -> dict[str, str | float]:
-    # Escaped in JSON, a NUL would still be refused by jsonb.
-    text = msgspec.json.encode(commands).decode().replace("\\u0000", "\\ufffd")
-    return {"commands": text, "wall_seconds": sum(command.wall_seconds for command in commands)}

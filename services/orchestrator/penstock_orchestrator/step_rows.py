@@ -1,0 +1,239 @@
+"""The rows of jobs: one for each, from when it was asked for to its end.
+
+Rule of this room: pure; an event about a job that the task does not know changes nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final, TypeAlias, assert_never
+
+from msgspec import Struct
+from msgspec.structs import fields, replace
+
+from penstock import events as e
+from penstock.values import CommandResult, Usage
+from penstock_orchestrator.core.task import Task
+from penstock_orchestrator.rows import as_json
+
+
+class StepRow(Struct, frozen=True, kw_only=True):
+    """One row of `penstock.step`: one job."""
+
+    job: str
+    task: str
+    kind: str
+    attempt: int
+    host: str | None
+    epoch: int | None = None
+    requested_at: datetime
+    claimed_at: datetime | None = None
+    ended_at: datetime | None = None
+    ended: str | None = None
+    error_class: str | None = None
+    message: str | None = None
+    session_id: str | None = None
+    vendor_version: str | None = None
+    sandbox: str | None = None
+    turns: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: float | None = None
+    wall_seconds: float | None = None
+    commands: str | None = None
+
+
+STEP_COLUMNS: Final = tuple(field.name for field in fields(StepRow))
+
+
+def step_row(steps: dict[str, StepRow], task: Task, recorded: e.Recorded) -> StepRow | None:
+    """The row that this event makes or changes, already put into `steps`; None where it is about no job."""
+    event = recorded.data
+    match event:
+        case (
+            e.PrepareRequested()
+            | e.PlanRequested()
+            | e.AgentRequested()
+            | e.CompactRequested()
+            | e.VerifyRequested()
+            | e.PublishRequested()
+        ):
+            row = _asked(task, recorded, event)
+        case (
+            e.JobClaimed()
+            | e.AgentProgressed()
+            | e.JobLost()
+            | e.JobStopped()
+            | e.PrepareSucceeded()
+            | e.PrepareFailed()
+            | e.PlanProposed()
+            | e.PlanFailed()
+            | e.AgentSucceeded()
+            | e.AgentFailed()
+            | e.CompactSucceeded()
+            | e.CompactFailed()
+            | e.VerifySucceeded()
+            | e.VerifyFailed()
+            | e.PublishSucceeded()
+            | e.PublishFailed()
+        ):
+            if event.job not in steps:
+                return None
+            row = _changed(steps[event.job], recorded.at, event)
+        case (
+            e.TaskSubmitted()
+            | e.TaskAdmitted()
+            | e.DependencyResolved()
+            | e.PriorityChanged()
+            | e.GateScored()
+            | e.PlanCommented()
+            | e.PlanApproved()
+            | e.PlanRejected()
+            | e.PlanUnanswered()
+            | e.FailureClassified()
+            | e.TaskEscalated()
+            | e.FailedOver()
+            | e.BudgetWarned()
+            | e.JobStopRequested()
+            | e.CompactionAsked()
+            | e.HistoryCompacted()
+            | e.VerifySkipped()
+            | e.PreflightFailed()
+            | e.TaskCancelRequested()
+            | e.TaskParked()
+            | e.TaskBlocked()
+            | e.TaskUnblocked()
+            | e.TaskWoken()
+            | e.MessageAccepted()
+            | e.MessageDelivered()
+            | e.MessageConsumed()
+            | e.DecisionRaised()
+            | e.DecisionAnswered()
+            | e.TaskSucceeded()
+            | e.TaskUnverified()
+            | e.TaskFailed()
+            | e.TaskCancelled()
+            | e.Unknown()
+        ):
+            return None
+        case _:
+            assert_never(event)
+    steps[row.job] = row
+    return row
+
+
+Asked: TypeAlias = (
+    e.PrepareRequested
+    | e.PlanRequested
+    | e.AgentRequested
+    | e.CompactRequested
+    | e.VerifyRequested
+    | e.PublishRequested
+)
+
+
+def _asked(task: Task, recorded: e.Recorded, event: Asked) -> StepRow:
+    base = StepRow(
+        job=recorded.id,
+        task=recorded.task,
+        kind="prepare",
+        attempt=task.attempts,
+        host=event.host,
+        requested_at=recorded.at,
+    )
+    match event:
+        case e.PrepareRequested():
+            return base
+        case e.PlanRequested():
+            return replace(base, kind="plan", attempt=event.number, session_id=event.session_id)
+        case e.AgentRequested():
+            return replace(base, kind="agent", attempt=event.attempt, session_id=event.session_id)
+        case e.CompactRequested():
+            return replace(base, kind="compact", session_id=event.session_id)
+        case e.VerifyRequested():
+            return replace(base, kind="verify", attempt=event.attempt)
+        case e.PublishRequested():
+            return replace(base, kind="publish")
+        case _:
+            assert_never(event)
+
+
+Finished: TypeAlias = (
+    e.JobLost
+    | e.JobStopped
+    | e.PrepareSucceeded
+    | e.PrepareFailed
+    | e.PlanProposed
+    | e.PlanFailed
+    | e.AgentSucceeded
+    | e.AgentFailed
+    | e.CompactSucceeded
+    | e.CompactFailed
+    | e.VerifySucceeded
+    | e.VerifyFailed
+    | e.PublishSucceeded
+    | e.PublishFailed
+)
+
+
+def _changed(row: StepRow, at: datetime, event: e.JobClaimed | e.AgentProgressed | Finished) -> StepRow:
+    if isinstance(event, e.JobClaimed):
+        return replace(row, host=event.host, epoch=event.epoch, claimed_at=at)
+    if isinstance(event, e.AgentProgressed):
+        # Its last word may come before this one does.
+        return row if row.ended else _used(row, event.usage)
+    return _finished(replace(row, ended_at=at), event)
+
+
+def _finished(row: StepRow, event: Finished) -> StepRow:
+    match event:
+        case e.JobLost():
+            return replace(row, ended="lost", message=event.reason)
+        case e.JobStopped():
+            return _used(replace(row, ended="stopped", message=event.reason), event.usage)
+        case e.PrepareSucceeded():
+            return replace(row, ended="succeeded", wall_seconds=event.wall_seconds)
+        case e.PublishSucceeded():
+            return replace(row, ended="succeeded")
+        case e.PrepareFailed() | e.PublishFailed():
+            return replace(row, ended="failed", error_class=event.error_class, message=event.message)
+        case e.PlanProposed():
+            return _used(replace(row, ended="succeeded", message=event.plan.summary, **_ran(event)), event.usage)
+        case e.AgentSucceeded():
+            return _used(replace(row, ended="succeeded", message=event.summary or None, **_ran(event)), event.usage)
+        case e.CompactSucceeded():
+            return _used(replace(row, ended="succeeded", **_ran(event)), event.usage)
+        case e.PlanFailed() | e.AgentFailed():
+            done = replace(row, ended="failed", error_class=event.error_class, message=event.message, **_ran(event))
+            return _used(done, event.usage)
+        case e.CompactFailed():
+            done = replace(row, ended="failed", error_class=event.error_class, message=event.message)
+            return _used(done, event.usage)
+        case e.VerifySucceeded():
+            return replace(row, ended="succeeded", sandbox=event.sandbox or None, **_commands(event.commands))
+        case e.VerifyFailed():
+            done = replace(row, ended="failed", error_class=event.error_class, message=event.message)
+            return replace(done, sandbox=event.sandbox or None, **_commands(event.commands))
+        case _:
+            assert_never(event)
+
+
+def _ran(
+    event: e.PlanProposed | e.PlanFailed | e.AgentSucceeded | e.AgentFailed | e.CompactSucceeded,
+) -> dict[str, str | None]:
+    return {"vendor_version": event.vendor_version or None, "sandbox": event.sandbox or None}
+
+
+def _used(row: StepRow, usage: Usage) -> StepRow:
+    return replace(
+        row,
+        turns=usage.turns,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cost_usd=usage.cost_usd,
+        wall_seconds=usage.wall_seconds,
+    )
+
+
+def _commands(commands: tuple[CommandResult, ...]) -> dict[str, str | float]:
+    return {"commands": as_json(commands), "wall_seconds": sum(command.wall_seconds for command in commands)}
