@@ -191,5 +191,6 @@ AGAIN: Final[tuple[e.KnownEvent, ...]] = (
         usage_of_session=True,
         session_restarted=True,
     ),
+    e.TaskUnblocked(unblocked_by="api:ana", max_cost_usd=5.0, max_wall_seconds=7_200.0),
 )
 """Types that have gained fields, once more and with values in these."""
