@@ -121,6 +121,7 @@ async def _one(ground: Broker) -> _Sighting:
     """One task, submitted and followed until its agent's job is claimed."""
     command = submission()
     sighting = _Sighting()
+    assert isinstance(command.repo, str)
     subscription = await ground.plain.subscribe(s.events_of_task(command.repo, command.task), cb=sighting.receive)
     await ground.plain.flush()
     try:

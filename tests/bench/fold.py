@@ -20,7 +20,8 @@ from bench.lives import STORIES, Life, Line
 from bench.plan import Plan
 from penstock.codec import Envelope, decode_event
 from penstock.events import KnownEvent
-from penstock_orchestrator.core.task import Task, evolve
+from penstock_orchestrator.core.evolve import evolve
+from penstock_orchestrator.core.task import Task
 
 TASKS: Final = 200
 TASKS_WEIGHED: Final = 1_000

@@ -24,13 +24,15 @@ from penstock.events import (
     PrepareSucceeded,
     PublishSucceeded,
     Recorded,
+    TaskAdmitted,
     VerifyFailed,
     VerifySucceeded,
 )
-from penstock.values import Change, CommandResult, Delivery, Policy, Usage, VerifyCommands
-from penstock_orchestrator.core.advance import advance
-from penstock_orchestrator.core.decide import submit
-from penstock_orchestrator.core.task import CurrentJob, Task, evolve
+from penstock.values import Change, CommandResult, Delivery, Usage, VerifyCommands
+from penstock_orchestrator.core.advance import advance, wants_slot
+from penstock_orchestrator.core.evolve import evolve
+from penstock_orchestrator.core.submit import Known, submit
+from penstock_orchestrator.core.task import CurrentJob, Task
 
 MARK: Final = "nnnnnnnn"
 """Stands in every id where the eight digits of the task's number go."""
@@ -129,7 +131,7 @@ def _task_id(number: str) -> str:
 
 
 class _Author:
-    """Asks the core what is due, and answers it as an honest executor would."""
+    """Asks the core what is due, and answers it as an honest executor would, and a queue with slots for all."""
 
     def __init__(self, story: Story) -> None:
         self._story = story
@@ -157,7 +159,7 @@ class _Author:
             clone_url="https://git.example/shop/shop.git",
             verify=VerifyCommands(test="make test", lint="make lint"),
         )
-        self._tell(*submit(None, command, repo, Policy(), ("scripted",)))
+        self._tell(*submit(None, command, Known(repo=repo, vendors=("scripted",))))
         while self._task is not None and self._task.outcome is None:
             self._tell(*self._next(self._task))
         return self._lines
@@ -167,6 +169,8 @@ class _Author:
             self._now = max(self._now, task.parked.wake_at)
         if due := advance(task, self._now):
             return due
+        if wants_slot(task, self._now):
+            return [TaskAdmitted(number=task.admissions + 1, priority=task.priority, waited_seconds=1.25)]
         job = task.job
         assert job is not None, "an honest executor has nothing to say"
         if job.epoch is None:
@@ -200,6 +204,8 @@ class _Author:
             case "publish":
                 delivery = Delivery(kind="branch", commit=HEAD, branch=f"agent/{task.id}")
                 return PublishSucceeded(job=job.id, epoch=epoch, delivery=delivery)
+            case "plan" | "compact":
+                raise AssertionError("no story has plans or summaries")
             case _:
                 assert_never(job.kind)
 
