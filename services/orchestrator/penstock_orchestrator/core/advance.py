@@ -1,55 +1,119 @@
-"""What is due in this state, whatever path led here.
+"""What is due in this state, whatever path led here: a table of rules, the first that speaks decides.
 
 Rule of this room: asked twice, it answers once: the event it answers with changes the state it was read off. That is what
-heals a crash between any two lines of the loop. One event at a time; the loop asks again.
+heals a crash between any two lines of the loop. One event at a time; the loop asks again. Every rule has a name, so that
+each decision can say by which it was made.
 """
 
 from __future__ import annotations
 
-import hashlib
-from datetime import datetime
-from typing import Literal, TypeAlias, assert_never
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final, Literal, TypeAlias, assert_never
 
-from penstock.bounds import MESSAGE_LENGTH_MAX, clip
+from msgspec import Struct
+from msgspec.structs import replace
+
+from penstock.bounds import LINE_LENGTH_MAX, MESSAGE_LENGTH_MAX, clip
 from penstock.events import (
-    AgentRequested,
+    BudgetWarned,
+    CompactRequested,
+    FailedOver,
+    GateScored,
+    HistoryCompacted,
     JobLost,
+    JobStopRequested,
     KnownEvent,
-    PrepareRequested,
-    PublishRequested,
+    MessageConsumed,
+    MessageDelivered,
+    PlanUnanswered,
+    PreflightFailed,
     TaskBlocked,
     TaskCancelled,
+    TaskEscalated,
     TaskFailed,
     TaskParked,
-    TaskSucceeded,
-    TaskUnverified,
-    VerifyRequested,
-    VerifySkipped,
 )
-from penstock.jobs import verify_steps
-from penstock_orchestrator.core.prompt import hint_for
-from penstock_orchestrator.core.task import Failure, Task
-from penstock_orchestrator.core.verdict import BLOCKING, answer, wake_at
+from penstock.values import History
+from penstock_orchestrator.core import budget, compact, gate, step, window
+from penstock_orchestrator.core.evolve import NIGHT
+from penstock_orchestrator.core.plan_text import allows
+from penstock_orchestrator.core.step import Stage, stage
+from penstock_orchestrator.core.task import AGENT_STEPS, Failure, Task
+from penstock_orchestrator.core.verdict import BLOCKING, answer, classified, rung, wake_at
 
-Stage: TypeAlias = Literal["prepare", "agent", "verify", "publish", "finish"]
+Answer: TypeAlias = KnownEvent | Literal["wait"] | None
+"""An event that is due; "wait": nothing is, and no later rule is asked; None: this rule has nothing to say."""
+
+WAIT: Final[Literal["wait"]] = "wait"
+FILES_NAMED_MAX: Final = 50
+_PAID: Final[frozenset[Stage]] = frozenset({"plan", "agent"})
+
+
+class Due(Struct, frozen=True, kw_only=True):
+    """Which rule spoke; `event` is None where it says to wait."""
+
+    rule: str
+    event: KnownEvent | None
 
 
 def advance(task: Task, now: datetime) -> list[KnownEvent]:
     """The next event that is due at `now`, or none."""
-    if task.outcome is not None or task.held:
-        return []
-    if task.delivery is not None:
-        # Handed over is handed over, whoever wanted to cancel meanwhile.
-        return [_end_well(task)]
-    if task.cancel is not None:
-        return _cancelled(task)
-    if task.job is not None or task.blocked is not None:
-        return []
-    if task.failure is not None:
-        return [_after_failure(task, task.failure, now)]
-    if task.parked is not None and now < task.parked.wake_at:
-        return []
-    return [_over_a_limit(task) or _next_step(task)]
+    event = due(task, now).event
+    return [] if event is None else [event]
+
+
+def due(task: Task, now: datetime) -> Due:
+    """The same, with the rule that decided."""
+    for name, rule in RULES:
+        said = rule(task, now)
+        if said == WAIT:
+            return Due(rule=name, event=None)
+        if said is not None:
+            return Due(rule=name, event=said)
+    raise AssertionError("the last rule always speaks")
+
+
+def wants_slot(task: Task, now: datetime) -> bool:
+    """True where a step is due and nothing but a slot of the queue is missing."""
+    return not task.admitted and task.outcome is None and due(task, now).rule == "slot"
+
+
+def next_look(task: Task) -> datetime | None:
+    """When the clock alone may make something due; None where it cannot."""
+    if task.outcome is not None or task.job is not None or task.blocked is not None:
+        return None
+    if task.parked is not None:
+        return task.parked.wake_at
+    spec, plan = task.spec, task.plan
+    if (
+        plan is not None
+        and plan.answer == "none"
+        and spec.plan_gate.silence_seconds
+        and spec.plan_gate.silence != "wait"
+    ):
+        return plan.proposed_at + timedelta(seconds=spec.plan_gate.silence_seconds)
+    return None
+
+
+def gate_event(task: Task, history: History) -> GateScored | None:
+    """The score that is due once after the first preparation, from the host's evidence and the repo's history; the caller
+    knows the history. None where none is due."""
+    if task.outcome is not None or task.held or task.gate is not None or task.evidence is None or task.job is not None:
+        return None
+    scored = gate.score(task.evidence, history)
+    below = task.spec.policy.abstain_below
+    return GateScored(
+        score=scored.score,
+        confidence=scored.confidence,
+        signals=scored.signals,
+        warnings=scored.warnings,
+        degraded=scored.degraded,
+        history=history,
+        forecast=gate.forecast(history),
+        abstain_below=below,
+        abstained=scored.score < below,
+    )
 
 
 def lost(task: Task, host: str, reason: str, *, host_gone: bool = False) -> list[KnownEvent]:
@@ -60,121 +124,249 @@ def lost(task: Task, host: str, reason: str, *, host_gone: bool = False) -> list
     return [JobLost(job=job.id, epoch=job.epoch or 0, host=host, reason=reason, host_gone=host_gone)]
 
 
-def stage(task: Task) -> Stage:
-    """The step that the state asks for when nothing is in the way."""
-    if task.delivery is not None:
-        return "finish"
-    if task.host is None:
-        return "prepare"
-    if task.change is None or task.judged == "failed":
-        return "agent"
-    if task.judged == "none":
-        return "verify"
-    return "publish"
+# -- the end, and what is said on the way ------------------------------------------------------------------------------
 
 
-def _next_step(task: Task) -> KnownEvent:
-    spec = task.spec
-    match stage(task):
-        case "prepare":
-            return PrepareRequested(number=task.prepares + 1, host=None, kept=task.kept)
-        case "agent":
-            assert task.host is not None
-            return AgentRequested(
-                attempt=task.attempts_spent + 1,
-                host=task.host,
-                session_id=session_id(task),
-                resume=task.session_begun,
-                hint=hint_for(task),
-            )
-        case "verify":
-            assert task.host is not None
-            assert task.change is not None
-            commit = task.change.commit
-            if spec.skip_verify:
-                return VerifySkipped(attempt=task.attempts, commit=commit, reason="skip_verify")
-            if not verify_steps(spec.repo.verify):
-                return VerifySkipped(attempt=task.attempts, commit=commit, reason="nothing_configured")
-            return VerifyRequested(attempt=task.attempts, host=task.host, commit=commit)
-        case "publish":
-            assert task.host is not None
-            assert task.change is not None
-            return PublishRequested(
-                number=task.publishes + 1,
-                host=task.host,
-                commit=task.change.commit,
-                branch=task.branch,
-                flow=spec.flow,
-                verified=task.judged == "passed",
-            )
-        case "finish":
-            return _end_well(task)
-        case never:
-            assert_never(never)
+def _ended(task: Task, _: datetime) -> Answer:
+    return WAIT if task.outcome is not None or task.held else None
 
 
-def session_id(task: Task) -> str:
-    """The agent session of this task, as a UUID: chosen by us, the same whenever it is asked for."""
-    digest = hashlib.sha256(f"{task.id}.{task.session_number}".encode()).hexdigest()
-    return f"{digest[:8]}-{digest[8:12]}-4{digest[13:16]}-8{digest[17:20]}-{digest[20:32]}"
-
-
-def _over_a_limit(task: Task) -> KnownEvent | None:
-    """The event that stops a task which may not take another step."""
-    spec, usage = task.spec, task.usage
-    if task.lost > spec.policy.lost_max:
-        message = f"{task.lost} jobs in a row were lost; the host dies, or the job kills it"
-        return TaskBlocked(
-            reason="job.lost", message=message, can_do="look at the host, then unblock or cancel the task"
-        )
-    if stage(task) != "agent":
-        return None
-    if task.attempts_spent >= spec.max_attempts:
-        return _give_up(task)
-    if spec.max_cost_usd is not None and usage.cost_usd is not None and usage.cost_usd >= spec.max_cost_usd:
-        message = f"{usage.cost_usd:.2f} USD spent of {spec.max_cost_usd:.2f}"
-        return TaskBlocked(
-            reason="budget.cost", message=message, can_do="cancel, and submit again with a higher max_cost_usd"
-        )
-    if usage.wall_seconds >= spec.max_wall_seconds:
-        message = f"{usage.wall_seconds:.0f} s of work used of {spec.max_wall_seconds:.0f} s"
-        return TaskBlocked(
-            reason="budget.wall", message=message, can_do="cancel, and submit again with a higher max_wall_seconds"
-        )
+def _message_delivered(task: Task, _: datetime) -> Answer:
+    job = task.job
+    for mail in task.mail:
+        begun = job is not None and job.epoch is not None and mail.job == job.id
+        if mail.job and not mail.delivered and (begun or mail.answered):
+            return MessageDelivered(message=mail.id, job=mail.job)
     return None
 
 
-def _after_failure(task: Task, failure: Failure, now: datetime) -> KnownEvent:
-    match answer(failure):
+def _message_consumed(task: Task, _: datetime) -> Answer:
+    for mail in task.mail:
+        if mail.answered:
+            return MessageConsumed(message=mail.id, job=mail.job)
+    return None
+
+
+def _handed_over(task: Task, _: datetime) -> Answer:
+    # Handed over is handed over, whoever wanted to cancel meanwhile.
+    return step.end_well(task) if task.delivery is not None else None
+
+
+# -- money and time ----------------------------------------------------------------------------------------------------
+
+
+def _budget_warning(task: Task, _: datetime) -> Answer:
+    share = task.spec.policy.budget_warning
+    cost, wall = task.cost_so_far, task.wall_so_far
+    if "cost" not in task.warned and budget.over(cost, task.max_cost_usd, share):
+        return BudgetWarned(budget="cost", spent=cost, limit=task.max_cost_usd or 0.0)
+    if "wall" not in task.warned and budget.over(wall, task.max_wall_seconds, share):
+        return BudgetWarned(budget="wall", spent=wall, limit=task.max_wall_seconds)
+    return None
+
+
+def _budget_stop(task: Task, _: datetime) -> Answer:
+    """Only what the run itself has reported stops it: a run that reports nothing is bounded by its own limits."""
+    job = task.job
+    if (
+        job is None
+        or job.epoch is None
+        or job.kind not in AGENT_STEPS
+        or task.stop is not None
+        or task.run_usage is None
+    ):
+        return None
+    over = _over_budget(task)
+    if over is None:
+        return None
+    return JobStopRequested(job=job.id, reason=over[0], message=over[1])
+
+
+def _decision_stop(task: Task, _: datetime) -> Answer:
+    job = task.job
+    if not task.points or job is None or job.epoch is None or job.kind != "agent" or task.stop is not None:
+        return None
+    return JobStopRequested(job=job.id, reason="decision", message="a person is asked before the agent goes on")
+
+
+def _budget_spent(task: Task, _: datetime) -> Answer:
+    if stage(task) not in _PAID:
+        return None
+    over = _over_budget(task)
+    if over is None:
+        return None
+    reason, message = over
+    field = "max_cost_usd" if reason == "budget.cost" else "max_wall_seconds"
+    return TaskBlocked(reason=reason, message=message, can_do=f"unblock with a higher {field}, or cancel")
+
+
+def _over_budget(task: Task) -> tuple[str, str] | None:
+    cost, wall = task.cost_so_far, task.wall_so_far
+    if task.max_cost_usd is not None and cost >= task.max_cost_usd:
+        return "budget.cost", f"{cost:.2f} USD spent of {task.max_cost_usd:.2f}"
+    if wall >= task.max_wall_seconds:
+        return "budget.wall", f"{wall:.0f} s of work used of {task.max_wall_seconds:.0f} s"
+    return None
+
+
+# -- what stands in the way --------------------------------------------------------------------------------------------
+
+
+def _cancelled(task: Task, _: datetime) -> Answer:
+    """Cancelled at once, unless a host is at work: then its last word (or its silence) is waited for."""
+    if task.cancel is None:
+        return None
+    if task.job is not None and task.job.epoch is not None:
+        return WAIT
+    return TaskCancelled(
+        cancelled_by=task.cancel.requested_by, reason=task.cancel.reason, usage=task.usage, kept=task.kept
+    )
+
+
+def _at_work(task: Task, _: datetime) -> Answer:
+    return WAIT if task.job is not None else None
+
+
+def _blocked(task: Task, _: datetime) -> Answer:
+    return WAIT if task.blocked is not None else None
+
+
+def _decision_open(task: Task, _: datetime) -> Answer:
+    if not task.points:
+        return None
+    point = task.points[0]
+    options = f" ({' | '.join(point.options)})" if point.options else ""
+    return TaskBlocked(
+        reason=clip(f"decision.{point.subject}", 100),
+        message=clip(f"{point.question}{options}", MESSAGE_LENGTH_MAX),
+        can_do=f"answer decision {point.id}, or cancel",
+    )
+
+
+def _parked(task: Task, now: datetime) -> Answer:
+    return WAIT if task.parked is not None and now < task.parked.wake_at else None
+
+
+def _lost_too_often(task: Task, _: datetime) -> Answer:
+    if task.lost <= task.spec.policy.lost_max:
+        return None
+    message = f"{task.lost} jobs in a row were lost; the host dies, or the job kills it"
+    return TaskBlocked(reason="job.lost", message=message, can_do="look at the host, then unblock or cancel the task")
+
+
+def _dependencies(task: Task, _: datetime) -> Answer:
+    """Closed until every one has succeeded: what failed, ended unverified or is gone does not let this task through."""
+    found = dict(task.resolved)
+    for on in task.spec.depends_on:
+        outcome = found.get(on)
+        if outcome is None or outcome == "succeeded" or f"dependency.{outcome}" in task.waived:
+            continue
+        return TaskBlocked(
+            reason=f"dependency.{outcome}",
+            message=f"this task waits for task {on}, which ended as {outcome}",
+            can_do=f"retry task {on}, or unblock to go on without it, or cancel",
+        )
+    return WAIT if any(on not in found for on in task.spec.depends_on) else None
+
+
+# -- after a failure ---------------------------------------------------------------------------------------------------
+
+
+def _classify(task: Task, _: datetime) -> Answer:
+    failure = task.failure
+    return None if failure is None or failure.told is not None else classified(task, failure)
+
+
+def _escalated(task: Task, _: datetime) -> Answer:
+    failure = task.failure
+    if failure is None or not task.escalated:
+        return None
+    if task.escalated == "backup" and task.backup is not None:
+        return _fail_over(task, failure)
+    times = f" ({task.alike} times in a row)" if task.alike > 1 else ""
+    return TaskBlocked(
+        reason=failure.known_as,
+        message=clip(f"{failure.message}{times}", MESSAGE_LENGTH_MAX),
+        can_do=_can_do(failure),
+    )
+
+
+def _can_do(failure: Failure) -> str:
+    told = failure.told
+    hint = "" if told is None else told.hint
+    known = BLOCKING.get(failure.known_as) or f"{hint} Then unblock or cancel the task".strip()
+    return clip(known, LINE_LENGTH_MAX)
+
+
+def _fail_over(task: Task, failure: Failure) -> FailedOver:
+    assert task.backup is not None
+    vendor, model = task.backup
+    return FailedOver(
+        error_class=failure.known_as,
+        from_vendor=task.vendor,
+        from_model=task.model,
+        to_vendor=vendor,
+        to_model=model,
+        attempts_spent=task.attempts_spent,
+    )
+
+
+def _after_failure(task: Task, now: datetime) -> Answer:
+    failure = task.failure
+    if failure is None:
+        return None
+    match answer(task, failure):
         case "block":
-            can_do = BLOCKING.get(failure.error_class, "mend what the message says, then unblock or cancel the task")
-            return TaskBlocked(reason=failure.error_class, message=failure.message, can_do=can_do)
+            return TaskBlocked(reason=failure.known_as, message=failure.message, can_do=_can_do(failure))
         case "fail":
             return _fail(task, failure)
         case "park":
             return _park(task, failure, now)
         case "pause" if task.pauses > task.spec.policy.pauses_max:
             message = f"the turn limit was reached {task.pauses} times; the agent may be going in circles"
-            return TaskBlocked(reason=failure.error_class, message=message, can_do="unblock to let it go on, or cancel")
+            return TaskBlocked(reason=failure.known_as, message=message, can_do="unblock to let it go on, or cancel")
+        case "escalate":
+            return _escalate(task, failure)
         case "pause" | "again":
-            return _over_a_limit(task) or _next_step(task)
+            return None
         case never:
             assert_never(never)
+
+
+def _escalate(task: Task, failure: Failure) -> KnownEvent:
+    told = failure.told
+    assert told is not None
+    if told.severity != "hard" and task.backup is None and _exhausted(task):
+        return _give_up(task)
+    return TaskEscalated(error_class=told.error_class, severity=told.severity, times=told.times, to=rung(task, failure))
 
 
 def _park(task: Task, failure: Failure, now: datetime) -> KnownEvent:
     if task.parks >= task.spec.policy.parks_max:
         return TaskBlocked(
-            reason=failure.error_class,
+            reason=failure.known_as,
             message=clip(f"gave up waiting after {task.parks} tries: {failure.message}", MESSAGE_LENGTH_MAX),
             can_do="mend what the message says, then unblock or cancel the task",
         )
     return TaskParked(
-        reason=failure.error_class,
+        reason=failure.known_as,
         message=failure.message,
         wake_at=wake_at(task, failure, now),
         number=task.parks + 1,
     )
+
+
+def _attempts_spent(task: Task, _: datetime) -> Answer:
+    if stage(task) not in _PAID or not _exhausted(task):
+        return None
+    failure = task.failure or task.last_failure
+    if task.backup is not None and failure is not None:
+        return _fail_over(task, failure)
+    return _give_up(task)
+
+
+def _exhausted(task: Task) -> bool:
+    return task.attempts_spent >= task.spec.max_attempts
 
 
 def _give_up(task: Task) -> KnownEvent:
@@ -185,31 +377,183 @@ def _give_up(task: Task) -> KnownEvent:
 
 
 def _fail(task: Task, failure: Failure) -> TaskFailed:
+    return _failed(task, failure.known_as, failure.message)
+
+
+def _failed(task: Task, error_class: str, message: str) -> TaskFailed:
     return TaskFailed(
-        error_class=failure.error_class,
-        message=failure.message,
-        attempts=task.attempts,
-        usage=task.usage,
-        kept=task.kept,
+        error_class=error_class, message=message, attempts=task.attempts, usage=task.usage, kept=task.kept
     )
 
 
-def _cancelled(task: Task) -> list[KnownEvent]:
-    """Cancelled at once, unless a host is at work: then its last word (or its silence) is waited for."""
-    assert task.cancel is not None
-    if task.job is not None and task.job.epoch is not None:
-        return []
-    return [
-        TaskCancelled(
-            cancelled_by=task.cancel.requested_by, reason=task.cancel.reason, usage=task.usage, kept=task.kept
+# -- gates before work -------------------------------------------------------------------------------------------------
+
+
+def _plan_waits(task: Task, now: datetime) -> Answer:
+    plan, silence = task.plan, task.spec.plan_gate
+    if plan is None or stage(task) != "plan":
+        return None
+    match plan.answer:
+        case "rejected":
+            why = f"rejected by {plan.answered_by}" if plan.answered_by else "nobody approved it in time"
+            return _failed(
+                task, "plan.rejected" if plan.answered_by else "plan.unanswered", f"plan {plan.number}: {why}"
+            )
+        case "parked":
+            return WAIT
+        case "none":
+            waited = (now - plan.proposed_at).total_seconds()
+            if silence.silence == "wait" or not silence.silence_seconds or waited < silence.silence_seconds:
+                return WAIT
+            return PlanUnanswered(number=plan.number, waited_seconds=waited, meaning=_silence_means(task))
+        case "commented" | "approved":
+            return None
+        case never:
+            assert_never(never)
+
+
+def _silence_means(task: Task) -> str:
+    assert task.plan is not None
+    match task.spec.plan_gate.silence:
+        case "deny":
+            return "deny"
+        case "approve_if_low_risk" if task.plan.plan.risk == "low":
+            return "approve"
+        case _:
+            return "park"
+
+
+def _too_many_plans(task: Task, _: datetime) -> Answer:
+    most = task.spec.policy.plans_max
+    if stage(task) != "plan" or not most or task.plans < most or "plan.too_many" in task.waived:
+        return None
+    return TaskBlocked(
+        reason="plan.too_many",
+        message=f"{task.plans} plans were made and none was approved",
+        can_do="unblock to have another one made, or cancel and describe the task anew",
+    )
+
+
+def _night(task: Task, now: datetime) -> Answer:
+    if task.spec.window is None or stage(task) not in ("prepare", "plan", "agent"):
+        return None
+    opens = window.opens_at(task.spec.window, now)
+    if opens is None:
+        return None
+    hours = f"{task.spec.window.opens} to {task.spec.window.closes} {task.spec.window.timezone}"
+    return TaskParked(reason=NIGHT, message=f"agents may run from {hours}", wake_at=opens, number=task.parks)
+
+
+def _gate_due(task: Task, _: datetime) -> Answer:
+    """The score is appended by the caller, who knows the repo's history."""
+    return WAIT if task.evidence is not None and task.gate is None else None
+
+
+def _abstained(task: Task, _: datetime) -> Answer:
+    scored = task.gate
+    if scored is None or not scored.abstained or "gate.abstained" in task.waived or task.change is not None:
+        return None
+    said = "; ".join(scored.warnings) or "little speaks for this task in this repository"
+    return TaskBlocked(
+        reason="gate.abstained",
+        message=clip(f"score {scored.score:.0f} of 100, below {scored.abstain_below:.0f}: {said}", MESSAGE_LENGTH_MAX),
+        can_do="unblock to run it all the same, or cancel and submit it with more to go by",
+    )
+
+
+def _slot(task: Task, _: datetime) -> Answer:
+    return None if task.admitted else WAIT
+
+
+def _compaction(task: Task, _: datetime) -> Answer:
+    reason = task.compact_wanted or _old_session(task)
+    if not reason or stage(task) != "agent":
+        return None
+    if task.compacted:
+        noted = sum(len(note.said) for note in task.notes)
+        return HistoryCompacted(
+            reason=reason,
+            made_by="agent",
+            summary=task.compacted,
+            characters_in=noted,
+            characters_out=len(task.compacted),
         )
-    ]
-
-
-def _end_well(task: Task) -> TaskSucceeded | TaskUnverified:
-    assert task.delivery is not None
-    if task.judged == "passed":
-        return TaskSucceeded(delivery=task.delivery, attempts=task.attempts, usage=task.usage)
-    return TaskUnverified(
-        delivery=task.delivery, attempts=task.attempts, usage=task.usage, reason=task.skipped or "nothing_configured"
+    if task.spec.policy.compaction == "agent" and task.notes and not task.compact_failed:
+        assert task.host is not None
+        return CompactRequested(reason=reason, host=task.host, session_id=step.side_session(task, "compact"))
+    files = () if task.change is None else task.change.files
+    made = compact.summary(task.spec.title, task.notes, files)
+    return HistoryCompacted(
+        reason=reason,
+        made_by="rules",
+        summary=made.text,
+        characters_in=made.characters_in,
+        characters_out=made.characters_out,
     )
+
+
+def _old_session(task: Task) -> str:
+    most = task.spec.policy.compact_after_attempts
+    return "attempts" if most and task.session_attempts >= most and task.failure is not None else ""
+
+
+def _preflight(task: Task, _: datetime) -> Answer:
+    """What is outside the approved plan goes back to the agent, with the list."""
+    plan, change = task.plan, task.change
+    if plan is None or change is None or task.judged != "none" or stage(task) != "verify":
+        return None
+    allowed = plan.plan.files_to_touch
+    if not allowed or "preflight.scope" in task.waived:
+        return None
+    outside = tuple(path for path in change.files if not allows(allowed, path))
+    if not outside:
+        return None
+    named = ", ".join(outside[:FILES_NAMED_MAX])
+    return PreflightFailed(
+        commit=change.commit,
+        error_class="preflight.scope",
+        message=clip(f"changed outside the approved plan: {named}", MESSAGE_LENGTH_MAX),
+        files=tuple(clip(path, LINE_LENGTH_MAX) for path in outside[:FILES_NAMED_MAX]),
+    )
+
+
+def _next_step(task: Task, _: datetime) -> Answer:
+    return step.next_step(task)
+
+
+RULES: Final[tuple[tuple[str, Callable[[Task, datetime], Answer]], ...]] = (
+    ("the_end_is_the_end", _ended),
+    ("message_delivered", _message_delivered),
+    ("message_consumed", _message_consumed),
+    ("handed_over", _handed_over),
+    ("budget_warning", _budget_warning),
+    ("budget_stop", _budget_stop),
+    ("decision_stop", _decision_stop),
+    ("cancelled", _cancelled),
+    ("at_work", _at_work),
+    ("blocked", _blocked),
+    ("decision_open", _decision_open),
+    ("classify", _classify),
+    ("escalated", _escalated),
+    ("after_failure", _after_failure),
+    ("parked", _parked),
+    ("dependencies", _dependencies),
+    ("lost_too_often", _lost_too_often),
+    ("plan_waits", _plan_waits),
+    ("attempts_spent", _attempts_spent),
+    ("budget_spent", _budget_spent),
+    ("too_many_plans", _too_many_plans),
+    ("abstained", _abstained),
+    ("night_window", _night),
+    ("slot", _slot),
+    ("gate_due", _gate_due),
+    ("compaction", _compaction),
+    ("preflight", _preflight),
+    ("next_step", _next_step),
+)
+"""In the order in which they are asked."""
+
+
+def admitted(task: Task) -> Task:
+    """The task as it would be with a slot: to ask what the slot is wanted for."""
+    return replace(task, admitted=True)

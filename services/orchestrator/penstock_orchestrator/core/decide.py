@@ -1,51 +1,68 @@
 """Answers to commands and reports: may this be, and which event says so?
 
-Rule of this room: a refusal is raised as `Refused`, in words for the person who asked; what is already so is `[]`.
+Rule of this room: a refusal is raised as `Refused`, in words for the person who asked; what is already so is `[]`. What an
+agent asks for passes through one gate: it may write messages and raise decisions, and nothing else.
 """
 
 from __future__ import annotations
 
-import hashlib
-from typing import assert_never
+from typing import Final, assert_never
 
-import msgspec
-
-from penstock.catalog import Repo, snapshot
-from penstock.commands import CancelTask, ClaimJob, SubmitTask, UnblockTask
+from penstock.commands import (
+    AnswerDecision,
+    ApprovePlan,
+    CancelTask,
+    ClaimJob,
+    CommentPlan,
+    CompactTask,
+    PrioritizeTask,
+    RaiseDecision,
+    RejectPlan,
+    SendMessage,
+    TaskCommand,
+    UnblockTask,
+    WakeTask,
+)
 from penstock.events import (
     AgentFailed,
+    AgentProgressed,
     AgentSucceeded,
+    CompactFailed,
+    CompactionAsked,
+    CompactSucceeded,
+    DecisionAnswered,
+    DecisionRaised,
     JobClaimed,
     JobStopped,
     KnownEvent,
+    MessageAccepted,
+    PlanApproved,
+    PlanCommented,
+    PlanFailed,
+    PlanProposed,
+    PlanRejected,
     PrepareFailed,
     PrepareSucceeded,
+    PriorityChanged,
     PublishFailed,
     PublishSucceeded,
     TaskCancelRequested,
-    TaskSubmitted,
     TaskUnblocked,
+    TaskWoken,
     VerifyFailed,
     VerifySucceeded,
 )
 from penstock.reports import Report, ReportBody
-from penstock.values import Policy
-from penstock_orchestrator.core.task import JobKind, Task
+from penstock_orchestrator.core.refused import Refused
+from penstock_orchestrator.core.task import AGENT_STEPS, MAIL_MAX, JobKind, Proposal, Task
 
-FLOWS = ("branch", "patch")
+POINTS_MAX: Final = 10
+"""Decisions that may be open in one task at once."""
 
-
-class Refused(Exception):
-    """No, and why. `code` is for programs, `field` names what was wrong where one field was."""
-
-    def __init__(self, code: str, message: str, field: str = "") -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.field = field
+AGENT_MAY: Final = (SendMessage, RaiseDecision)
 
 
-def decide(task: Task | None, command: CancelTask | UnblockTask | ClaimJob) -> list[KnownEvent]:
+def decide(task: Task | None, command: TaskCommand) -> list[KnownEvent]:
     """The events that a command leads to; `[]` where it is already so. Raises Refused."""
     if task is None:
         raise Refused("unknown_task", f"there is no task {command.task}", "task")
@@ -53,59 +70,44 @@ def decide(task: Task | None, command: CancelTask | UnblockTask | ClaimJob) -> l
         return []
     if task.held:
         raise Refused("not_possible", f"the task is held: {task.held}; a later version of the orchestrator is needed")
+    if isinstance(command, ClaimJob):
+        return _claim(task, command)
+    if isinstance(command, CancelTask):
+        _no_agent(command.as_agent_of, "cancel a task")
+        return _cancel(task, command)
+    if command.as_agent_of and not isinstance(command, AGENT_MAY):
+        _no_agent(command.as_agent_of, "do this")
+    if task.outcome is not None:
+        raise Refused("not_possible", f"the task has already ended: {task.outcome}")
+    return _living(task, command)
+
+
+def _living(task: Task, command: TaskCommand) -> list[KnownEvent]:
     match command:
-        case CancelTask():
-            return _cancel(task, command)
         case UnblockTask():
             return _unblock(task, command)
-        case ClaimJob():
-            return _claim(task, command)
+        case WakeTask():
+            if task.parked is None:
+                raise Refused("not_possible", "the task is not parked")
+            return [TaskWoken(woken_by=command.requested_by)]
+        case PrioritizeTask():
+            if command.priority == task.priority:
+                return []
+            return [PriorityChanged(priority=command.priority, changed_by=command.requested_by)]
+        case CompactTask():
+            return [] if task.compact_wanted else [CompactionAsked(asked_by=command.requested_by)]
+        case ApprovePlan() | RejectPlan() | CommentPlan():
+            return _answer_plan(task, command)
+        case SendMessage():
+            return _message(task, command)
+        case RaiseDecision():
+            return _raise(task, command)
+        case AnswerDecision():
+            return _answer_decision(task, command)
+        case CancelTask() | ClaimJob():
+            raise AssertionError("answered before")
         case _:
             assert_never(command)
-
-
-def submit(
-    task: Task | None, command: SubmitTask, repo: Repo | None, policy: Policy, vendors: tuple[str, ...]
-) -> list[KnownEvent]:
-    """The first event of a new task. `repo` is the catalogue's entry, None where it has none. Raises Refused."""
-    mark = fingerprint(command)
-    if task is not None:
-        if task.spec.fingerprint == mark:
-            return []
-        raise Refused("conflict", f"task {command.task} exists already and was asked for something else", "task")
-    if repo is None:
-        raise Refused("unknown_repo", f"there is no repo named {command.repo!r}; add it with PUT /v1/repos", "repo")
-    if command.vendor not in vendors:
-        raise Refused("invalid", f"unknown vendor {command.vendor!r}; known: {', '.join(vendors)}", "vendor")
-    if command.flow not in FLOWS:
-        raise Refused("invalid", f"unknown flow {command.flow!r}; known: {', '.join(FLOWS)}", "flow")
-    return [
-        TaskSubmitted(
-            title=command.title,
-            description=command.description,
-            acceptance=command.acceptance,
-            priority=command.priority,
-            labels=command.labels,
-            vendor=command.vendor,
-            model=command.model,
-            flow=command.flow,
-            repo=snapshot(repo),
-            max_attempts=command.max_attempts,
-            max_turns=command.max_turns,
-            max_cost_usd=command.max_cost_usd,
-            max_wall_seconds=command.max_wall_seconds,
-            skip_verify=command.skip_verify,
-            submitted_by=command.submitted_by,
-            fingerprint=mark,
-            policy=policy,
-        )
-    ]
-
-
-def fingerprint(command: SubmitTask) -> str:
-    """A digest of what was asked for, whoever carries it: the same wish gives the same mark."""
-    wish = msgspec.structs.replace(command, id="0" * 26)
-    return hashlib.sha256(msgspec.json.encode(wish, order="sorted")).hexdigest()[:32]
 
 
 def accept(task: Task | None, report: Report) -> list[KnownEvent]:
@@ -116,6 +118,12 @@ def accept(task: Task | None, report: Report) -> list[KnownEvent]:
     current = (task.job.id, task.job.epoch)
     if (report.job, report.epoch) != current or (body.job, body.epoch) != current:
         return []
+    if isinstance(body, AgentProgressed):
+        fits = task.job.kind in AGENT_STEPS and body.usage != task.run_usage
+        return [body] if fits else []
+    if isinstance(body, DecisionRaised):
+        known = body.decision in task.commands or any(point.id == body.decision for point in task.points)
+        return [] if known or len(task.points) >= POINTS_MAX or task.job.kind != "agent" else [body]
     kind = _kind_of(body)
     return [body] if kind is None or kind == task.job.kind else []
 
@@ -124,16 +132,29 @@ def _kind_of(body: ReportBody) -> JobKind | None:
     match body:
         case PrepareSucceeded() | PrepareFailed():
             return "prepare"
-        case AgentSucceeded() | AgentFailed():
+        case PlanProposed() | PlanFailed():
+            return "plan"
+        case AgentSucceeded() | AgentFailed() | DecisionRaised():
             return "agent"
+        case CompactSucceeded() | CompactFailed():
+            return "compact"
         case VerifySucceeded() | VerifyFailed():
             return "verify"
         case PublishSucceeded() | PublishFailed():
             return "publish"
-        case JobStopped():
+        case JobStopped() | AgentProgressed():
             return None
         case _:
             assert_never(body)
+
+
+def _no_agent(as_agent_of: str, what: str) -> None:
+    if as_agent_of:
+        raise Refused(
+            "forbidden",
+            f"the agent of task {as_agent_of} may not {what}: an agent may send messages and raise decisions",
+            "as_agent_of",
+        )
 
 
 def _cancel(task: Task, command: CancelTask) -> list[KnownEvent]:
@@ -145,11 +166,84 @@ def _cancel(task: Task, command: CancelTask) -> list[KnownEvent]:
 
 
 def _unblock(task: Task, command: UnblockTask) -> list[KnownEvent]:
-    if task.outcome is not None:
-        raise Refused("not_possible", f"the task has already ended: {task.outcome}")
     if task.blocked is None:
         raise Refused("not_possible", "the task is not blocked")
-    return [TaskUnblocked(unblocked_by=command.requested_by)]
+    if task.blocked.reason.startswith("decision."):
+        raise Refused("not_possible", f"the task waits for an answer: {task.blocked.can_do}")
+    cost, wall = command.max_cost_usd, command.max_wall_seconds
+    if task.blocked.reason == "budget.cost" and (cost is None or cost <= task.cost_so_far):
+        message = f"{task.cost_so_far:.2f} USD are spent: name a max_cost_usd above that"
+        raise Refused("invalid", message, "max_cost_usd")
+    if task.blocked.reason == "budget.wall" and (wall is None or wall <= task.wall_so_far):
+        message = f"{task.wall_so_far:.0f} s of work are used: name a max_wall_seconds above that"
+        raise Refused("invalid", message, "max_wall_seconds")
+    return [TaskUnblocked(unblocked_by=command.requested_by, max_cost_usd=cost, max_wall_seconds=wall)]
+
+
+def _answer_plan(task: Task, command: ApprovePlan | RejectPlan | CommentPlan) -> list[KnownEvent]:
+    plan = _open_plan(task, command.number)
+    by, via = command.requested_by, command.via
+    match command:
+        case ApprovePlan():
+            return [PlanApproved(number=plan.number, approved_by=by, via=via)]
+        case RejectPlan():
+            return [PlanRejected(number=plan.number, rejected_by=by, reason=command.reason, via=via)]
+        case CommentPlan():
+            return [PlanCommented(number=plan.number, comment=command.comment, commented_by=by, via=via)]
+        case _:
+            assert_never(command)
+
+
+def _open_plan(task: Task, number: int) -> Proposal:
+    """The plan that waits, and it is the one the person has seen."""
+    plan = task.plan
+    if plan is None:
+        raise Refused("not_possible", "the task has no plan yet")
+    if number != plan.number:
+        raise Refused(
+            "conflict", f"the plan that waits is number {plan.number}, not {number}: look at it first", "number"
+        )
+    if plan.answer not in ("none", "parked"):
+        raise Refused("conflict", f"plan {number} is {plan.answer} already", "number")
+    return plan
+
+
+def _message(task: Task, command: SendMessage) -> list[KnownEvent]:
+    if task.publishes:
+        raise Refused("not_possible", "the change is being handed over; continue the task when it has ended")
+    if len(task.mail) >= MAIL_MAX:
+        raise Refused("not_possible", f"{MAIL_MAX} messages wait for this task already")
+    sender = command.requested_by or (f"the agent of task {command.as_agent_of}" if command.as_agent_of else "")
+    return [MessageAccepted(message=command.id, text=command.text, sender=sender, from_task=command.as_agent_of)]
+
+
+def _raise(task: Task, command: RaiseDecision) -> list[KnownEvent]:
+    if command.as_agent_of and command.as_agent_of != task.id:
+        raise Refused("forbidden", "an agent may raise decisions for its own task only", "task")
+    job = task.job
+    if job is None or job.epoch is None or job.kind != "agent":
+        raise Refused("not_possible", "no agent of this task is at work")
+    if len(task.points) >= POINTS_MAX:
+        raise Refused("not_possible", f"{POINTS_MAX} decisions are open already")
+    return [
+        DecisionRaised(
+            job=job.id,
+            epoch=job.epoch,
+            decision=command.id,
+            subject=command.subject,
+            question=command.question,
+            options=command.options,
+        )
+    ]
+
+
+def _answer_decision(task: Task, command: AnswerDecision) -> list[KnownEvent]:
+    point = next((one for one in task.points if one.id == command.decision), None)
+    if point is None:
+        raise Refused("not_possible", f"decision {command.decision} is not open", "decision")
+    return [
+        DecisionAnswered(decision=point.id, answer=command.answer, answered_by=command.requested_by, via=command.via)
+    ]
 
 
 def _claim(task: Task, command: ClaimJob) -> list[KnownEvent]:

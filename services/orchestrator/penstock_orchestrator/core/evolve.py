@@ -204,8 +204,7 @@ def _living(task: Task, recorded: Recorded) -> Task:
         case TaskAdmitted():
             return replace(task, admitted=True, admissions=event.number)
         case DependencyResolved():
-            others = tuple(pair for pair in task.resolved if pair[0] != event.on)
-            return replace(task, resolved=(*others, (event.on, event.outcome)))
+            return _dependency(task, recorded, event)
         case GateScored():
             return replace(task, gate=event)
         case TaskSucceeded() | TaskUnverified() | TaskFailed() | TaskCancelled():
@@ -328,6 +327,14 @@ def _unblocked(task: Task, recorded: Recorded, event: TaskUnblocked) -> Task:
     )
 
 
+def _dependency(task: Task, recorded: Recorded, event: DependencyResolved) -> Task:
+    others = tuple(pair for pair in task.resolved if pair[0] != event.on)
+    task = replace(task, resolved=(*others, (event.on, event.outcome)), queued_at=recorded.at)
+    waits = task.blocked is not None and task.blocked.reason.startswith("dependency.")
+    # A dependency that failed may be done after all, by a later task in its place.
+    return replace(task, blocked=None) if waits and all(pair[1] == "succeeded" for pair in task.resolved) else task
+
+
 def _plan_answered(task: Task, recorded: Recorded, event: PlanCommented | PlanApproved | PlanRejected) -> Task:
     plan = task.plan
     if plan is None or plan.number != event.number:
@@ -387,9 +394,7 @@ def _decided(task: Task, recorded: Recorded, event: Decided) -> Task:
         case PlanUnanswered():
             return _unanswered(task, recorded, event)
         case PreflightFailed():
-            failure = Failure(
-                kind="preflight", error_class=event.error_class, message=event.message, transient=False
-            )
+            failure = Failure(kind="preflight", error_class=event.error_class, message=event.message, transient=False)
             return replace(
                 reported.noted(task, "preflight", failure),
                 failure=failure,
@@ -429,7 +434,10 @@ def _classified(task: Task, event: FailureClassified) -> Task:
         return task
     told = replace(task, failure=replace(task.failure, told=event))
     if event.severity == "park":
-        return told
+        if event.step != "verify" or task.judged != "failed":
+            return told
+        # The check could not be made for a reason that passes: it says nothing about the change.
+        return replace(told, judged="none", attempts_spent=max(task.attempts_spent - 1, 0))
     return replace(told, alike_class=event.error_class, alike=event.times)
 
 

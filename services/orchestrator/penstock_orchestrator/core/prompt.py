@@ -6,14 +6,16 @@ and everything a stranger wrote stands below a line that says whose text it is.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, assert_never
 
 from penstock.bounds import TAIL_LENGTH_MAX, clip
 from penstock.jobs import PROMPT_LENGTH_MAX, verify_steps
-from penstock_orchestrator.core.classify import classify
+from penstock_orchestrator.core import compact, plan_text
+from penstock_orchestrator.core.quoted import quoted
 from penstock_orchestrator.core.task import MAX_TURNS, Failure, Task
 
 TAIL_IN_HINT_MAX: Final = 4_000
+PATHS_SHOWN_MAX: Final = 20
 
 _RULES = """\
 How to work
@@ -36,19 +38,71 @@ def first_prompt(task: Task) -> str:
         parts.append(f"## Description, as written by the one who asks\n{spec.description}")
     if spec.acceptance:
         parts.append(f"## Acceptance criteria\n{spec.acceptance}")
-    parts += [_checks(task), _RULES]
+    parts += [*_evidence(task), *_plan(task), _checks(task), _RULES]
     return clip("\n\n".join(parts), PROMPT_LENGTH_MAX)
 
 
 def fresh_prompt(task: Task, hint: str) -> str:
     """The first message for a session that starts over with a history."""
-    if not hint:
+    mail = messages(task)
+    if not hint and not mail and not task.summary:
         return first_prompt(task)
-    history = (
-        "## What has happened so far\n"
-        "An earlier session worked on this task; what it left is in this directory and in the branch's commits.\n\n"
-    )
-    return clip(f"{first_prompt(task)}\n\n{history}{hint}", PROMPT_LENGTH_MAX)
+    parts = [first_prompt(task)]
+    if hint or task.summary:
+        parts.append(
+            "## What has happened so far\n"
+            "An earlier session worked on this task; what it left is in this directory and in the branch's commits."
+        )
+    parts += [part for part in (task.summary, hint, mail) if part]
+    return clip("\n\n".join(parts), PROMPT_LENGTH_MAX)
+
+
+def next_prompt(task: Task, hint: str) -> str:
+    """What a resumed session is told: only what is new."""
+    parts = [part for part in (hint, messages(task)) if part]
+    return clip("\n\n".join(parts) or "Continue.", PROMPT_LENGTH_MAX)
+
+
+def messages(task: Task) -> str:
+    """The messages that the current run is told; empty where there are none."""
+    job = task.job
+    told = [mail for mail in task.mail if job is not None and mail.job == job.id]
+    if not told:
+        return ""
+    lines = [quoted(f"Message from {mail.sender or 'an operator'}", mail.text) for mail in told]
+    return "## Messages for you\nTake them into account, and say how you did.\n\n" + "\n\n".join(lines)
+
+
+def plan_prompt(task: Task) -> str:
+    """What an agent that may only read is asked, to get a plan."""
+    spec, plan, failure = task.spec, task.plan, task.last_failure
+    comments = () if plan is None else plan.comments
+    last = None if plan is None else plan.plan
+    text = plan_text.plan_prompt(spec.title, spec.description, spec.acceptance, comments, last)
+    if failure is not None and failure.kind == "plan":
+        text += f"\n\nYour last answer could not be used: {failure.message}"
+    return clip("\n\n".join([text, *_evidence(task)]), PROMPT_LENGTH_MAX)
+
+
+def compact_prompt(task: Task) -> str:
+    """What an agent that may only read is asked, to get a summary."""
+    return compact.compact_prompt(task.spec.title, task.spec.description, task.notes)
+
+
+def _evidence(task: Task) -> list[str]:
+    paths = () if task.evidence is None else task.evidence.paths
+    if not paths:
+        return []
+    lines = "\n".join(f"- {path}" for path in paths[:PATHS_SHOWN_MAX])
+    return [f"## Files whose names fit the task's words (a guess to start from)\n{lines}"]
+
+
+def _plan(task: Task) -> list[str]:
+    plan = task.plan
+    if plan is None or plan.answer != "approved":
+        return []
+    by = f"approved by {plan.answered_by}" if plan.answered_by else "let through by the task's rule for low risk"
+    return [f"## The plan ({by}); change only the files it names\n{plan_text.render_plan(plan.plan)}"]
 
 
 def _checks(task: Task) -> str:
@@ -66,11 +120,19 @@ def hint_for(task: Task) -> str:
     failure = task.failure or task.last_failure
     if task.lost and task.session_begun:
         return "The machine that ran you stopped in the middle. Your work tree is as you left it. Go on where you were."
-    if failure is None or failure.kind not in ("agent", "verify"):
+    if failure is None:
         return ""
-    if failure.kind == "verify":
-        return clip(_after_verify(failure), TAIL_LENGTH_MAX)
-    return clip(_after_agent(failure), TAIL_LENGTH_MAX)
+    match failure.kind:
+        case "verify":
+            return clip(_after_verify(failure), TAIL_LENGTH_MAX)
+        case "agent":
+            return clip(_after_agent(failure), TAIL_LENGTH_MAX)
+        case "preflight":
+            return clip(_after_preflight(failure), TAIL_LENGTH_MAX)
+        case "prepare" | "plan" | "compact" | "publish":
+            return ""
+        case never:
+            assert_never(never)
 
 
 def _after_agent(failure: Failure) -> str:
@@ -91,12 +153,17 @@ def _after_verify(failure: Failure) -> str:
     if failed is None:
         return f"The checks did not pass: {failure.message}"
     ended = f"exit code {failed.exit_code}" if failed.ended == "exited" else failed.ended
-    told = classify(
-        failed.tail, stage=failed.stage, exit_code=failed.exit_code, command=failed.command, source="verify"
-    )
-    look = f"What it looks like ({told.error_class}): {told.hint}\n\n" if told.evidence else ""
+    told = failure.told
+    seen = "" if told is None or not told.hint else f"What it looks like ({told.error_class}): {told.hint}\n\n"
     return (
         f"The check `{failed.command}` ({failed.stage}) did not pass on your commit ({ended}). "
-        f"The end of its output:\n\n{clip(failed.tail, TAIL_IN_HINT_MAX)}\n\n{look}"
+        f"The end of its output:\n\n{clip(failed.tail, TAIL_IN_HINT_MAX)}\n\n{seen}"
         "Fix the cause, not the check, and commit."
+    )
+
+
+def _after_preflight(failure: Failure) -> str:
+    return (
+        f"Your change may not be handed over as it is ({failure.error_class}): {failure.message}\n"
+        "Take back what is outside the plan, keep the rest, and commit."
     )

@@ -9,9 +9,15 @@ from __future__ import annotations
 from typing import Final, assert_never
 
 from penstock.bounds import clip
-from penstock.jobs import AgentWork, Job, PrepareWork, PublishWork, VerifyWork, Work
-from penstock_orchestrator.core.prompt import fresh_prompt
+from penstock.jobs import AgentWork, CompactWork, Job, PlanWork, PrepareWork, PublishWork, VerifyWork, Work
+from penstock_orchestrator.core.gate import words
+from penstock_orchestrator.core.plan_text import render_plan
+from penstock_orchestrator.core.prompt import compact_prompt, fresh_prompt, next_prompt, plan_prompt
+from penstock_orchestrator.core.step import side_session
 from penstock_orchestrator.core.task import CurrentJob, Task
+
+SIDE_SECONDS_MAX: Final = 900.0
+"""A run that only reads is never longer than this."""
 
 WALL_SECONDS_MIN: Final = 30.0
 """An agent run is never asked to be shorter than this, however little of the budget is left."""
@@ -28,7 +34,7 @@ def react(task: Task) -> Job | None:
         id=job.id,
         task=task.id,
         repo=task.repo,
-        pool=task.spec.vendor,
+        pool=task.vendor,
         host=job.host,
         work=_work(task, job),
     )
@@ -38,9 +44,13 @@ def _work(task: Task, job: CurrentJob) -> Work:
     spec = task.spec
     match job.kind:
         case "prepare":
-            return PrepareWork(repo=spec.repo, branch=f"agent/{task.id}", base_commit=task.base_commit, kept=task.kept)
+            return _prepare(task)
+        case "plan":
+            return _plan(task)
         case "agent":
             return _agent(task)
+        case "compact":
+            return _compact(task)
         case "verify":
             assert task.change is not None
             return VerifyWork(
@@ -62,9 +72,70 @@ def _work(task: Task, job: CurrentJob) -> Work:
                 title=spec.title,
                 body=pull_request_body(task),
                 verified=task.judged == "passed",
+                expected=_expected(task),
             )
         case never:
             assert_never(never)
+
+
+def _prepare(task: Task) -> PrepareWork:
+    spec = task.spec
+    branch = f"agent/{task.id}" if spec.continues is None else spec.continues.branch
+    # Evidence is asked for once: what is decided from it is decided once.
+    about = words(spec.title, spec.description, spec.acceptance) if task.evidence is None else ()
+    return PrepareWork(
+        repo=spec.repo,
+        branch=branch,
+        base_commit=task.base_commit,
+        kept=task.kept,
+        continues=spec.continues,
+        words=about,
+    )
+
+
+def _plan(task: Task) -> PlanWork:
+    spec = task.spec
+    assert task.base_commit is not None
+    return PlanWork(
+        repo=spec.repo,
+        branch=task.branch,
+        base_commit=task.base_commit,
+        vendor=task.vendor,
+        model=task.model,
+        session_id=_side(task, f"plan{task.plans}"),
+        prompt=plan_prompt(task),
+        max_turns=spec.policy.plan_turns_max or None,
+        max_cost_usd=_left(task.max_cost_usd, task.cost_seen),
+        wall_seconds_max=min(_wall_left(task), spec.policy.plan_seconds_max or SIDE_SECONDS_MAX),
+    )
+
+
+def _compact(task: Task) -> CompactWork:
+    spec = task.spec
+    assert task.base_commit is not None
+    return CompactWork(
+        repo=spec.repo,
+        branch=task.branch,
+        base_commit=task.base_commit,
+        vendor=task.vendor,
+        model=task.model,
+        session_id=_side(task, "compact"),
+        prompt=compact_prompt(task),
+        max_turns=spec.policy.plan_turns_max or None,
+        max_cost_usd=_left(task.max_cost_usd, task.cost_seen),
+        wall_seconds_max=min(_wall_left(task), SIDE_SECONDS_MAX),
+    )
+
+
+def _side(task: Task, purpose: str) -> str:
+    return side_session(task, purpose)
+
+
+def _expected(task: Task) -> str | None:
+    """Where the remote's branch must stand: as it was found, for a task that goes on with one."""
+    if task.spec.continues is None or task.spec.flow != "branch":
+        return None
+    return task.tip or task.spec.continues.commit
 
 
 def _agent(task: Task) -> AgentWork:
@@ -78,20 +149,24 @@ def _agent(task: Task) -> AgentWork:
         branch=task.branch,
         base_commit=task.base_commit,
         attempt=task.agent.attempt,
-        vendor=spec.vendor,
-        model=spec.model,
+        vendor=task.vendor,
+        model=task.model,
         session_id=task.agent.session_id,
         resume=task.agent.resume,
-        prompt=(hint or "Continue.") if task.agent.resume else fresh_prompt(task, hint),
+        prompt=next_prompt(task, hint) if task.agent.resume else fresh_prompt(task, hint),
         fresh_prompt=fresh_prompt(task, hint),
         max_turns=spec.max_turns,
-        max_cost_usd=_left(spec.max_cost_usd, task.usage.cost_usd),
-        wall_seconds_max=max(spec.max_wall_seconds - task.usage.wall_seconds, WALL_SECONDS_MIN),
+        max_cost_usd=_left(task.max_cost_usd, task.cost_seen),
+        wall_seconds_max=_wall_left(task),
     )
 
 
-def _left(limit: float | None, spent: float | None) -> float | None:
-    return None if limit is None else max(limit - (spent or 0.0), 0.01)
+def _left(limit: float | None, spent: float) -> float | None:
+    return None if limit is None else max(limit - spent, 0.01)
+
+
+def _wall_left(task: Task) -> float:
+    return max(task.max_wall_seconds - task.usage.wall_seconds, WALL_SECONDS_MIN)
 
 
 def pull_request_body(task: Task) -> str:
@@ -105,8 +180,21 @@ def pull_request_body(task: Task) -> str:
         spec.description,
         f"**Checks**: {checks}",
         f"**Change**: {size}",
-        f"**Attempts**: {task.attempts}, **agent**: {spec.vendor} {spec.model}".rstrip(),
+        f"**Attempts**: {task.attempts}, **agent**: {task.vendor} {task.model}".rstrip() + _over_from(task),
         f"**Turns**: {usage.turns}, **cost**: {cost}, **work time**: {usage.wall_seconds:.0f} s",
+        _plan_part(task),
         f"Task `{task.id}`",
     ]
     return clip("\n\n".join(part for part in parts if part), BODY_LENGTH_MAX)
+
+
+def _over_from(task: Task) -> str:
+    return f" (after {task.spec.vendor} {task.spec.model}".rstrip() + ")" if task.failed_over else ""
+
+
+def _plan_part(task: Task) -> str:
+    plan = task.plan
+    if plan is None or plan.answer != "approved":
+        return ""
+    by = plan.answered_by or "silence, by the rule for low risk"
+    return f"<details><summary>The plan, approved by {by}</summary>\n\n{render_plan(plan.plan)}\n\n</details>"

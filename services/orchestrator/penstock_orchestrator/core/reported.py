@@ -94,7 +94,8 @@ def ended(task: Task, job: CurrentJob, event: Ending, at: datetime) -> Task:
     match event:
         case JobStopped():
             usage = _most(event.usage, task.run_usage) if job.kind in AGENT_STEPS else event.usage
-            task = _mail_back(spent(task, usage))
+            task = spent(task, usage)
+            task = _mail_answered(task) if usage.turns else _mail_back(task)
             return replace(task, stop=None, run_usage=None, kept=event.kept or task.kept)
         case PrepareSucceeded():
             return _prepared(task, event)
@@ -166,13 +167,15 @@ def _planned(task: Task, event: PlanProposed | PlanFailed, at: datetime) -> Task
         return replace(task, failure=failure, attempts_spent=task.attempts_spent + used)
     plan = Proposal(number=task.plans, plan=event.plan, proposed_at=at)
     # Waiting for a person holds no slot.
-    return _going(replace(task, plan=plan, admitted=False, queued_at=at))
+    return _going(replace(task, plan=plan, admitted=False, queued_at=at, attempts_spent=0, alike=0))
 
 
 def _worked(task: Task, event: AgentSucceeded) -> Task:
     task = _over(_run_spent(task, event))
     task = noted(task, "agent", None, event.summary, event.change.files)
-    change = replace(task, change=event.change, judged="none", pauses=0, kept=event.kept or task.kept)
+    change = replace(
+        task, change=event.change, judged="none", pauses=0, kept=event.kept or task.kept, last_failure=None
+    )
     return _going(_mail_answered(change))
 
 
@@ -223,7 +226,9 @@ def _run_spent(task: Task, event: AgentSucceeded | AgentFailed) -> Task:
     """Counts the run once, also where the vendor counts over the whole session."""
     if not event.usage_of_session:
         return spent(task, _most(event.usage, task.run_usage) if isinstance(event, AgentFailed) else event.usage)
-    before = task.session_usage if task.session_usage is not None and not event.session_restarted else Usage(cost_usd=0.0)
+    before = (
+        task.session_usage if task.session_usage is not None and not event.session_restarted else Usage(cost_usd=0.0)
+    )
     return replace(spent(task, budget.since(event.usage, before)), session_usage=event.usage)
 
 

@@ -1,7 +1,7 @@
-"""What a failed step means for the task: again, later, for a person, or the end.
+"""What to make of a failed step: its class, and the answer to it.
 
-Rule of this room: a table from failure to answer, and no state. Classes are open (`family.detail`): an unknown one falls to
-its family, an unknown family to "try again", which the attempt limit bounds.
+Rule of this room: one table from class to answer. A class that is in no table and passes by itself is waited for; one that
+does not is "again", which the attempt limit bounds.
 """
 
 from __future__ import annotations
@@ -10,9 +10,14 @@ import hashlib
 from datetime import datetime, timedelta
 from typing import Final, Literal, TypeAlias
 
-from penstock_orchestrator.core.task import MAX_TURNS, SESSION_ENDERS, Failure, JobKind, Task
+from penstock.bounds import LINE_LENGTH_MAX, MESSAGE_LENGTH_MAX, clip
+from penstock.events import FailureClassified
+from penstock_orchestrator.core.classify import CLASSES, classify
+from penstock_orchestrator.core.task import BUDGET, MAX_TURNS, SESSION_ENDERS, Failure, StepKind, Task, is_hosts_fault
 
-Answer: TypeAlias = Literal["again", "pause", "park", "block", "fail"]
+Answer: TypeAlias = Literal["again", "pause", "park", "block", "fail", "escalate"]
+Rung: TypeAlias = Literal["fresh_session", "backup", "person"]
+Severity: TypeAlias = Literal["recoverable", "hard", "park"]
 
 BLOCKING: Final = {
     "vendor.auth": "renew the vendor's key or login on the host, then unblock the task",
@@ -22,6 +27,9 @@ BLOCKING: Final = {
     "git.non_fast_forward": "somebody else has pushed to the task's branch: look at it, then unblock or cancel",
     "git.protected_branch": "the remote protects this branch: allow the push, then unblock the task",
     "git.hook_rejected": "a hook of the remote refuses the push: see its words, then unblock or cancel the task",
+    "git.branch_gone": "the branch to go on with is not on the remote any more: restore it and unblock, or cancel",
+    "git.branch_rewritten": "the branch to go on with was rewritten: look at it, then cancel, or restore and unblock",
+    BUDGET: "unblock with a higher max_cost_usd, or cancel",
 }
 WAITING: Final = frozenset({"git.repository_missing"})
 """What looks final and may not be: a repository that is not there (yet), or not shown to this credential (yet)."""
@@ -29,37 +37,116 @@ WAITING: Final = frozenset({"git.repository_missing"})
 FAILING: Final = frozenset({"git.bad_name", "git.ref_missing", "git.bad_url"})
 """What no retry and no login can mend: the task's own copy of the repo's settings is wrong."""
 
+VAGUE: Final = frozenset({"agent.unknown", "agent.failed", "vendor.unavailable"})
+"""What a host says when it does not know: the words that came with it may tell more."""
 
-def answer(failure: Failure) -> Answer:
+CHECK_WAITS_MAX: Final = 3
+"""A check that fails for a passing reason is tried again this often; then somebody should look."""
+
+_WORKING: Final[frozenset[StepKind]] = frozenset({"plan", "agent", "compact", "verify", "preflight"})
+
+
+def classified(task: Task, failure: Failure) -> FailureClassified:
+    """What the failure looks like, for the log: the class decides, the hint goes to the agent."""
+    error_class, severity, hint, evidence = _look(task, failure)
+    again = task.alike + 1 if error_class == task.alike_class else 1
+    return FailureClassified(
+        step=failure.kind,
+        error_class=error_class,
+        severity=severity,
+        hint=clip(hint, MESSAGE_LENGTH_MAX),
+        evidence=clip(evidence, LINE_LENGTH_MAX),
+        times=1 if severity == "park" else again,
+    )
+
+
+def _look(task: Task, failure: Failure) -> tuple[str, Severity, str, str]:
+    given = failure.error_class
+    if failure.kind == "verify" and not is_hosts_fault(given):
+        return _look_at_check(task, failure)
+    if given in BLOCKING or given in FAILING:
+        return given, "hard", "", ""
+    if failure.transient or failure.retry_at is not None or given in WAITING:
+        return given, "park", "", ""
+    if given in VAGUE:
+        told = classify(failure.message, source="agent")
+        if told.evidence:
+            return told.error_class, told.severity, told.hint, told.evidence
+    known = CLASSES.get(given)
+    if known is not None and failure.kind in _WORKING:
+        return given, known.severity, "" if "{" in known.hint else known.hint, ""
+    return given, "recoverable" if failure.kind in _WORKING else "hard", "", ""
+
+
+def _look_at_check(task: Task, failure: Failure) -> tuple[str, Severity, str, str]:
+    failed = next((command for command in failure.commands if not command.passed), None)
+    if failed is None:
+        return failure.error_class, "recoverable", "", ""
+    told = classify(
+        failed.tail, stage=failed.stage, exit_code=failed.exit_code, command=failed.command, source="verify"
+    )
+    if not told.evidence:
+        return failure.error_class, "recoverable", "", ""
+    severity = told.severity
+    if severity == "park" and task.parks >= CHECK_WAITS_MAX:
+        severity = "hard"
+    return told.error_class, severity, told.hint, told.evidence
+
+
+def answer(task: Task, failure: Failure) -> Answer:
     """What to do about this failure, before any limit is looked at."""
-    if failure.error_class in BLOCKING:
-        return "block"
-    if failure.error_class in FAILING:
+    error_class, told = failure.known_as, failure.told
+    severity = "recoverable" if told is None else told.severity
+    if error_class in BLOCKING:
+        return "escalate" if _backup_helps(task, error_class) else "block"
+    if error_class in FAILING:
         return "fail"
-    if failure.error_class == MAX_TURNS:
+    if error_class == MAX_TURNS:
         return "pause"
-    if failure.transient or failure.retry_at is not None or failure.error_class in WAITING:
+    if severity == "park":
         return "park"
-    if failure.kind in ("agent", "verify") or failure.error_class in SESSION_ENDERS:
-        return "again"
-    return _without_agent(failure.kind)
+    if failure.kind not in _WORKING and error_class not in SESSION_ENDERS:
+        # Another try of the same step would meet the same repository and the same remote.
+        return "block" if failure.kind == "publish" else "fail"
+    limit = task.spec.policy.failures_alike_max
+    if limit and (severity == "hard" or (told is not None and told.times >= limit)):
+        return "escalate"
+    return "again"
 
 
-def _without_agent(kind: JobKind) -> Answer:
-    # Another try of the same step would meet the same repository and the same remote.
-    return "block" if kind == "publish" else "fail"
+def rung(task: Task, failure: Failure) -> Rung:
+    """Where to escalate to: whatever has not been tried yet and could help."""
+    hard = failure.told is not None and failure.told.severity == "hard"
+    if task.backup is not None and (not hard or _backup_helps(task, failure.known_as)):
+        return "backup"
+    if hard or task.escalations or task.attempts_spent >= task.spec.max_attempts:
+        return "person"
+    return "fresh_session"
+
+
+def _backup_helps(task: Task, error_class: str) -> bool:
+    """Another vendor has another login and another model; it has the same disk, tools and remote."""
+    if task.backup is None or not error_class.startswith(("vendor.", "agent.")):
+        return False
+    if error_class == BUDGET:
+        return False
+    return error_class == "vendor.model_not_found" or error_class == "vendor.refusal" or task.backup[0] != task.vendor
 
 
 def wake_at(task: Task, failure: Failure, now: datetime) -> datetime:
-    """When a parked task goes on: what the vendor said, but never sooner than the shortest pause; else doubling pauses
-    with up to a fifth of jitter, drawn from the task's id so that a replay draws the same."""
+    """When a parked task goes on: when the vendor said, but never sooner than the shortest pause. A time that has passed, or
+    is further away than anybody's window, is not believed: then, and where nobody said anything, doubling pauses with up to a
+    fifth of jitter, drawn from the log so that a replay draws the same."""
     policy = task.spec.policy
+    soonest = now + timedelta(seconds=policy.park_seconds_min)
+    told = failure.retry_at
+    if told is not None and told > now:
+        latest = policy.reset_seconds_max
+        if not latest or told <= now + timedelta(seconds=latest):
+            return max(told, soonest)
     doubled = policy.park_seconds_min * 2.0 ** min(task.parks, 30)
     seconds = min(doubled, policy.park_seconds_max)
     seconds *= 1.0 + 0.2 * _fraction(f"{task.id}.{task.parks}.{task.seq}")
-    soonest = now + timedelta(seconds=policy.park_seconds_min)
-    if failure.retry_at is not None:
-        return max(failure.retry_at, soonest)
     return now + timedelta(seconds=seconds)
 
 

@@ -1,6 +1,7 @@
 """Why a task is not moving, who or what can move it, and when it moves by itself: for every phase an answer.
 
-Rule of this room: read off the state, in words for the person who looks.
+Rule of this room: read off the state, in words for the person who looks. What the queue knows beyond one task stands in
+`queue`.
 """
 
 from __future__ import annotations
@@ -10,11 +11,23 @@ from typing import Literal, TypeAlias, assert_never
 
 from msgspec import Struct
 
-from penstock_orchestrator.core.advance import stage
+from penstock_orchestrator.core.advance import next_look
+from penstock_orchestrator.core.step import stage
 from penstock_orchestrator.core.task import CurrentJob, Task
 
 Phase: TypeAlias = Literal[
-    "queued", "preparing", "running", "verifying", "publishing", "parked", "blocked", "done", "failed", "cancelled"
+    "queued",
+    "preparing",
+    "planning",
+    "awaiting_approval",
+    "running",
+    "verifying",
+    "publishing",
+    "parked",
+    "blocked",
+    "done",
+    "failed",
+    "cancelled",
 ]
 
 
@@ -46,10 +59,18 @@ def _living_phase(task: Task) -> Phase:
         return "blocked"
     if task.parked is not None:
         return "parked"
+    if open_dependencies(task):
+        return "parked"
+    if awaits_approval(task):
+        return "awaiting_approval"
+    if task.job is None and not task.admitted:
+        return "queued"
     match task.job.kind if task.job is not None else stage(task):
         case "prepare":
-            return "preparing" if task.prepares else "queued"
-        case "agent":
+            return "preparing"
+        case "plan":
+            return "planning"
+        case "agent" | "compact":
             return "running"
         case "verify":
             return "verifying"
@@ -57,6 +78,18 @@ def _living_phase(task: Task) -> Phase:
             return "publishing"
         case never:
             assert_never(never)
+
+
+def awaits_approval(task: Task) -> bool:
+    """True where a plan waits for a person's word."""
+    plan = task.plan
+    return task.job is None and plan is not None and plan.answer in ("none", "parked") and stage(task) == "plan"
+
+
+def open_dependencies(task: Task) -> tuple[str, ...]:
+    """Tasks that this one still waits for."""
+    found = dict(task.resolved)
+    return tuple(on for on in task.spec.depends_on if on not in found) if task.job is None else ()
 
 
 def waiting(task: Task) -> Waiting:
@@ -71,21 +104,41 @@ def waiting(task: Task) -> Waiting:
         )
     if task.parked is not None:
         why = f"{task.parked.reason}: {task.parked.message}"
-        return Waiting(why=why, can_move="the clock", wake_at=task.parked.wake_at)
-    if task.job is None:
-        return Waiting(why="the next step is being decided", can_move="the orchestrator")
-    return _on_job(task, task.job)
+        return Waiting(why=why, can_move="the clock, or a person: wake it", wake_at=task.parked.wake_at)
+    if open_ := open_dependencies(task):
+        return Waiting(
+            why=f"dependency: waits for {len(open_)} of {len(task.spec.depends_on)} tasks: {', '.join(open_[:5])}",
+            can_move="the end of these tasks",
+        )
+    if awaits_approval(task):
+        return _on_person(task)
+    if task.job is not None:
+        return _on_job(task, task.job)
+    if not task.admitted:
+        return Waiting(why=f"{stage(task)} waits for a slot of the queue", can_move="the queue")
+    return Waiting(why="the next step is being decided", can_move="the orchestrator")
+
+
+def _on_person(task: Task) -> Waiting:
+    plan = task.plan
+    assert plan is not None
+    risk = "" if plan.plan.risk == "unknown" else f", risk {plan.plan.risk}"
+    silent = " (nobody has answered in time)" if plan.answer == "parked" else ""
+    return Waiting(
+        why=f"plan {plan.number} waits for a person{risk}{silent}: {plan.plan.summary}",
+        can_move=f"a person: approve, reject or comment plan {plan.number}",
+        wake_at=next_look(task),
+    )
 
 
 def _on_job(task: Task, job: CurrentJob) -> Waiting:
-    stopping = " (told to stop)" if task.cancel is not None else ""
+    stopping = f" (told to stop: {task.stop_wanted})" if task.stop_wanted else ""
     if job.epoch is not None:
         return Waiting(why=f"{job.kind} runs on host {job.host}{stopping}", can_move=f"host {job.host}")
     if job.host is not None:
         why = f"{job.kind} waits for a free slot on host {job.host}, which has the task's clone"
         return Waiting(why=why, can_move=f"host {job.host}")
-    vendor = task.spec.vendor
     return Waiting(
-        why=f"{job.kind} waits for a host with a free slot that offers the vendor {vendor}",
-        can_move=f"any host that offers {vendor}",
+        why=f"{job.kind} waits for a host with a free slot that offers the vendor {task.vendor}",
+        can_move=f"any host that offers {task.vendor}",
     )

@@ -1,0 +1,117 @@
+"""The step that a state asks for when nothing is in the way, and the event that asks for it.
+
+Rule of this room: read off the state alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal, TypeAlias, assert_never
+
+from penstock.events import (
+    AgentRequested,
+    KnownEvent,
+    PlanRequested,
+    PrepareRequested,
+    PublishRequested,
+    TaskSucceeded,
+    TaskUnverified,
+    VerifyRequested,
+    VerifySkipped,
+)
+from penstock.jobs import verify_steps
+from penstock_orchestrator.core.prompt import hint_for
+from penstock_orchestrator.core.task import Task
+
+Stage: TypeAlias = Literal["prepare", "plan", "agent", "verify", "publish", "finish"]
+
+
+def stage(task: Task) -> Stage:
+    """The step that the state asks for when nothing is in the way."""
+    if task.delivery is not None:
+        return "finish"
+    if task.host is None:
+        return "prepare"
+    if task.spec.mode == "interactive" and (task.plan is None or task.plan.answer != "approved"):
+        return "plan"
+    if task.change is None or task.judged == "failed" or task.pending_mail:
+        return "agent"
+    if task.judged == "none":
+        return "verify"
+    return "publish"
+
+
+def next_step(task: Task) -> KnownEvent:
+    """The event that asks for the next step."""
+    spec = task.spec
+    match stage(task):
+        case "prepare":
+            return PrepareRequested(number=task.prepares + 1, host=None, kept=task.kept)
+        case "plan":
+            assert task.host is not None
+            comments = task.plan.comments if task.plan is not None else ()
+            session = side_session(task, f"plan{task.plans + 1}")
+            return PlanRequested(number=task.plans + 1, host=task.host, session_id=session, comments=comments)
+        case "agent":
+            assert task.host is not None
+            return AgentRequested(
+                attempt=task.attempts_spent + 1,
+                host=task.host,
+                session_id=session_id(task),
+                resume=task.session_begun,
+                hint=hint_for(task),
+                messages=tuple(mail.id for mail in task.pending_mail),
+            )
+        case "verify":
+            return _check(task)
+        case "publish":
+            assert task.host is not None
+            assert task.change is not None
+            return PublishRequested(
+                number=task.publishes + 1,
+                host=task.host,
+                commit=task.change.commit,
+                branch=task.branch,
+                flow=spec.flow,
+                verified=task.judged == "passed",
+            )
+        case "finish":
+            return end_well(task)
+        case never:
+            assert_never(never)
+
+
+def _check(task: Task) -> VerifySkipped | VerifyRequested:
+    assert task.host is not None
+    assert task.change is not None
+    commit = task.change.commit
+    if task.spec.skip_verify:
+        return VerifySkipped(attempt=task.attempts, commit=commit, reason="skip_verify")
+    if not verify_steps(task.spec.repo.verify):
+        return VerifySkipped(attempt=task.attempts, commit=commit, reason="nothing_configured")
+    return VerifyRequested(attempt=task.attempts, host=task.host, commit=commit)
+
+
+def end_well(task: Task) -> TaskSucceeded | TaskUnverified:
+    """The end of a task whose change was handed over."""
+    assert task.delivery is not None
+    if task.judged == "passed":
+        return TaskSucceeded(delivery=task.delivery, attempts=task.attempts, usage=task.usage)
+    return TaskUnverified(
+        delivery=task.delivery, attempts=task.attempts, usage=task.usage, reason=task.skipped or "nothing_configured"
+    )
+
+
+def session_id(task: Task) -> str:
+    """The agent session of this task, as a UUID: chosen by us, the same whenever it is asked for."""
+    return _uuid(f"{task.id}.{task.session_number}")
+
+
+def side_session(task: Task, purpose: str) -> str:
+    """A session for a run that only reads."""
+    return _uuid(f"{task.id}.{purpose}.{task.session_number}.{task.prepares}")
+
+
+def _uuid(seed: str) -> str:
+    digest = hashlib.sha256(seed.encode()).hexdigest()
+    return f"{digest[:8]}-{digest[8:12]}-4{digest[13:16]}-8{digest[17:20]}-{digest[20:32]}"
