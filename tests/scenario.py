@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from penstock.catalog import Repo
-from penstock.commands import CancelTask, ClaimJob, SubmitTask, UnblockTask
+from penstock.commands import SubmitTask, TaskCommand
 from penstock.events import (
     AgentFailed,
     AgentRequested,
     AgentSucceeded,
+    FailureClassified,
     JobClaimed,
     KnownEvent,
     PrepareFailed,
@@ -20,6 +21,7 @@ from penstock.events import (
     PublishRequested,
     PublishSucceeded,
     Recorded,
+    TaskAdmitted,
     TaskSubmitted,
     Unknown,
     VerifyFailed,
@@ -28,9 +30,12 @@ from penstock.events import (
 )
 from penstock.reports import Report, ReportBody
 from penstock.values import Change, CommandResult, Delivery, Policy, RepoSnapshot, Usage, VerifyCommands
-from penstock_orchestrator.core.advance import advance
-from penstock_orchestrator.core.decide import Refused, accept, decide, submit
-from penstock_orchestrator.core.task import Task, evolve
+from penstock_orchestrator.core.advance import advance, wants_slot
+from penstock_orchestrator.core.decide import accept, decide
+from penstock_orchestrator.core.evolve import evolve
+from penstock_orchestrator.core.refused import Refused
+from penstock_orchestrator.core.submit import Known, submit
+from penstock_orchestrator.core.task import Task
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 TASK = "t" * 26
@@ -84,7 +89,7 @@ class Given:
         assert self.task is not None
         return self.task
 
-    def when(self, command: CancelTask | UnblockTask | ClaimJob) -> Then:
+    def when(self, command: TaskCommand) -> Then:
         try:
             return Then(decide(self.task, command))
         except Refused as refusal:
@@ -92,7 +97,7 @@ class Given:
 
     def when_submitted(self, command: SubmitTask, repo: Repo | None) -> Then:
         try:
-            return Then(submit(self.task, command, repo, POLICY, ("scripted", "claude")))
+            return Then(submit(self.task, command, Known(repo=repo, policy=POLICY, vendors=("scripted", "claude"))))
         except Refused as refusal:
             return Then([], refusal)
 
@@ -100,8 +105,20 @@ class Given:
         return Then(accept(self.task, report(body, epoch=epoch)))
 
     def at(self, seconds: float = 0.0) -> Then:
-        """What is due so many seconds after the beginning of time."""
-        return Then(advance(self.state, T0 + timedelta(seconds=seconds)))
+        """What is due so many seconds after the beginning of time, once a slot was given and a failure classified."""
+        now = T0 + timedelta(seconds=seconds)
+        return Then(advance(self.ready(seconds).state, now))
+
+    def ready(self, seconds: float = 0.0) -> Given:
+        """The same task with what comes before every step: its slot, and the class of its last failure."""
+        now, state = T0 + timedelta(seconds=seconds), self
+        for _ in range(2):
+            if wants_slot(state.state, now):
+                state = state.and_then(ADMITTED)
+            events = advance(state.state, now)
+            if events and isinstance(events[0], FailureClassified):
+                state = state.and_then(events[0])
+        return state
 
     def and_then(self, *events: KnownEvent | Unknown) -> Given:
         return after(self.task, *events)
@@ -194,6 +211,7 @@ def publish_bad(seq: int, error_class: str = "git.unreachable", *, transient: bo
     return PublishFailed(job=job_at(seq), epoch=7, error_class=error_class, message="no route", transient=transient)
 
 
+ADMITTED = TaskAdmitted(number=1, priority=5, waited_seconds=0.0)
 PREPARE = PrepareRequested(number=1)
 AGENT = AgentRequested(attempt=1, host="h1", session_id="s1")
 VERIFY = VerifyRequested(attempt=1, host="h1", commit=HEAD)

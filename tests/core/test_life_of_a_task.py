@@ -129,7 +129,7 @@ def test_a_verified_change_is_published() -> None:
 def test_a_published_change_ends_the_task_well() -> None:
     event = given(*published()).at().then(TaskSucceeded)
     assert isinstance(event, TaskSucceeded)
-    assert event.usage == Usage(turns=3, input_tokens=100, output_tokens=10, cost_usd=0.5, wall_seconds=20.0)
+    assert event.usage == Usage(turns=3, input_tokens=100, output_tokens=10, cost_usd=0.5, wall_seconds=21.0)
 
 
 def test_while_a_job_runs_nothing_is_due() -> None:
@@ -220,11 +220,11 @@ def test_a_rate_limit_parks_until_the_vendors_own_time_and_spends_no_attempt() -
     assert (event.attempt, event.resume) == (1, True)
 
 
-def test_a_reset_time_in_the_past_still_waits_the_shortest_pause() -> None:
+def test_a_reset_time_in_the_past_is_not_believed_and_backs_off() -> None:
     state = given(*prepared(), AGENT, claimed(5), agent_bad(5, "vendor.rate_limit", transient=True, retry_at=T0))
     parked = state.at().then(TaskParked)
     assert isinstance(parked, TaskParked)
-    assert parked.wake_at == T0 + timedelta(seconds=10)
+    assert T0 + timedelta(seconds=10) <= parked.wake_at <= T0 + timedelta(seconds=12)
 
 
 def test_pauses_double_up_to_a_limit_and_then_a_person_is_asked() -> None:
@@ -464,7 +464,7 @@ def test_an_order_says_what_is_left_of_the_budget() -> None:
     job = react(state.and_then(state.at().then(AgentRequested)).state)
     assert job is not None
     assert isinstance(job.work, AgentWork)
-    assert (job.work.max_cost_usd, job.work.wall_seconds_max) == (1.5, 80.0)
+    assert (job.work.max_cost_usd, job.work.wall_seconds_max) == (1.5, 79.0)
 
 
 def test_the_pull_requests_text_says_what_was_not_checked_and_what_is_unknown() -> None:

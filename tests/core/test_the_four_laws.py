@@ -42,6 +42,7 @@ from penstock.events import (
     PrepareSucceeded,
     PublishFailed,
     PublishSucceeded,
+    TaskAdmitted,
     TaskCancelRequested,
     TaskFailed,
     VerifyFailed,
@@ -49,10 +50,12 @@ from penstock.events import (
 )
 from penstock.reports import ReportBody
 from penstock.values import Delivery, RepoSnapshot, Usage
-from penstock_orchestrator.core.advance import advance, lost
-from penstock_orchestrator.core.decide import Refused, accept, decide
+from penstock_orchestrator.core.advance import advance, lost, wants_slot
+from penstock_orchestrator.core.decide import accept, decide
+from penstock_orchestrator.core.evolve import evolve
 from penstock_orchestrator.core.react import react
-from penstock_orchestrator.core.task import CurrentJob, Task, evolve
+from penstock_orchestrator.core.refused import Refused
+from penstock_orchestrator.core.task import CurrentJob, Task
 from penstock_orchestrator.core.waiting import phase, waiting
 
 SEEDS = int(os.environ.get("PENSTOCK_SEEDS", "3000"))
@@ -74,6 +77,10 @@ ERRORS = (
 
 
 FAILED = TaskFailed(error_class="x", message="m", attempts=9, usage=Usage())
+
+
+def unblock(command_id: str) -> UnblockTask:
+    return UnblockTask(id=command_id, task=TASK, requested_by="ann", max_cost_usd=1e5, max_wall_seconds=1e6)
 
 
 class History:
@@ -124,6 +131,9 @@ class History:
     def settle(self) -> None:
         """Append what is due until nothing is, as the loop does. The second law: it comes to rest."""
         for _ in range(ADVANCES_IN_A_ROW_MAX):
+            if wants_slot(self.state, self.now):
+                self.append(TaskAdmitted(number=self.state.admissions + 1, priority=5, waited_seconds=0.0))
+                assert not wants_slot(self.state, self.now)
             events = advance(self.state, self.now)
             assert events == advance(self.state, self.now)
             if not events:
@@ -164,7 +174,7 @@ class History:
         self.command(CancelTask(id=f"c{self.seq:025d}", task=TASK, requested_by="ann"))
 
     def unblock(self) -> None:
-        self.command(UnblockTask(id=f"u{self.seq:025d}", task=TASK, requested_by="ann"))
+        self.command(unblock(f"u{self.seq:025d}"))
 
     def command(self, command: CancelTask | UnblockTask) -> None:
         try:
@@ -257,10 +267,10 @@ def assert_nobody_is_stuck(history: History) -> None:
         assert (react(task) is not None) == (task.job.epoch is None)
         assert lost(task, "h1", "r")
     elif task.parked is not None:
-        assert advance(task, task.parked.wake_at)
+        assert advance(task, task.parked.wake_at) or wants_slot(task, task.parked.wake_at)
     else:
         assert task.blocked is not None
-        assert decide(task, UnblockTask(id="u" * 26, task=TASK, requested_by="ann"))
+        assert decide(task, unblock("u" * 26))
     if task.cancel is None:
         assert decide(task, CancelTask(id="c" * 26, task=TASK, requested_by="ann"))
 

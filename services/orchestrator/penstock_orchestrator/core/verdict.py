@@ -40,6 +40,7 @@ FAILING: Final = frozenset({"git.bad_name", "git.ref_missing", "git.bad_url"})
 VAGUE: Final = frozenset({"agent.unknown", "agent.failed", "vendor.unavailable"})
 """What a host says when it does not know: the words that came with it may tell more."""
 
+CHECK_FAILED: Final = "verify.failed"
 CHECK_WAITS_MAX: Final = 3
 """A check that fails for a passing reason is tried again this often; then somebody should look."""
 
@@ -90,7 +91,9 @@ def _look_at_check(task: Task, failure: Failure) -> tuple[str, Severity, str, st
     severity = told.severity
     if severity == "park" and task.parks >= CHECK_WAITS_MAX:
         severity = "hard"
-    return told.error_class, severity, told.hint, told.evidence
+    # That a check failed is no more than its host has said already.
+    error_class = failure.error_class if told.error_class == CHECK_FAILED else told.error_class
+    return error_class, severity, told.hint, told.evidence
 
 
 def answer(task: Task, failure: Failure) -> Answer:
