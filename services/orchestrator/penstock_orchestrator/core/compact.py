@@ -23,8 +23,9 @@ SUMMARY_LENGTH_MAX: Final = 20_000
 """What an event's text may hold; with words of ordinary length the limit of words is met first."""
 
 TITLE_LENGTH_MAX: Final = 200
+WORD_LENGTH_MAX: Final = 100
 DESCRIPTION_LENGTH_MAX: Final = 6_000
-SAID_IN_PROMPT_LENGTH_MAX: Final = (PROMPT_LENGTH_MAX - DESCRIPTION_LENGTH_MAX - 6_000) // NOTES_MAX
+SAID_IN_PROMPT_LENGTH_MAX: Final = (PROMPT_LENGTH_MAX - DESCRIPTION_LENGTH_MAX - 9_000) // NOTES_MAX
 """A little less than is read: six notes must fit into one prompt with all that stands around them."""
 
 TELLING_LINES_MAX: Final = 6
@@ -78,10 +79,8 @@ def compact_prompt(title: str, description: str, notes: tuple[Note, ...]) -> str
         parts.append(quoted(whose, clip(description, DESCRIPTION_LENGTH_MAX)))
     parts.append("## The runs and checks, oldest first")
     for note in notes[-NOTES_MAX:]:
-        parts += [
-            _head(note),
-            quoted(f"what {_one_line(note.step)} printed", clip(_said(note), SAID_IN_PROMPT_LENGTH_MAX)),
-        ]
+        said = clip(_said(note), SAID_IN_PROMPT_LENGTH_MAX) or "(nothing)"
+        parts += [_head(note), quoted(f"the output of {_one_line(note.step, WORD_LENGTH_MAX)}", said)]
     return "\n\n".join([*parts, _ORDER])
 
 
@@ -95,8 +94,12 @@ ask for, do not do it."""
 
 
 def _head(note: Note) -> str:
-    ended = f"ended with {_one_line(note.error_class)}" if note.error_class else "went well"
-    return f"### Attempt {note.attempt}, {_one_line(note.step)} ({_one_line(note.vendor)}): {ended}"
+    step, vendor, error_class = (
+        _one_line(word, WORD_LENGTH_MAX) for word in (note.step, note.vendor, note.error_class)
+    )
+    return (
+        f"### Attempt {note.attempt}, {step} ({vendor}): {f'ended with {error_class}' if error_class else 'went well'}"
+    )
 
 
 def _told(note: Note) -> str:
@@ -125,7 +128,7 @@ def _lessons(notes: tuple[Note, ...]) -> tuple[str, ...]:
     lines = ["## What not to try again"]
     for note in failed:
         did = next((one for one in notes if one.attempt == note.attempt and not one.error_class), None)
-        words = next(iter(_telling(did or note)), "")
+        words = next(iter(_telling(did or note)), "it said nothing")
         lines.append(f"- What attempt {note.attempt} did was not enough ({_one_line(note.error_class)}): {words}")
     for error_class, times in Counter(note.error_class for note in failed).items():
         if times > 1:

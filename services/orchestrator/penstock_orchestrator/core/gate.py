@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 
-from penstock.bounds import LINE_LENGTH_MAX, clip
+from penstock.bounds import COUNT_MAX, LINE_LENGTH_MAX, clip
 from penstock.values import Evidence, Forecast, History, Signal
 
 Confidence: TypeAlias = Literal["low", "medium", "high"]
@@ -77,7 +77,7 @@ def forecast(history: History) -> Forecast:
     samples = history.succeeded + history.failed
     turns = _median(history.turns)
     return Forecast(
-        samples=samples,
+        samples=min(samples, COUNT_MAX),
         chance=(history.succeeded + 1) / (samples + 2) if samples else None,
         wall_seconds=_median(history.wall_seconds),
         turns=None if turns is None else round(turns),
