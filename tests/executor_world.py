@@ -27,7 +27,7 @@ from penstock import subjects as s
 from penstock.catalog import HostState, LeaseValue
 from penstock.codec import encode
 from penstock.commands import CLAIM_VERB, Accepted, ClaimJob, NotReady, RefusedReply
-from penstock.events import PrepareSucceeded
+from penstock.events import AgentProgressed, DecisionRaised, PrepareSucceeded
 from penstock.jobs import AgentWork, Job, PrepareWork, PublishWork, StopOrder, VerifyWork, Work
 from penstock.lease import read, revoke
 from penstock.output import OutputLine
@@ -39,6 +39,7 @@ WAIT_SECONDS_MAX: Final = 30.0
 MEND: Final[dict[str, Any]] = {"do": "write", "path": "calc.py", "content": CALC_MENDED}
 COMMIT: Final[dict[str, Any]] = {"do": "commit", "message": "Add, as the name says"}
 Answer = Callable[[ClaimJob], Accepted | RefusedReply | NotReady | None]
+NEWS: Final = (AgentProgressed, DecisionRaised)
 T = TypeVar("T")
 
 
@@ -88,18 +89,33 @@ class Desk:
         return not await self.is_queued(job.id)
 
     async def report(self, job: Job, within_seconds: float = WAIT_SECONDS_MAX) -> Report:
-        """The job's report, waited for."""
-        filter_ = s.report("*", job.id, "*")
-        async with (
-            asyncio.timeout(within_seconds),
-            aclosing(Reader(self.nc, s.REPORTS, filters=[filter_]).batches()) as batches,
-        ):
-            async for batch in batches:
-                report = codec.reports.decode(batch[0].body)
-                assert report.job == report.body.job == job.id
-                assert report.epoch == report.body.epoch
-                return report
+        """The report of the job's end, waited for."""
+        async with asyncio.timeout(within_seconds):
+            async for report in self.told(job):
+                if not isinstance(report.body, NEWS):
+                    return report
         raise AssertionError("the reader ended")
+
+    async def news(self, job: Job, kind: type[T], count: int = 1) -> list[T]:
+        """The first `count` reports of this kind from the middle of the job, waited for."""
+        found: list[T] = []
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
+            async for report in self.told(job):
+                found += [report.body] if isinstance(report.body, kind) else []
+                if len(found) == count:
+                    return found
+        raise AssertionError("the reader ended")
+
+    async def told(self, job: Job) -> AsyncIterator[Report]:
+        """Everything that is reported of the job, as it comes, for ever."""
+        filter_ = s.report("*", job.id, "*")
+        async with aclosing(Reader(self.nc, s.REPORTS, filters=[filter_]).batches()) as batches:
+            async for batch in batches:
+                for stored in batch:
+                    report = codec.reports.decode(stored.body)
+                    assert report.job == report.body.job == job.id
+                    assert report.epoch == report.body.epoch
+                    yield report
 
     async def body(self, job: Job, kind: type[T]) -> T:
         body = (await self.report(job)).body
@@ -107,9 +123,9 @@ class Desk:
         return body
 
     async def reports(self, job: Job) -> int:
-        """How many there are now."""
+        """How many of the job's end there are now."""
         info = await self.nc.jetstream().stream_info(s.REPORTS, subjects_filter=s.report("*", job.id, "*"))
-        return len(info.state.subjects or {})
+        return sum(not subject.endswith((".progress", ".decision")) for subject in info.state.subjects or {})
 
     async def lease(self, job: Job) -> LeaseValue | None:
         state = await read(self.nc, s.job_lease(job.id))

@@ -168,7 +168,7 @@ def test_a_task_can_name_a_script_and_nothing_else(scripts: Path, name: str) -> 
         ('{"attempts": [[{"do": "write", "path": "../x", "content": ""}]]}', "path"),
         ('{"attempts": [[{"do": "write", "path": "/etc/x", "content": ""}]]}', "path"),
         ('{"attempts": [[{"do": "say", "text": "x", "loud": true}]]}', "loud"),
-        ('{"attempts": [[{"do": "fail", "class": "my.own"}]]}', "class"),
+        ('{"attempts": [[{"do": "fail", "class": "own"}]]}', "class"),
     ],
 )
 def test_a_script_that_is_none_is_refused_with_the_place(scripts: Path, text: str, reason: str) -> None:

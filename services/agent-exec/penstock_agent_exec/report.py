@@ -1,4 +1,4 @@
-"""The one report of a job: made so that it can be read whatever happened, and sent until the broker has it.
+"""The reports of a job: made so that it can be read whatever happened, and sent until the broker has it.
 
 Rule of this room: whatever ends a step becomes a report with a class. An error that nobody foresaw is one too: it is the
 host's fault until somebody knows better, and its traceback is in the log.
@@ -24,7 +24,9 @@ from penstock.bounds import EVENT_BYTES_MAX, LINE_LENGTH_MAX, MESSAGE_LENGTH_MAX
 from penstock.codec import Undecodable, encode
 from penstock.events import (
     AgentFailed,
+    AgentProgressed,
     CompactFailed,
+    DecisionRaised,
     JobStopped,
     PlanFailed,
     PrepareFailed,
@@ -67,6 +69,7 @@ def failed(hand: InHand, error_class: str, message: str, *, transient: bool = Fa
                 vendor_version=hand.vendor_version,
                 sandbox=hand.sandbox,
                 kept=hand.kept,
+                session_restarted=hand.session_restarted,
             )
         case PlanWork():
             return PlanFailed(
@@ -122,7 +125,7 @@ def class_of_os_error(error: OSError) -> str:
 
 def report_of(hand: InHand, host: str, body: ReportBody) -> Report:
     """The report, proven readable: one that the contract would refuse becomes a failure that says so."""
-    report = _report(hand, host, body)
+    report = news_of(hand, host, body)
     try:
         encoded = encode(report)
         codec.reports.decode(encoded)
@@ -135,10 +138,11 @@ def report_of(hand: InHand, host: str, body: ReportBody) -> Report:
     log.error("report.unfit", task=hand.job.task, job=hand.job.id, kind=kind, reason=reason)
     # Nothing that came from a child goes into this one, or it might be as unfit as the first.
     bare = replace(hand, usage=Usage(), kept=None, session_id="", vendor_version="")
-    return _report(hand, host, failed(bare, "host.bug", f"the {kind} could not be sent: {reason}", transient=True))
+    return news_of(hand, host, failed(bare, "host.bug", f"the {kind} could not be sent: {reason}", transient=True))
 
 
-def _report(hand: InHand, host: str, body: ReportBody) -> Report:
+def news_of(hand: InHand, host: str, body: ReportBody) -> Report:
+    """The report as it is, not proven: for what is not the end of the job."""
     job = hand.job
     return Report(
         id=ids.fresh(),
@@ -154,17 +158,28 @@ def _report(hand: InHand, host: str, body: ReportBody) -> Report:
 
 async def send(nc: Client, report: Report, must_hold: Callable[[], None]) -> None:
     """Until the stream has acknowledged it. `must_hold` raises when the job is not ours any more."""
-    js = nc.jetstream(timeout=SEND_SECONDS_MAX)
-    subject = s.report(report.task, report.job, codec.type_of(report.body))
-    body = encode(report)
     pause = RETRY_SECONDS_MIN
     while True:
-        must_hold()
         try:
-            await js.publish(subject, body, stream=s.REPORTS, headers={s.MSG_ID: report.id})
+            await send_once(nc, report, must_hold)
             return
         except (nats.errors.Error, APIError, OSError) as error:
             # Stored or not, nobody knows: the same id again is the same report.
             log.warning("report.retry", task=report.task, job=report.job, reason=str(error) or type(error).__name__)
             await asyncio.sleep(pause)
             pause = min(pause * 2, RETRY_SECONDS_MAX)
+
+
+async def send_once(nc: Client, report: Report, must_hold: Callable[[], None]) -> None:
+    """One try. Raises the client's errors, after which it may be stored or not, and what `must_hold` raises."""
+    must_hold()
+    subject = s.report(report.task, report.job, _kind_of(report.body))
+    js = nc.jetstream(timeout=SEND_SECONDS_MAX)
+    await js.publish(subject, encode(report), stream=s.REPORTS, headers={s.MSG_ID: report.id})
+
+
+def _kind_of(body: ReportBody) -> str:
+    """The last word of its subject: whoever waits for the end of a job can leave out the news from its middle."""
+    if isinstance(body, AgentProgressed):
+        return "progress"
+    return "decision" if isinstance(body, DecisionRaised) else codec.type_of(body)

@@ -12,10 +12,13 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import NoReturn, TypedDict
 
 TAIL_LENGTH = 500
+LOOK_SECONDS = 0.05
+COUNTED = ("turns", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
 
 # One shape for all steps; which of the fields a step has, its kind says.
 Step = TypedDict(
@@ -24,6 +27,7 @@ Step = TypedDict(
         "do": str,
         "text": str,
         "path": str,
+        "file": str,
         "content": str,
         "old": str,
         "new": str,
@@ -36,9 +40,18 @@ Step = TypedDict(
         "class": str,
         "transient": bool,
         "retry_after_seconds": float,
+        "resets_at": str | None,
+        "window": bool,
         "turns": int,
         "input_tokens": int,
         "output_tokens": int,
+        "cache_read_tokens": int,
+        "cache_write_tokens": int,
+        "cost_usd": float | None,
+        "plan": dict[str, object],
+        "subject": str,
+        "question": str,
+        "options": list[str],
     },
 )
 
@@ -52,23 +65,43 @@ class Failed(Exception):
         self.transient = transient
 
 
-class Used:
-    """What the script says was used."""
+class Run:
+    """What the script says was used, and the answer it gives."""
 
-    turns = 0
-    input_tokens = 0
-    output_tokens = 0
+    def __init__(self) -> None:
+        self.used: dict[str, int] = dict.fromkeys(COUNTED, 0)
+        self.cost_usd: float | None = 0.0
+        self.answers = 0
+        self.answer = ""
+
+    def use(self, step: Step) -> None:
+        counts = {
+            "turns": step["turns"],
+            "input_tokens": step["input_tokens"],
+            "output_tokens": step["output_tokens"],
+            "cache_read_tokens": step["cache_read_tokens"],
+            "cache_write_tokens": step["cache_write_tokens"],
+        }
+        self.used = {name: self.used[name] + count for name, count in counts.items()}
+        cost_usd = step["cost_usd"]
+        self.cost_usd = None if self.cost_usd is None or cost_usd is None else self.cost_usd + cost_usd
+        self.answers += 1
+        tell("usage", message_id=str(self.answers), cost_usd=cost_usd, **counts)
+
+    def give(self, answer: str) -> None:
+        self.answer = answer
+        tell("text", text=answer)
 
 
 def main() -> int:
     order = json.load(sys.stdin)
-    session, used = order["session_id"], Used()
+    session, run = order["session_id"], Run()
     tell("started", session_id=session, model=order["script"], vendor_version="1", key_source="none")
     tell("text", text="scripted agent: no model is called")
     end: dict[str, object] = {"is_error": False, "kind": "success"}
     try:
         for step in order["steps"]:
-            do(step, used)
+            do(step, run)
     except Failed as error:
         reason = "transient" if error.transient else ""
         end = {"is_error": True, "kind": error.error_class, "reason": reason, "text": str(error)}
@@ -76,12 +109,11 @@ def main() -> int:
         end = {"is_error": True, "kind": "agent.crashed", "text": f"{error.filename}: {error.strerror}"}
     except KeyboardInterrupt:
         end = {"is_error": True, "kind": "agent.interrupted", "text": "interrupted"}
-    numbers = {"turns": used.turns, "input_tokens": used.input_tokens, "output_tokens": used.output_tokens}
-    tell("finished", session_id=session, cost_usd=0.0, **end, **numbers)
+    tell("finished", session_id=session, cost_usd=run.cost_usd, answer=run.answer, **end, **run.used)
     return 1 if end["is_error"] else 0
 
 
-def do(step: Step, used: Used) -> None:
+def do(step: Step, run: Run) -> None:
     """One step. Raises Failed."""
     match step["do"]:
         case "say":
@@ -96,16 +128,41 @@ def do(step: Step, used: Used) -> None:
             commit(step["message"])
         case "sleep":
             time.sleep(step["seconds"])
+        case "wait":
+            wait(Path.home() / step["file"], step["seconds"])
         case "emit":
             emit(step["count"], step["line_bytes"])
         case "hang":
             hang(step["deaf"])
-        case "fail":
-            fail(step)
         case "usage":
-            used.turns += step["turns"]
-            used.input_tokens += step["input_tokens"]
-            used.output_tokens += step["output_tokens"]
+            run.use(step)
+        case "plan":
+            run.give(json.dumps(step["plan"]))
+        case "summary":
+            run.give(step["text"])
+        case "decision":
+            tell("decision", subject=step["subject"], question=step["question"], options=step["options"])
+        case _:
+            end_badly(step)
+
+
+def end_badly(step: Step) -> NoReturn:
+    """A step that ends the run. Raises Failed."""
+    match step["do"]:
+        case "fail":
+            if step["retry_after_seconds"]:
+                limited("scripted", time.time() + step["retry_after_seconds"])
+            raise Failed(step["class"], step["message"], transient=step["transient"])
+        case "rate_limit":
+            after, at = step["retry_after_seconds"], step["resets_at"]
+            limited("scripted", datetime.fromisoformat(at).timestamp() if at else after and time.time() + after)
+            raise Failed(
+                "vendor.usage_window" if step["window"] else "vendor.rate_limit", step["message"], transient=True
+            )
+        case "turn_limit":
+            raise Failed("vendor.max_turns", "the turns are used up")
+        case "context_full":
+            raise Failed("vendor.context_overflow", "the session is too long for the model")
         case unknown:
             raise Failed("vendor.bad_request", f"no step is called {unknown!r}")
 
@@ -140,27 +197,27 @@ def replace(step: Step) -> None:
         tell("file_changed", path=step["path"])
 
 
-def run(argv: list[str]) -> tuple[int, str]:
+def ended(argv: list[str]) -> tuple[int, str]:
     """A command's exit code and the end of what it printed; 127 where there is no such command."""
     try:
-        ended = subprocess.run(
+        done = subprocess.run(
             argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
         )
     except OSError as error:
         return 127, str(error)
-    return ended.returncode, ended.stdout.decode(errors="replace")[-TAIL_LENGTH:]
+    return done.returncode, done.stdout.decode(errors="replace")[-TAIL_LENGTH:]
 
 
 def show_run(argv: list[str]) -> None:
     tell("tool_use", id="run", name="run", summary=" ".join(argv)[:TAIL_LENGTH])
-    code, tail = run(argv)
+    code, tail = ended(argv)
     tell("tool_result", id="run", ok=code == 0, summary=f"exit code {code}\n{tail}")
 
 
 def commit(message: str) -> None:
     tell("tool_use", id="commit", name="commit", summary=message)
     must("git", "add", "-A")
-    if run(["git", "diff", "--cached", "--quiet"])[0] == 0:
+    if ended(["git", "diff", "--cached", "--quiet"])[0] == 0:
         tell("tool_result", id="commit", ok=True, summary="nothing to commit")
         return
     must("git", "commit", "-q", "-m", message)
@@ -168,7 +225,7 @@ def commit(message: str) -> None:
 
 
 def must(*argv: str) -> str:
-    code, tail = run(list(argv))
+    code, tail = ended(list(argv))
     if code != 0:
         raise Failed("agent.crashed", f"{' '.join(argv[:2])}: exit code {code}: {tail}")
     return tail.strip()
@@ -189,11 +246,14 @@ def hang(deaf: bool) -> NoReturn:
         signal.pause()
 
 
-def fail(step: Step) -> NoReturn:
-    if step["retry_after_seconds"]:
-        resets_at = time.time() + step["retry_after_seconds"]
-        tell("rate_limited", kind="scripted", refused=True, resets_at=resets_at)
-    raise Failed(step["class"], step["message"], transient=step["transient"])
+def limited(kind: str, resets_at: float) -> None:
+    tell("rate_limited", kind=kind, refused=True, resets_at=resets_at)
+
+
+def wait(file: Path, seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and not file.exists():
+        time.sleep(LOOK_SECONDS)
 
 
 if __name__ == "__main__":

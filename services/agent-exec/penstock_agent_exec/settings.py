@@ -16,6 +16,7 @@ from msgspec import Meta
 from penstock import settings as common
 from penstock.bounds import NAME_PATTERN, Name, Seconds
 from penstock.settings import BadSettings, Common, Secret
+from penstock_agent_exec.agents.known import is_scripted
 from penstock_agent_exec.git.failures import BadName
 from penstock_agent_exec.git.names import Identity, check_identity
 from penstock_agent_exec.sandbox_probe import probe
@@ -28,8 +29,9 @@ _LIST = NAME_PATTERN.replace("(?!\\n)$", "(,[a-z0-9][a-z0-9_-]{0,62})*(?!\\n)$")
 
 class Settings(Common, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`host`: this host's name, no two executors may have the same. `data_dir`: an absolute path, for this executor alone.
-    `vendors`: agents to offer, separated by commas; those that this host lacks are left out and noted. `scripts_dir`: where
-    the scripted agent finds its scripts. `sandbox`: `none` runs what agents do with all the rights of this process.
+    `vendors`: agents to offer, separated by commas; those that this host lacks are left out and noted; `scripted-` and
+    any word is the scripted agent under a second name. `scripts_dir`: where the scripted agent finds its scripts.
+    `sandbox`: `none` runs what agents do with all the rights of this process.
     `drain_grace_seconds`: how long a running job may go on after SIGTERM. `agent_silence_seconds`: how
     long an agent may print nothing; one shell command of claude may take 1,800 s. `git_token_file`: a file with a token for https
     remotes. `allow_local_remotes`: repos may be folders of this host."""
@@ -78,7 +80,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         if (path or name == "DATA_DIR") and not Path(path).is_absolute():
             raise BadSettings(f"PENSTOCK_{name} must be an absolute path, not {path!r}")
     for vendor in found.vendor_names:
-        if vendor not in VENDORS_KNOWN:
+        if vendor not in VENDORS_KNOWN and not is_scripted(vendor):
             raise BadSettings(f"PENSTOCK_VENDORS: unknown vendor {vendor!r}; known: {', '.join(VENDORS_KNOWN)}")
     try:
         check_identity(found.identity)

@@ -36,6 +36,10 @@ NO_KEY: Final = "no-key-in-here"
 
 _SETTINGS: Final = {"attribution": {"commit": "", "pr": ""}}
 
+# What is not named is not offered, and what would have to be asked for is denied. Not plan mode: that tells the model to write
+# its plan into a file and to call a tool that a headless run has not.
+_READING: Final = ["--tools", "Read,Grep,Glob,Bash", "--permission-mode", "dontAsk"]
+
 _SWITCHES: Final = {
     "IS_SANDBOX": "1",  # lets it skip its own questions when it runs as root
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
@@ -68,7 +72,8 @@ class Claude:
     def command(self, run: AgentRun) -> CommandLine:
         """One headless run; the prompt goes over stdin, where neither its length nor its first character matters."""
         argv = [str(self.program), "-p", "--output-format", "stream-json", "--input-format", "stream-json", "--verbose"]
-        argv += ["--dangerously-skip-permissions", "--setting-sources", "user", "--strict-mcp-config"]
+        argv += _READING if run.reads_only else ["--dangerously-skip-permissions"]
+        argv += ["--setting-sources", "user", "--strict-mcp-config"]
         argv += ["--settings", json.dumps(_SETTINGS)]
         if run.model:
             argv += ["--model", run.model]

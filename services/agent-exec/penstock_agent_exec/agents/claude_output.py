@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from penstock_agent_exec.agents.facts import (
+    ANSWER_LENGTH_MAX,
     REQUEST_LIMIT,
     SUMMARY_LENGTH_MAX,
     TODO_ITEMS_MAX,
@@ -200,6 +201,7 @@ def _result(found: Object) -> Finished:
         else shown(text(found, "terminal_reason"), WORD_LENGTH_MAX),
         status=count(found, "api_error_status"),
         text=shown(text(found, "result")),
+        answer=shown(text(found, "result"), ANSWER_LENGTH_MAX),
         errors=tuple(shown(error, SUMMARY_LENGTH_MAX) for error in texts(found, "errors")[:10]),
         session_id=shown(text(found, "session_id"), WORD_LENGTH_MAX),
         turns=count(found, "num_turns"),
@@ -239,6 +241,7 @@ def verdict_of(run: AgentRun, seen: Seen, ending: Ending) -> Verdict:
         vendor_version=seen.started.vendor_version if seen.started is not None else "",
         usage=seen.usage(ending.wall_seconds, cost_known=_cost_known(run, seen)),
         final_text=last.text if last is not None and ok else seen.last_text,
+        answer=last.answer if last is not None and ok else "",
     )
 
 
@@ -334,5 +337,5 @@ def _no_good_word(run: AgentRun, seen: Seen, ending: Ending) -> tuple[str, bool]
     if b"No conversation found" in ending.stderr_tail:
         return "vendor.session_lost", False
     if b"is already in use" in ending.stderr_tail:
-        return "vendor.session_in_use", False
+        return "vendor.session_in_use", True
     return why_we_stopped(ending)

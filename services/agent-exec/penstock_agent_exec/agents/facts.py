@@ -14,6 +14,8 @@ from penstock.bounds import MESSAGE_LENGTH_MAX, clip
 from penstock_agent_exec.output import readable
 
 SUMMARY_LENGTH_MAX: Final = 500
+ANSWER_LENGTH_MAX: Final = 100_000
+"""Of a last word that is read by a program: a plan, a summary."""
 TODO_ITEMS_MAX: Final = 100
 COUNT_MAX: Final = 2**53
 
@@ -73,7 +75,8 @@ class TodoChanged(Fact, frozen=True, kw_only=True, tag="todo_changed"):
 class Usage(Fact, frozen=True, kw_only=True, tag="usage"):
     """Tokens of one model answer. The same `message_id` may come several times; it counts once.
 
-    An estimate while a run goes on: what the vendor says at the end replaces the sum.
+    An estimate while a run goes on: what the vendor says at the end replaces the sum. `cost_usd` is None where the vendor's
+    program does not say it with the answer.
     """
 
     message_id: str = ""
@@ -81,6 +84,8 @@ class Usage(Fact, frozen=True, kw_only=True, tag="usage"):
     output_tokens: Count = 0
     cache_read_tokens: Count = 0
     cache_write_tokens: Count = 0
+    turns: Count = 1
+    cost_usd: float | None = None
 
 
 class Retrying(Fact, frozen=True, kw_only=True, tag="retrying"):
@@ -104,6 +109,14 @@ class Compacted(Fact, frozen=True, kw_only=True, tag="compacted"):
     """The conversation was summarised to fit; details of its beginning are gone."""
 
 
+class Decision(Fact, frozen=True, kw_only=True, tag="decision"):
+    """The agent will not go on with something before a person has decided. `subject` is the kind of thing it is."""
+
+    subject: str
+    question: str
+    options: tuple[str, ...] = ()
+
+
 class VendorError(Fact, frozen=True, kw_only=True, tag="vendor_error"):
     """A request to the model failed for good. `kind` is the vendor's word; `status` is 0 where there was no answer."""
 
@@ -116,7 +129,8 @@ class Finished(Fact, frozen=True, kw_only=True, tag="finished"):
     """The vendor's last word on a run; there may be several, and the last one counts.
 
     `kind` is its class of result and `reason` its word for why it ended. Tokens and cost are what was used since the result
-    before, or since the program's start where `cumulative`. `cost_usd` is None where the vendor cannot know it.
+    before, or since the program's start where `cumulative`. `cost_usd` is None where the vendor cannot know it. `answer` is
+    `text` with more room, for what a program has to read.
     """
 
     is_error: bool
@@ -124,6 +138,7 @@ class Finished(Fact, frozen=True, kw_only=True, tag="finished"):
     reason: str = ""
     status: Count = 0
     text: str = ""
+    answer: str = ""
     errors: tuple[str, ...] = ()
     session_id: str = ""
     turns: Count = 0
@@ -158,6 +173,7 @@ AnyFact: TypeAlias = (
     | Retrying
     | RateLimited
     | Compacted
+    | Decision
     | VendorError
     | Finished
     | Noise

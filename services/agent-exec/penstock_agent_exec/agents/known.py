@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from penstock_agent_exec.agents.claude import find_claude
+from penstock_agent_exec.agents.scripted import NAME as SCRIPTED
 from penstock_agent_exec.agents.scripted import Scripted
 from penstock_agent_exec.agents.vendor import HostLacks, Vendor
 
@@ -17,9 +18,14 @@ def find_vendor(name: str, *, program: Path | None = None, scripts: Path | None 
     match name:
         case "claude":
             return find_claude(program)
-        case "scripted":
+        case _ if is_scripted(name):
             if scripts is None or not scripts.is_dir():
                 raise HostLacks(f"the scripted agent has no directory of scripts: {scripts} is none")
-            return Scripted(scripts)
+            return Scripted(scripts, name)
         case _:
             raise HostLacks(f"this host has no agent named {name[:100]!r}; there are: claude, scripted")
+
+
+def is_scripted(name: str) -> bool:
+    """Whether the scripted agent goes by this name: its own, or one that begins with it, to play a second vendor."""
+    return name == SCRIPTED or name.startswith(f"{SCRIPTED}-")

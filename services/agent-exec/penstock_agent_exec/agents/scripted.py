@@ -19,13 +19,14 @@ import msgspec
 from msgspec import Meta, Struct
 from msgspec import field as struct_field
 
-from penstock.bounds import NAME_PATTERN
-from penstock_agent_exec.agents.facts import AnyFact, Garbage, shown
+from penstock.bounds import MESSAGE_LENGTH_MAX, NAME_PATTERN, Usd
+from penstock_agent_exec.agents.facts import ANSWER_LENGTH_MAX, AnyFact, Garbage, shown
 from penstock_agent_exec.agents.seen import Seen
-from penstock_agent_exec.agents.vendor import AgentRun, CommandLine, RunRefused, Verdict, why_we_stopped
+from penstock_agent_exec.agents.vendor import AgentRun, CommandLine, Purpose, RunRefused, Verdict, why_we_stopped
 from penstock_agent_exec.process import Ending, StopStep
 from penstock_agent_exec.sandbox import DEFAULT_PATH, Bind, python_binds, python_program
 
+NAME: Final = "scripted"
 PROGRAM: Final = Path(__file__).parent.parent / "scripted_agent.py"
 SCRIPT_BYTES_MAX: Final = 4 * 1024 * 1024
 
@@ -93,32 +94,137 @@ class Hang(Step, frozen=True, kw_only=True, tag="hang"):
     deaf: bool = False
 
 
+class Wait(Step, frozen=True, kw_only=True, tag="wait"):
+    """Wait, in silence, until there is a file of this name in the agent's home (`<data>/executor/tasks/<task>/home`), or
+    `seconds` have passed; either way the next step comes."""
+
+    file: Annotated[str, Meta(pattern=NAME_PATTERN)]
+    seconds: Seconds = 60.0
+
+
 class Fail(Step, frozen=True, kw_only=True, tag="fail"):
     """End as a failure of this class. `retry_after_seconds`: as a limit that ends then."""
 
-    error_class: Annotated[str, Meta(pattern=r"^(vendor|agent)\.[a-z_]{1,40}$")] = struct_field(name="class")
+    error_class: Annotated[str, Meta(pattern=r"^[a-z]{2,20}\.[a-z][a-z0-9_]{1,60}(?!\n)$")] = struct_field(name="class")
     message: Text = "scripted failure"
     transient: bool = False
     retry_after_seconds: Seconds = 0.0
 
 
+class RateLimit(Step, frozen=True, kw_only=True, tag="rate_limit"):
+    """End at a limit of the account: of requests, or of its usage `window`. It is over after `retry_after_seconds`, or at
+    `resets_at`; with neither the vendor has not said when."""
+
+    retry_after_seconds: Seconds = 0.0
+    resets_at: Annotated[datetime, Meta(tz=True)] | None = None
+    window: bool = False
+    message: Text = "scripted limit"
+
+
+class TurnLimit(Step, frozen=True, kw_only=True, tag="turn_limit"):
+    """End because the turns are used up; the session can be gone on with."""
+
+
+class ContextFull(Step, frozen=True, kw_only=True, tag="context_full"):
+    """End because the session has become too long for the model."""
+
+
 class Usage(Step, frozen=True, kw_only=True, tag="usage"):
-    """Report turns and tokens as if a model had been used."""
+    """Report what a model would have used, at once. `cost_usd`: null where it is not known, which it then stays."""
 
     turns: Count = 1
     input_tokens: Count = 0
     output_tokens: Count = 0
+    cache_read_tokens: Count = 0
+    cache_write_tokens: Count = 0
+    cost_usd: Usd | None = 0.0
 
 
-AnyStep: TypeAlias = Say | Write | Replace | Run | Commit | Sleep | Emit | Hang | Fail | Usage
+class Plan(Step, frozen=True, kw_only=True, tag="plan"):
+    """Answer with this plan; what is in it is not looked at here."""
+
+    plan: dict[str, object]
+
+
+class Summary(Step, frozen=True, kw_only=True, tag="summary"):
+    """Answer with this summary."""
+
+    text: Text
+
+
+class Decision(Step, frozen=True, kw_only=True, tag="decision"):
+    """Say that a person has to decide; the next step comes all the same."""
+
+    subject: Text
+    question: Text
+    options: Annotated[tuple[Text, ...], Meta(max_length=20)] = ()
+
+
+AnyStep: TypeAlias = (
+    Say
+    | Write
+    | Replace
+    | Run
+    | Commit
+    | Sleep
+    | Wait
+    | Emit
+    | Hang
+    | Fail
+    | RateLimit
+    | TurnLimit
+    | ContextFull
+    | Usage
+    | Plan
+    | Summary
+    | Decision
+)
 Steps: TypeAlias = Annotated[tuple[AnyStep, ...], Meta(max_length=1_000)]
 
 
-class Script(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to do at each attempt; attempts beyond the last do what the last one did."""
+class When(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which runs a case is for; what is left out says nothing. `run`: an attempt, or a plan or a summary that is asked for.
+    `vendor`: the name under which the scripted agent was asked for. `resumed`: whether a session is gone on with."""
 
-    attempts: Annotated[tuple[Steps, ...], Meta(min_length=1, max_length=100)]
+    run: Purpose = "agent"
+    attempt: Count | None = None
+    vendor: str | None = None
+    resumed: bool | None = None
+    prompt_contains: Text = ""
+
+    def fits(self, run: AgentRun, vendor: str) -> bool:
+        return (
+            self.run == run.purpose
+            and self.attempt in (None, run.attempt)
+            and self.vendor in (None, vendor)
+            and self.resumed in (None, run.resume)
+            and self.prompt_contains in run.prompt
+        )
+
+
+class Case(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Steps for some of the runs."""
+
+    when: When = When()
+    steps: Steps
+
+
+class Script(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to do: the first case that fits the run, or else what stands there for the attempt. Attempts beyond the last do
+    what the last one did."""
+
+    cases: Annotated[tuple[Case, ...], Meta(max_length=100)] = ()
+    attempts: Annotated[tuple[Steps, ...], Meta(min_length=1, max_length=100)] = ()
     about: Text = ""
+
+    def steps(self, run: AgentRun, vendor: str) -> tuple[AnyStep, ...] | None:
+        """The steps for this run; None where the script has nothing for it."""
+        for case in self.cases:
+            if case.when.fits(run, vendor):
+                return case.steps
+        if run.purpose != "agent" or not self.attempts:
+            return None
+        return self.attempts[min(max(run.attempt, 1), len(self.attempts)) - 1]
 
 
 class _Order(Struct, frozen=True, kw_only=True):
@@ -131,17 +237,20 @@ class _Order(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Scripted:
-    """The scripted agent, with its scripts in the directory `scripts`: `<name>.json`, named by a run's `model`."""
+    """The scripted agent, with its scripts in the directory `scripts`: `<name>.json`, named by a run's `model`. `name` may be
+    another one than its own, so that there is a second vendor to go over to."""
 
     scripts: Path
+    name: str = NAME
 
-    name = "scripted"
     stop = (StopStep(signal.SIGINT, 2.0), StopStep(signal.SIGTERM, 2.0))
 
     def command(self, run: AgentRun) -> CommandLine:
         """The program with this attempt's steps on its standard input."""
         script = read_script(self.scripts, run.model)
-        steps = script.attempts[min(max(run.attempt, 1), len(script.attempts)) - 1]
+        steps = script.steps(run, self.name)
+        if steps is None:
+            raise RunRefused("vendor.bad_request", f"the script {run.model} has nothing for this run ({run.purpose})")
         order = _Order(session_id=run.session_id, script=run.model, steps=steps)
         return CommandLine(
             argv=(str(python_program()), "-I", "-S", str(PROGRAM)),
@@ -186,6 +295,7 @@ class Scripted:
             vendor_version=seen.started.vendor_version if seen.started is not None else "",
             usage=seen.usage(ending.wall_seconds, cost_known=True),
             final_text=seen.last_text,
+            answer=(last.answer or seen.last_text) if last is not None and ok else "",
         )
 
 
@@ -208,7 +318,7 @@ def _bounded(fact: AnyFact) -> AnyFact:
     for field in fact.__struct_fields__:
         value = getattr(fact, field)
         if isinstance(value, str):
-            changes[field] = shown(value)
+            changes[field] = shown(value, ANSWER_LENGTH_MAX if field == "answer" else MESSAGE_LENGTH_MAX)
         elif isinstance(value, tuple):
             changes[field] = tuple(shown(item) for item in value[:100])
     return msgspec.structs.replace(fact, **changes)

@@ -14,6 +14,7 @@ from penstock.values import Usage as UsageTotal
 from penstock_agent_exec.agents.facts import (
     AnyFact,
     Compacted,
+    Decision,
     FileChanged,
     Finished,
     Garbage,
@@ -47,6 +48,8 @@ class Seen:
     _turns: int = 0
     _said: Usage = field(default_factory=Usage)
     _counted: Usage = field(default_factory=Usage)
+    _counted_turns: int = 0
+    _counted_cost_usd: float | None = 0.0
     _message_ids: set[str] = field(default_factory=set)
 
     def absorb(self, fact: AnyFact) -> None:
@@ -66,20 +69,43 @@ class Seen:
                 self._finish(fact)
             case Garbage():
                 self.garbage = fact.text
-            case ToolUse() | ToolResult() | FileChanged() | TodoChanged() | Retrying() | Compacted() | Noise():
+            case (
+                ToolUse()
+                | ToolResult()
+                | FileChanged()
+                | TodoChanged()
+                | Retrying()
+                | Compacted()
+                | Decision()
+                | Noise()
+            ):
                 pass
+
+    def so_far(self, wall_seconds: float) -> UsageTotal:
+        """What was counted on the way, while the run goes on. The cost is None where one of the answers came without it."""
+        return UsageTotal(
+            turns=self._counted_turns,
+            input_tokens=self._counted.input_tokens,
+            output_tokens=self._counted.output_tokens,
+            cache_read_tokens=self._counted.cache_read_tokens,
+            cache_write_tokens=self._counted.cache_write_tokens,
+            cost_usd=self._counted_cost_usd if self._message_ids else None,
+            wall_seconds=min(round(wall_seconds, 3), SECONDS_MAX),
+        )
 
     def usage(self, wall_seconds: float, *, cost_known: bool) -> UsageTotal:
         """What the run used. The vendor's total may leave out a request that failed half-way; what was counted on the way may
         leave out the end of an answer: of each number the larger is nearer the truth."""
+        counted = self.so_far(wall_seconds)
+        cost_usd = counted.cost_usd if self.finished is None else self._cost_usd
         return UsageTotal(
-            turns=self._turns if self.finished is not None else len(self._message_ids),
+            turns=self._turns if self.finished is not None else counted.turns,
             input_tokens=max(self._said.input_tokens, self._counted.input_tokens),
             output_tokens=max(self._said.output_tokens, self._counted.output_tokens),
             cache_read_tokens=max(self._said.cache_read_tokens, self._counted.cache_read_tokens),
             cache_write_tokens=max(self._said.cache_write_tokens, self._counted.cache_write_tokens),
-            cost_usd=self._cost_usd if cost_known and self.finished is not None else None,
-            wall_seconds=min(round(wall_seconds, 3), SECONDS_MAX),
+            cost_usd=cost_usd if cost_known else None,
+            wall_seconds=counted.wall_seconds,
         )
 
     def _count(self, fact: Usage) -> None:
@@ -87,6 +113,10 @@ class Seen:
             return
         self._message_ids.add(fact.message_id)
         self._counted = _sum(self._counted, fact)
+        self._counted_turns = _added(self._counted_turns, fact.turns)
+        known = self._counted_cost_usd is not None and fact.cost_usd is not None and fact.cost_usd >= 0
+        cost_usd = (self._counted_cost_usd or 0.0) + (fact.cost_usd or 0.0)
+        self._counted_cost_usd = min(cost_usd, float(USD_MAX)) if known else None
 
     def _finish(self, fact: Finished) -> None:
         self.finished = fact

@@ -22,6 +22,8 @@ from penstock_agent_exec.process import Ending, StopStep
 from penstock_agent_exec.sandbox import Bind
 
 Billing: TypeAlias = Literal["api", "subscription"]
+Purpose: TypeAlias = Literal["agent", "plan", "compact"]
+"""What a run is for: a change, or an answer to read. For the latter it may look at everything and change nothing."""
 
 UNIX_PREFIX: Final = "unix:"
 
@@ -48,6 +50,7 @@ class AgentRun:
     """
 
     prompt: str = field(repr=False)
+    purpose: Purpose = "agent"
     session_id: str
     resume: bool = False
     attempt: int = 1
@@ -59,6 +62,10 @@ class AgentRun:
     base_url: str | None = None
     token: Secret = field(default=Secret(""))
     billing: Billing = "api"
+
+    @property
+    def reads_only(self) -> bool:
+        return self.purpose != "agent"
 
     @property
     def gate_socket(self) -> Path | None:
@@ -83,7 +90,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     """What a run came to, as its vendor's output has it. Whether the repo has a usable change is for git to say.
 
     `error_class` is None exactly where `ok`. `transient`: the same run may well go through later. `usage.cost_usd` is what this
-    run added, and None where that is not known or not charged.
+    run added, and None where that is not known or not charged. `answer` is the last word of a run that is `ok`, in full.
     """
 
     ok: bool
@@ -95,6 +102,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     vendor_version: str = ""
     usage: UsageTotal = UsageTotal()
     final_text: str = ""
+    answer: str = ""
 
 
 class Vendor(Protocol):

@@ -44,6 +44,10 @@ class Forge(Protocol):
         """A new pull request. Raises ForgeFailed; ForgeUnreachable does not mean that there is none now."""
         ...
 
+    async def list_open(self, limit: int) -> tuple[PullRequest, ...]:
+        """The newest open pull requests, at most `limit`. Raises ForgeFailed."""
+        ...
+
 
 async def find_or_open(forge: Forge, branch: str, *, base: str, title: str, body: str) -> tuple[PullRequest, bool]:
     """The pull request from this branch, and whether it was there already. Raises ForgeFailed."""

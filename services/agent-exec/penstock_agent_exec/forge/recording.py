@@ -52,11 +52,18 @@ class RecordingForge:
     async def open(self, branch: str, *, base: str, title: str, body: str) -> PullRequest:
         return await asyncio.to_thread(self._open, branch, base, title, body)
 
+    async def list_open(self, limit: int) -> tuple[PullRequest, ...]:
+        return await asyncio.to_thread(self._list_open, limit)
+
     def _find(self, branch: str) -> PullRequest | None:
         for entry in recorded(self._folder):
             if (entry.repo, entry.head) == (self._repo, branch):
                 return PullRequest(entry.number, entry.url, entry.head)
         return None
+
+    def _list_open(self, limit: int) -> tuple[PullRequest, ...]:
+        mine = [entry for entry in recorded(self._folder) if entry.repo == self._repo]
+        return tuple(PullRequest(entry.number, entry.url, entry.head) for entry in reversed(mine[-limit:]))
 
     def _open(self, branch: str, base: str, title: str, body: str) -> PullRequest:
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -75,6 +75,18 @@ class RefMissing(GitFailed):
     error_class = "git.ref_missing"
 
 
+class BranchGone(GitFailed):
+    """The branch to go on with is not on the remote any more."""
+
+    error_class = "git.branch_gone"
+
+
+class BranchRewritten(GitFailed):
+    """The branch to go on with does not hold the commit any more that was handed over on it."""
+
+    error_class = "git.branch_rewritten"
+
+
 class NonFastForward(GitFailed):
     """The branch on the remote is not where we left it; somebody else's commit is never overwritten."""
 

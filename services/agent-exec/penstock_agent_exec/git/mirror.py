@@ -5,6 +5,7 @@ held until the last of them is gone. Objects are never deleted, since clones bor
 
     refs/heads/*                    as on the remote
     refs/penstock/task/<task>       what a task has to show
+    refs/penstock/start/<task>      where a task that goes on with a branch began
     refs/penstock/wip/<task>/<n>    work in progress, kept before anything touched it
 """
 
@@ -79,6 +80,10 @@ def wip_ref(task: str, number: int) -> str:
     return f"refs/penstock/wip/{check_task(task)}/{number:d}"
 
 
+def start_ref(task: str) -> str:
+    return f"refs/penstock/start/{check_task(task)}"
+
+
 async def update_mirror(
     mirror: Mirror,
     remote: Remote,
@@ -123,6 +128,30 @@ async def kept_commit(mirror: Mirror, ref: str) -> str:
     return await _resolve(mirror, ref, f"The mirror has no {ref}.")
 
 
+async def contains(mirror: Mirror, tip: str, commit: str) -> bool:
+    """Whether `commit` is in the history of `tip`. Raises RefMissing where the mirror has no such tip."""
+    if not await has_commit(mirror, commit):
+        return False
+    done = await git(mirror.path, "merge-base", "--is-ancestor", check_commit(commit), check_commit(tip))
+    if done.returncode not in (0, 1):
+        raise failure_from(done.stderr)
+    return done.returncode == 0
+
+
+async def set_start(mirror: Mirror, task: str, commit: str) -> None:
+    """Remember where a task began that goes on with a branch; it also keeps that commit. Raises RefMissing, MirrorBusy."""
+    async with held(mirror) as lock:
+        await git_output(mirror.path, "update-ref", start_ref(task), check_commit(commit), keep_open=(lock,))
+
+
+async def start_of(mirror: Mirror, task: str) -> str | None:
+    """Where a task began that goes on with a branch; None for any other."""
+    try:
+        return await kept_commit(mirror, start_ref(task))
+    except RefMissing:
+        return None
+
+
 async def maintain_mirror(mirror: Mirror, *, timeout_seconds: float = MAINTENANCE_SECONDS_MAX) -> None:
     """Pack what has piled up and renew the commit graph, for an idle hour; drops no object. Raises MirrorBusy, TimedOut."""
     tasks = ["--task=pack-refs", "--task=loose-objects", "--task=commit-graph"]
@@ -139,7 +168,7 @@ async def forget_task(mirror: Mirror, task: str) -> None:
     """Remove a task's refs from the mirror; its objects stay. Done again, it does nothing."""
     async with held(mirror) as lock:
         await _make(mirror, lock)
-        mine = (f"refs/penstock/task/{check_task(task)}", f"refs/penstock/wip/{task}/")
+        mine = (task_ref(task), start_ref(task), f"refs/penstock/wip/{task}/")
         found = await git_output(mirror.path, "for-each-ref", "--format=delete %(refname)", *mine)
         await git_output(mirror.path, "update-ref", "--stdin", stdin=found, keep_open=(lock,))
 

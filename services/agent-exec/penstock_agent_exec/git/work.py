@@ -44,6 +44,16 @@ class Kept:
 
 
 @dataclass(frozen=True)
+class Remembered:
+    """How a clone was. `where`: the ref that HEAD was, empty where it was a commit. `commit` holds all files, as `tree`."""
+
+    where: str
+    head: str
+    commit: str
+    tree: str
+
+
+@dataclass(frozen=True)
 class _Staged:
     tree: str
     missed: str
@@ -97,17 +107,22 @@ async def keep_work(clone: Clone, mirror: Mirror, number: int, sandbox: Sandboxe
     return kept
 
 
-async def take_result(clone: Clone, mirror: Mirror, sandbox: Sandboxed) -> Diffstat:
+async def take_result(
+    clone: Clone, mirror: Mirror, sandbox: Sandboxed, *, descends_from: str | None = None
+) -> Diffstat:
     """Bring the task's branch into the mirror, on `refs/penstock/task/<task>`, and say what it changes.
 
-    Raises BaseLost if it does not descend from the task's base, BundleRefused, TooBig, CloneDamaged, TimedOut, MirrorBusy.
+    Raises BaseLost if it does not descend from the task's base (or from `descends_from`, a later commit),
+    BundleRefused, TooBig, CloneDamaged, TimedOut, MirrorBusy.
     """
     branch = f"refs/heads/{clone.branch}"
     tip = await _commit(clone, sandbox, branch)
     if tip is None:
         raise RefMissing(f"The clone has no {clone.branch}.")
     if tip != clone.base:
-        carried = await carry(clone, mirror, sandbox, ref=branch, into=task_ref(clone.task), descends_from=clone.base)
+        carried = await carry(
+            clone, mirror, sandbox, ref=branch, into=task_ref(clone.task), descends_from=descends_from or clone.base
+        )
         if carried is None:
             raise BaseLost("The branch has been set to an older commit.")
         tip = carried
@@ -125,6 +140,32 @@ async def snapshot(clone: Clone, sandbox: Sandboxed, *, ref: str) -> Kept:
     await _drop(clone, sandbox, f"{ref}.lock")
     await in_clone(clone, sandbox, "update-ref", ref, commit)
     return Kept(ref, commit, staged.missed)
+
+
+async def remember(clone: Clone, sandbox: Sandboxed) -> Remembered:
+    """How the clone is now, for `put_back`. Raises as `keep_work`."""
+    head = await _commit(clone, sandbox, "HEAD") or clone.base
+    where = await in_clone(clone, sandbox, "symbolic-ref", "--quiet", "HEAD", allow=(0, 1))
+    files = await snapshot(clone, sandbox, ref=wip_ref(clone.task, 0))
+    return Remembered(
+        where.stdout.decode("utf-8", "replace").strip(), head, files.commit, await _tree(clone, sandbox, files.commit)
+    )
+
+
+async def put_back(clone: Clone, sandbox: Sandboxed, before: Remembered) -> bool:
+    """Make the work tree and HEAD as they were; True where they had changed. Ignored files stay as they are. For a clone that
+    `heal_clone` has seen since anything was killed in it."""
+    now = await remember(clone, sandbox)
+    if (now.where, now.head, now.tree) == (before.where, before.head, before.tree):
+        return False
+    if before.where:
+        await in_clone(clone, sandbox, "symbolic-ref", "HEAD", before.where)
+        await in_clone(clone, sandbox, "reset", "--quiet", "--hard", before.commit, timeout_seconds=STAGE_SECONDS_MAX)
+    else:
+        await in_clone(clone, sandbox, "checkout", "--quiet", "--force", "--detach", before.commit)
+    await in_clone(clone, sandbox, "clean", "--quiet", "-ffd", timeout_seconds=STAGE_SECONDS_MAX)
+    await in_clone(clone, sandbox, "reset", "--quiet", "--mixed", before.head)
+    return True
 
 
 async def _stage(clone: Clone, sandbox: Sandboxed, start: str) -> _Staged:

@@ -18,6 +18,9 @@ from penstock.values import Kept, RepoSnapshot, Usage
 from penstock_agent_exec.agents.facts import shown
 from penstock_agent_exec.child import ChildNotStarted
 from penstock_agent_exec.folder import MARK, DataFolder
+from penstock_agent_exec.forge import Forge
+from penstock_agent_exec.forge.recording import KIND as RECORDING
+from penstock_agent_exec.forge.recording import RecordingForge
 from penstock_agent_exec.git.command import STDERR_BYTES_KEPT, STDOUT_BYTES_MAX, Completed, Sandboxed
 from penstock_agent_exec.git.credential import Credential, TokenFile
 from penstock_agent_exec.git.mirror import Mirror, mirror_of
@@ -51,6 +54,10 @@ class Bench:
     def remote(self, repo: RepoSnapshot) -> Remote:
         """Raises BadName."""
         return check_remote(repo.clone_url, allow_local=self.settings.allow_local_remotes)
+
+    def forge(self, repo: RepoSnapshot) -> Forge | None:
+        """The forge behind the repo's remote, None where it is a remote and no more."""
+        return RecordingForge(self.folder.path / "forge", repo.name) if repo.provider == RECORDING else None
 
     def credential(self, remote: Remote) -> Credential | None:
         if remote.protocol != "https" or not self.settings.git_token_file:
@@ -88,6 +95,7 @@ class InHand:
     session_id: str = ""
     vendor_version: str = ""
     sandbox: str = ""
+    session_restarted: bool = False
 
     def note(self, text: str) -> None:
         """Tell those who watch."""

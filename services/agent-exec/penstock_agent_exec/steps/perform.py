@@ -19,6 +19,7 @@ from penstock_agent_exec.forge import ForgeFailed
 from penstock_agent_exec.git.failures import GitFailed
 from penstock_agent_exec.report import class_of_os_error, failed, stopped
 from penstock_agent_exec.steps.agent import agent
+from penstock_agent_exec.steps.answer import answer
 from penstock_agent_exec.steps.bench import Bench, InHand
 from penstock_agent_exec.steps.prepare import prepare
 from penstock_agent_exec.steps.publish import publish
@@ -62,7 +63,7 @@ async def _step(bench: Bench, hand: InHand) -> ReportBody:
         case AgentWork():
             return await agent(bench, hand, work)
         case PlanWork() | CompactWork():
-            return failed(hand, "host.step_unknown", "this executor cannot do this step yet")
+            return await answer(bench, hand, work)
         case VerifyWork():
             return await verify(bench, hand, work)
         case PublishWork():

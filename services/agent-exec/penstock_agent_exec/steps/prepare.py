@@ -6,42 +6,84 @@ Rule of this room: done again, it does what is missing and nothing else.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
 from penstock.events import PrepareSucceeded
 from penstock.jobs import PrepareWork
 from penstock.reports import ReportBody
-from penstock.values import Kept, RepoSnapshot
+from penstock.values import Continuation, Evidence, Kept, RepoSnapshot
 from penstock_agent_exec.git.clone import Clone, find_clone, make_clone
-from penstock_agent_exec.git.mirror import Mirror, has_commit, resolve_base, update_mirror
+from penstock_agent_exec.git.failures import BranchGone, BranchRewritten, RefMissing
+from penstock_agent_exec.git.mirror import (
+    Mirror,
+    contains,
+    has_commit,
+    resolve_base,
+    set_start,
+    start_of,
+    update_mirror,
+)
 from penstock_agent_exec.steps.bench import Bench, InHand
+from penstock_agent_exec.steps.evidence import evidence
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    clone: Clone
+    tip: str | None
+    evidence: Evidence | None
 
 
 async def prepare(bench: Bench, hand: InHand, work: PrepareWork) -> ReportBody:
     """Raises Stopped, and the failures of git."""
     started = asyncio.get_running_loop().time()
-    clone = await hand.tenure.stop.unless_asked(_prepare(bench, hand, work))
+    prepared = await hand.tenure.stop.unless_asked(_prepare(bench, hand, work))
     return PrepareSucceeded(
         job=hand.job.id,
         epoch=hand.tenure.epoch,
         host=bench.settings.host,
-        base_commit=clone.base,
-        branch=clone.branch,
+        base_commit=prepared.clone.base,
+        # The clone's own branch has the task's name, whatever the remote's is called.
+        branch=work.branch if work.continues is None else work.continues.branch,
         wall_seconds=round(asyncio.get_running_loop().time() - started, 3),
+        evidence=prepared.evidence,
+        tip=prepared.tip,
     )
 
 
-async def _prepare(bench: Bench, hand: InHand, work: PrepareWork) -> Clone:
+async def _prepare(bench: Bench, hand: InHand, work: PrepareWork) -> _Prepared:
     mirror = bench.mirror(work.repo)
     await _update(bench, mirror, work.repo)
-    base = work.base_commit or await resolve_base(mirror, work.repo.default_branch)
-    return await _clone(bench, hand, mirror, base, work.kept)
+    if work.continues is not None:
+        tip: str | None = await _tip(bench, hand, mirror, work.continues)
+        base = work.continues.base_commit
+    else:
+        tip, base = None, work.base_commit or await resolve_base(mirror, work.repo.default_branch)
+    clone = await _clone(bench, hand, mirror, base, work.kept)
+    found = await evidence(bench, work, mirror, tip or clone.base) if work.words else None
+    return _Prepared(clone, tip, found)
+
+
+async def _tip(bench: Bench, hand: InHand, mirror: Mirror, continues: Continuation) -> str:
+    """Where the task begins: the branch's tip on the remote, which stays the start of a clone that is there already."""
+    start = await start_of(mirror, hand.job.task)
+    if start is not None and find_clone(bench.folder.path, hand.job.task) is not None:
+        return start
+    try:
+        tip = await resolve_base(mirror, continues.branch)
+    except RefMissing as error:
+        raise BranchGone(f"{continues.branch}, for task {continues.task}.") from error
+    if not await contains(mirror, tip, continues.commit):
+        raise BranchRewritten(f"{continues.branch} is at {tip}, without {continues.commit}.")
+    await set_start(mirror, hand.job.task, tip)
+    return tip
 
 
 async def standing_clone(bench: Bench, hand: InHand, repo: RepoSnapshot, base: str) -> Clone:
     """The task's clone as `prepare` left it; made again, and that said, where the host has lost it."""
     if known := find_clone(bench.folder.path, hand.job.task):
         return known
-    hand.note("the task's clone is not on this host any more: begun again at its base commit")
+    hand.note("the task's clone is not on this host any more: begun again where the task began")
     mirror = bench.mirror(repo)
     await _update(bench, mirror, repo)
     return await _clone(bench, hand, mirror, base, None)
@@ -53,8 +95,10 @@ async def _update(bench: Bench, mirror: Mirror, repo: RepoSnapshot) -> None:
 
 
 async def _clone(bench: Bench, hand: InHand, mirror: Mirror, base: str, kept: Kept | None) -> Clone:
-    # Kept work is on the host that kept it; elsewhere the task begins again at its base.
-    start = kept.commit if kept is not None and await has_commit(mirror, kept.commit) else None
+    # Kept work is on the host that kept it; elsewhere the task begins again where it began.
+    start = await start_of(mirror, hand.job.task)
+    if kept is not None and await has_commit(mirror, kept.commit):
+        start = kept.commit
     data = bench.folder.path
     work_tree = data / "tasks" / hand.job.task / "repo"
     return await make_clone(

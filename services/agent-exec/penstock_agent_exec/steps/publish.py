@@ -11,10 +11,10 @@ from penstock.events import PublishFailed, PublishSucceeded
 from penstock.jobs import PublishWork
 from penstock.reports import ReportBody
 from penstock.values import Delivery
-from penstock_agent_exec.forge import Forge, find_or_open
-from penstock_agent_exec.forge.recording import KIND as RECORDING
-from penstock_agent_exec.forge.recording import RecordingForge
+from penstock_agent_exec.forge import find_or_open
 from penstock_agent_exec.git.change import format_patch
+from penstock_agent_exec.git.failures import BaseLost
+from penstock_agent_exec.git.mirror import contains
 from penstock_agent_exec.git.publish import publish_branch
 from penstock_agent_exec.steps.bench import Bench, InHand
 from penstock_agent_exec.tenure import Stopped
@@ -58,17 +58,19 @@ async def _patch(bench: Bench, hand: InHand, work: PublishWork) -> Delivery:
 async def _branch(bench: Bench, hand: InHand, work: PublishWork) -> Delivery:
     if hand.tenure.stop.asked.is_set():
         raise Stopped(hand.tenure.stop.reason)
-    remote = bench.remote(work.repo)
+    remote, mirror = bench.remote(work.repo), bench.mirror(work.repo)
+    if work.expected is not None and not await contains(mirror, work.commit, work.expected):
+        raise BaseLost(f"{work.commit} does not hold {work.expected}, which is on {work.branch}.")
     published = await publish_branch(
-        bench.mirror(work.repo),
+        mirror,
         remote,
         work.branch,
         work.commit,
-        expected=None,
+        expected=work.expected,
         credential=bench.credential(remote),
         fence=hand.tenure.must_hold,
     )
-    forge = _forge(bench, work)
+    forge = bench.forge(work.repo)
     if forge is None:
         return Delivery(kind="branch", commit=published.commit, branch=published.branch, adopted=published.adopted)
     hand.tenure.must_hold()
@@ -82,10 +84,3 @@ async def _branch(bench: Bench, hand: InHand, work: PublishWork) -> Delivery:
         url=pull_request.url,
         adopted=adopted,
     )
-
-
-def _forge(bench: Bench, work: PublishWork) -> Forge | None:
-    """The forge behind the repo's remote, None where it is a remote and no more."""
-    if work.repo.provider == RECORDING:
-        return RecordingForge(bench.folder.path / "forge", work.repo.name)
-    return None
