@@ -142,7 +142,7 @@ def test_an_event_of_a_later_version_is_named_and_no_more() -> None:
 
 
 def test_no_text_can_leave_its_line_or_talk_to_the_terminal() -> None:
-    (submitted,) = [event for event in ALL if isinstance(event, TaskSubmitted)]
+    submitted, *_ = [event for event in ALL if isinstance(event, TaskSubmitted)]
     assert "(asked for by" in line(recorded(submitted))
     hostile = ["\x1b]0;title\x07", "a\r\nb", "\x9b31m", "\u202egnp.exe", "\u2028", "\x00", "\u200bx", "\x7f", "\x85"]
     chance = random.Random(7)
