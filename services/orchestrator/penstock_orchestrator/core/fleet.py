@@ -1,0 +1,398 @@
+"""All tasks at once, as far as one task's turn depends on the others: who waits, who holds a slot, which accounts are held,
+what the day has cost, how earlier tasks have ended.
+
+Rule of this room: it is a fold like the tasks themselves: the same events give the same fleet. What it does for one event
+does not grow with the number of tasks, and it keeps nothing of an ended task but its id, its outcome and three numbers.
+"""
+
+from __future__ import annotations
+
+import heapq
+from bisect import bisect_left, insort
+from collections import Counter, deque
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from msgspec import Struct
+
+from penstock.catalog import Control, FleetSettings, Repo
+from penstock.events import (
+    AgentFailed,
+    AgentRequested,
+    AgentSucceeded,
+    CompactRequested,
+    CompactSucceeded,
+    PlanFailed,
+    PlanProposed,
+    PlanRequested,
+    Recorded,
+    TaskAdmitted,
+    TaskParked,
+    TaskWoken,
+)
+from penstock.values import History
+from penstock_orchestrator.core.advance import wants_slot
+from penstock_orchestrator.core.budget import SUBSCRIPTION, day
+from penstock_orchestrator.core.step import stage
+from penstock_orchestrator.core.task import ACCOUNT_LIMITS, CurrentJob, Outcome, Task
+
+HISTORY_MAX: Final = 50
+"""How many ended tasks of a repo the score and the forecast look at."""
+
+LINEAGE_MAX: Final = 100
+"""How many retries of retries are followed."""
+
+HOLD_FORGOTTEN_SECONDS: Final = 3_600.0
+"""A hold that nobody has tried for so long after its end says nothing any more."""
+
+ACCOUNT_HELD: Final = "account.held"
+
+
+class Hold(Struct, kw_only=True):
+    """A vendor account that has met a limit. After `until`, one task is let through to try; `probe` is that task, as long as
+    it holds its slot."""
+
+    reason: str
+    since: datetime
+    until: datetime
+    probe: str = ""
+
+
+class Place(NamedTuple):
+    """Where a task that holds a slot is counted. `host` is empty until one has taken it."""
+
+    repo: str
+    account: str
+    host: str
+
+
+class Lane(NamedTuple):
+    """Waiting tasks that the same limits apply to: if the first may not begin, none of them may."""
+
+    repo: str
+    vendor: str
+    account: str
+    host: str
+    agent: bool
+    """Whether the next step needs the vendor."""
+
+
+class Turn(NamedTuple):
+    """A task's place among those that wait. Every task ages alike, so the order does not change with time: a step of
+    priority is worth `ageing_seconds` of waiting."""
+
+    rank: float
+    since: float
+    task: str
+
+
+class EndedTask(NamedTuple):
+    """What the history of a repo keeps of a task. `good`: its change was handed over."""
+
+    good: bool
+    wall_seconds: float
+    turns: int
+
+
+class Fleet:
+    """`changed` is told every folded event, from the first one on; the catalogue's part is set by whoever reads it.
+
+    `controls` by scope and name (`("fleet", "all")`). `living`: tasks that have not ended. `outcomes`: how the others have.
+    `fired`: the last fire of each schedule that became a task. `resolvable`: living tasks whose dependencies may have news.
+    `passed_over`: tasks whose turn it was and that have something else due first; whoever drives them empties it."""
+
+    def __init__(self) -> None:
+        self.controls: dict[tuple[str, str], Control] = {}
+        self.settings = FleetSettings()
+        self.repos: dict[str, Repo] = {}
+        self.living: dict[str, Task] = {}
+        self.outcomes: dict[str, Outcome] = {}
+        self.fired: dict[str, datetime] = {}
+        self.resolvable: set[str] = set()
+        self.passed_over: set[str] = set()
+        self.holds: dict[str, Hold] = {}
+        self.of_repo: Counter[str] = Counter()
+        self.of_account: Counter[str] = Counter()
+        self.of_host: Counter[str] = Counter()
+        self._places: dict[str, Place] = {}
+        self._dependants: dict[str, set[str]] = {}
+        self._retry_of: dict[str, str] = {}
+        self._retries: dict[str, list[str]] = {}
+        self._histories: dict[str, deque[EndedTask]] = {}
+        self._day = ""
+        self._day_cost_usd = 0.0
+        self._day_cost_usd_of_repo: dict[str, float] = {}
+        self._lanes: dict[Lane, list[Turn]] = {}
+        self._turns: dict[str, tuple[Lane, Turn]] = {}
+        self._ranked_with = self.settings.ageing_seconds
+        self._unsettled: set[str] = set()
+        self._parked: list[tuple[datetime, str]] = []
+
+    def changed(self, before: Task | None, after: Task, recorded: Recorded | None) -> None:
+        """One more event of a task. `recorded` is None where it could not be read."""
+        if before is not None and before.outcome is not None:
+            return
+        if before is None:
+            self._begun(after)
+        self._place(after)
+        if recorded is not None:
+            self._charge(before, after, recorded.at)
+            self._limits(before, after, recorded)
+        if after.outcome is not None:
+            self._ended(after)
+            return
+        self.living[after.id] = after
+        self._unsettled.add(after.id)
+        if after.spec.depends_on and (before is None or before.resolved is not after.resolved):
+            self.resolvable.add(after.id)
+
+    # Who holds a slot ------------------------------------------------------------------------------------------------
+
+    @property
+    def slots_taken(self) -> int:
+        return len(self._places)
+
+    def place_of(self, task_id: str) -> Place | None:
+        """Where the task's slot is counted, None where it holds none."""
+        return self._places.get(task_id)
+
+    def _place(self, task: Task) -> None:
+        new = Place(task.repo, task.account, host_of(task)) if task.admitted and task.outcome is None else None
+        old = self._places.get(task.id)
+        if new == old:
+            return
+        if old is not None:
+            _less(self.of_repo, old.repo)
+            _less(self.of_account, old.account)
+            _less(self.of_host, old.host)
+        if new is None:
+            del self._places[task.id]
+            return
+        self._places[task.id] = new
+        self.of_repo[new.repo] += 1
+        self.of_account[new.account] += 1
+        self.of_host[new.host] += 1
+
+    # Who waits for one -----------------------------------------------------------------------------------------------
+
+    def settle(self, now: datetime) -> None:
+        """Put every task whose state, or whose time, has changed where it belongs: among those that wait, or not."""
+        while self._parked and self._parked[0][0] <= now:
+            self._unsettled.add(heapq.heappop(self._parked)[1])
+        if self._ranked_with != self.settings.ageing_seconds:
+            self._ranked_with = self.settings.ageing_seconds
+            self._unsettled |= self._turns.keys()
+        for task_id in self._unsettled:
+            self._out(task_id)
+            task = self.living.get(task_id)
+            if task is None:
+                continue
+            if task.parked is not None and task.parked.wake_at > now:
+                heapq.heappush(self._parked, (task.parked.wake_at, task_id))
+            elif wants_slot(task, now):
+                self._in(task)
+        self._unsettled.clear()
+
+    def pass_over(self, task_id: str) -> None:
+        """Take a task out of those that wait, to be asked what it wants instead."""
+        self._out(task_id)
+        self.passed_over.add(task_id)
+
+    def lanes(self) -> Iterator[tuple[Lane, list[Turn]]]:
+        """Those that wait, each lane in its order. Settle first."""
+        return iter(self._lanes.items())
+
+    def waits_in(self, task_id: str) -> Lane | None:
+        """The lane the task waits in, None where it does not wait for a slot. Settle first."""
+        found = self._turns.get(task_id)
+        return None if found is None else found[0]
+
+    def position(self, task_id: str) -> int:
+        """The task's place among all that wait, 1 first. Raises KeyError where it does not wait."""
+        turn = self._turns[task_id][1]
+        return 1 + sum(bisect_left(turns, turn) for turns in self._lanes.values())
+
+    @property
+    def waiting_count(self) -> int:
+        return len(self._turns)
+
+    def _in(self, task: Task) -> None:
+        since = task.queued_at.timestamp()
+        turn = Turn(task.priority * self._ranked_with + since, since, task.id)
+        lane = Lane(task.repo, task.vendor, task.account, task.host or "", needs_agent(task))
+        insort(self._lanes.setdefault(lane, []), turn)
+        self._turns[task.id] = (lane, turn)
+
+    def _out(self, task_id: str) -> None:
+        found = self._turns.pop(task_id, None)
+        if found is None:
+            return
+        lane, turn = found
+        turns = self._lanes[lane]
+        del turns[bisect_left(turns, turn)]
+        if not turns:
+            del self._lanes[lane]
+
+    # Who waits for whom ----------------------------------------------------------------------------------------------
+
+    def outcome_of(self, task_id: str) -> str | None:
+        """How the task, or a retry of it, has ended: `succeeded` as soon as one of them has; "" while one is living;
+        None where there is no such task."""
+        if task_id not in self.living and task_id not in self.outcomes:
+            return None
+        line = self._line(task_id)
+        if any(self.outcomes.get(one) == "succeeded" for one in line):
+            return "succeeded"
+        return "" if any(one in self.living for one in line) else self.outcomes[task_id]
+
+    def _line(self, task_id: str) -> list[str]:
+        line = [task_id]
+        for one in line:
+            if len(line) >= LINEAGE_MAX:
+                break
+            line += self._retries.get(one, [])
+        return line
+
+    def _begun(self, task: Task) -> None:
+        spec = task.spec
+        for on in spec.depends_on:
+            self._dependants.setdefault(on, set()).add(task.id)
+        if spec.retry_of:
+            self._retry_of[task.id] = spec.retry_of
+            self._retries.setdefault(spec.retry_of, []).append(task.id)
+        origin = spec.origin
+        if origin is not None and origin.kind == "schedule" and origin.scheduled_for is not None:
+            last = self.fired.get(origin.name)
+            self.fired[origin.name] = origin.scheduled_for if last is None else max(last, origin.scheduled_for)
+
+    def _ended(self, task: Task) -> None:
+        assert task.outcome is not None
+        self.outcomes[task.id] = task.outcome
+        self.living.pop(task.id, None)
+        self._unsettled.add(task.id)
+        self.resolvable.discard(task.id)
+        for on in task.spec.depends_on:
+            if waiting := self._dependants.get(on):
+                waiting.discard(task.id)
+                if not waiting:
+                    del self._dependants[on]
+        one: str | None = task.id
+        for _ in range(LINEAGE_MAX):
+            if one is None:
+                break
+            self.resolvable |= self._dependants.get(one, set())
+            one = self._retry_of.get(one)
+        if task.outcome != "cancelled":
+            self._remember(task)
+
+    # What is held ----------------------------------------------------------------------------------------------------
+
+    def hold_of(self, account: str, now: datetime) -> Hold | None:
+        """The account's hold, None where it has none (any more)."""
+        hold = self.holds.get(account)
+        if hold is None:
+            return None
+        if now > hold.until + timedelta(seconds=HOLD_FORGOTTEN_SECONDS) and not self.probe_of(hold):
+            return None
+        return hold
+
+    def probe_of(self, hold: Hold) -> str:
+        """The task that is let through to try the account, empty where there is none at it."""
+        return hold.probe if hold.probe in self._places else ""
+
+    def _limits(self, before: Task | None, after: Task, recorded: Recorded) -> None:
+        """What the event says about the vendor account: a limit, a success, or somebody's wish to try now."""
+        event = recorded.data
+        match event:
+            case TaskParked() if event.reason in ACCOUNT_LIMITS:
+                self._limited(after.account, event, recorded.at)
+            case AgentSucceeded() | PlanProposed() | CompactSucceeded() | AgentFailed() | PlanFailed():
+                if before is not None and _worked(event) and before.job is not None:
+                    self._lift(before.account, before.job)
+            case TaskWoken() if before is not None and before.parked is not None:
+                hold = self.holds.get(after.account)
+                if hold is not None and before.parked.reason in ACCOUNT_LIMITS | {ACCOUNT_HELD}:
+                    hold.until = min(hold.until, recorded.at)
+            case TaskAdmitted() | AgentRequested() | PlanRequested() | CompactRequested():
+                hold = self.holds.get(after.account)
+                if hold is not None and not self.probe_of(hold) and needs_agent(after):
+                    hold.probe = after.id
+            case _:
+                return
+
+    def _limited(self, account: str, event: TaskParked, at: datetime) -> None:
+        hold = self.holds.get(account)
+        until = event.wake_at if hold is None else max(event.wake_at, hold.until)
+        self.holds[account] = Hold(reason=event.reason, since=at, until=until)
+
+    def _lift(self, account: str, job: CurrentJob) -> None:
+        hold = self.holds.get(account)
+        # What was begun before the limit was met may have worked before it, too.
+        if hold is not None and job.requested_at >= hold.since:
+            del self.holds[account]
+
+    # What it cost, and how it ended ----------------------------------------------------------------------------------
+
+    def cost_usd_of_day(self, at: datetime, repo: str | None = None) -> float:
+        """The known cost of the day (UTC) of `at`, of one repo or of all; 0 for any day but the last one with costs."""
+        if day(at) != self._day:
+            return 0.0
+        return self._day_cost_usd if repo is None else self._day_cost_usd_of_repo.get(repo, 0.0)
+
+    def _charge(self, before: Task | None, after: Task, at: datetime) -> None:
+        if before is None or (before.cost_seen == after.cost_seen and before.run_usage is after.run_usage):
+            return
+        if after.spec.billing == SUBSCRIPTION:
+            cost_usd = after.cost_seen - before.cost_seen
+        else:
+            cost_usd = after.cost_so_far - before.cost_so_far
+        today = day(at)
+        if not cost_usd or today < self._day:
+            return
+        if today > self._day:
+            self._day, self._day_cost_usd = today, 0.0
+            self._day_cost_usd_of_repo.clear()
+        self._day_cost_usd += cost_usd
+        self._day_cost_usd_of_repo[after.repo] = self._day_cost_usd_of_repo.get(after.repo, 0.0) + cost_usd
+
+    def history(self, repo: str) -> History:
+        """How the repo's last tasks have ended; cancelled ones say nothing and are left out."""
+        ended = self._histories.get(repo, deque())
+        good = [one for one in ended if one.good]
+        return History(
+            succeeded=len(good),
+            failed=len(ended) - len(good),
+            wall_seconds=tuple(one.wall_seconds for one in good),
+            turns=tuple(one.turns for one in good),
+        )
+
+    def _remember(self, task: Task) -> None:
+        # Unverified is handed over too: what a repo without checks can have at best.
+        good = task.outcome in ("succeeded", "unverified")
+        ended = self._histories.setdefault(task.repo, deque(maxlen=HISTORY_MAX))
+        ended.append(EndedTask(good, task.usage.wall_seconds, task.usage.turns))
+
+
+def needs_agent(task: Task) -> bool:
+    """Whether the task's next step needs the vendor."""
+    return stage(task) in ("plan", "agent")
+
+
+def host_of(task: Task) -> str:
+    """The host that has the task's clone, or that is making it; empty where there is none."""
+    return task.host or (task.job.host if task.job is not None else None) or ""
+
+
+def _worked(event: AgentSucceeded | PlanProposed | CompactSucceeded | AgentFailed | PlanFailed) -> bool:
+    match event:
+        case AgentSucceeded() | PlanProposed() | CompactSucceeded():
+            return True
+        case AgentFailed() | PlanFailed():
+            return event.usage.turns > 0 and event.error_class not in ACCOUNT_LIMITS
+
+
+def _less(counts: Counter[str], name: str) -> None:
+    counts[name] -= 1
+    if not counts[name]:
+        del counts[name]
