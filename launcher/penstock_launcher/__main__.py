@@ -10,6 +10,7 @@ from typing import Final
 
 from penstock_launcher.demo import demo
 from penstock_launcher.folder import DataFolder, default_path
+from penstock_launcher.show import SCENES, show
 from penstock_launcher.up import down, status, up
 
 EXIT_UNUSABLE: Final = 1
@@ -19,6 +20,7 @@ class _Arguments(argparse.Namespace):
     verb: str
     data: Path | None = None
     port: int | None = None
+    scene: str = ""
 
 
 def main() -> None:
@@ -34,6 +36,7 @@ def run(arguments: _Arguments) -> int:
         "status": lambda: status(folder),
         "down": lambda: down(folder),
         "demo": lambda: demo(os.environ),
+        "show": lambda: show(arguments.scene, os.environ),
     }
     try:
         return verbs[arguments.verb]()
@@ -48,6 +51,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="penstock", description="Penstock on one machine.")
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("demo", help="see one task from submission to patch, in a folder of its own, without any key")
+    scene = verbs.add_parser("show", help="see one decision of the pipeline happen, by HTTP, with a scripted agent")
+    scene.add_argument("scene", choices=[*SCENES, "all"], help=", ".join([*SCENES, "all"]))
     for name, text in (
         ("up", "start everything and keep it running"),
         ("status", "show what runs and what it waits for"),

@@ -49,17 +49,17 @@ def demo(environ: Mapping[str, str]) -> int:
     results = Path(tempfile.mkdtemp(prefix="penstock-demo-"))
     folder = DataFolder(results / "running")
     try:
-        _check_machine(environ)
+        check_machine(environ)
         remote = sample.make_sample(results)
         _print_beginning(console)
-        with _stack(console, folder) as running:
+        with own_stack(console, folder, environ) as running:
             sample.write_script(folder.path / "scripts")
             client = Client(running.http_url, folder.secret_file(FIRST_TOKEN).read_text().strip())
             task = _submit(client, remote)
             _follow(console, client, task)
             patch = _checked_patch(console, client, task, remote, results)
     except (DemoFailed, ApiSaidNo, OSError, subprocess.SubprocessError) as error:
-        console.print(f"\n[bold red]The demo failed:[/] {_escaped(_words_of(error))}")
+        console.print(f"\n[bold red]The demo failed:[/] {escaped(words_of(error))}")
         console.print(f"Everything of this run, its logs too, is kept in {results}")
         return 1
     except KeyboardInterrupt:
@@ -71,7 +71,8 @@ def demo(environ: Mapping[str, str]) -> int:
     return 0
 
 
-def _check_machine(environ: Mapping[str, str]) -> None:
+def check_machine(environ: Mapping[str, str]) -> None:
+    """Raises DemoFailed with the line that installs what is missing."""
     for program, package in (("git", "git"), ("bwrap", "bubblewrap")):
         if shutil.which(program, path=environ.get("PATH")) is None:
             raise DemoFailed(f"{program} is not installed: sudo apt-get install -y {package}")
@@ -80,8 +81,8 @@ def _check_machine(environ: Mapping[str, str]) -> None:
 
 
 @contextmanager
-def _stack(console: Console, folder: DataFolder) -> Iterator[Running]:
-    """`up`, as a user would run it, from start to end."""
+def own_stack(console: Console, folder: DataFolder, environ: Mapping[str, str]) -> Iterator[Running]:
+    """`up`, as a user would run it, from start to end. Raises DemoFailed."""
     command = [sys.executable, "-m", "penstock_launcher", "up", "--data", str(folder.path)]
     said = folder.path.with_name("up.log")
     with said.open("wb") as log:
@@ -90,6 +91,7 @@ def _stack(console: Console, folder: DataFolder) -> Iterator[Running]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            env=dict(environ),
             process_group=0,
         )
     try:
@@ -150,7 +152,7 @@ def _follow(console: Console, client: Client, task: str) -> None:
             for line in _lines(frame.event, frame.data):
                 _print_line(console, time.monotonic() - began, line)
                 if line.mood != "dim":
-                    status.update(f"{line.text} {_escaped(line.detail)}")
+                    status.update(f"{line.text} {escaped(line.detail)}")
             if time.monotonic() - began > TASK_SECONDS_MAX:
                 raise DemoFailed(f"the task has not ended after {TASK_SECONDS_MAX:g} s")
     raise DemoFailed("the live stream broke off before the task's end")
@@ -199,7 +201,7 @@ def _print_beginning(console: Console) -> None:
 
 def _print_line(console: Console, seconds: float, line: Line) -> None:
     colour = COLOURS[line.mood]
-    console.print(f"[dim]{seconds:5.1f} s[/]  [{colour}]{_escaped(line.text)}[/]  {_escaped(line.detail)}".rstrip())
+    console.print(f"[dim]{seconds:5.1f} s[/]  [{colour}]{escaped(line.text)}[/]  {escaped(line.detail)}".rstrip())
 
 
 def _print_end(console: Console, patch: Path, seconds: float) -> None:
@@ -215,12 +217,13 @@ def _print_end(console: Console, patch: Path, seconds: float) -> None:
     )
 
 
-def _words_of(error: Exception) -> str:
+def words_of(error: Exception) -> str:
+    """What a person needs of the error."""
     if isinstance(error, subprocess.CalledProcessError):
         return f"{' '.join(map(str, error.cmd))}: {str(error.stderr).strip()}"
     return str(error)
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Text for the console's markup, taken as it is."""
     return text.replace("[", r"\[")

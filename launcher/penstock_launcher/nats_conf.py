@@ -137,6 +137,8 @@ def _api() -> Rights:
     return Rights(
         publish=(
             "penstock.cmd.task.>",
+            "penstock.cmd.plan.>",
+            "penstock.cmd.decision.>",
             f"$KV.{s.CATALOG}.>",
             *(right for stream in readable for right in _reads(stream)),
         ),

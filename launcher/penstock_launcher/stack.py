@@ -34,7 +34,15 @@ HOST: Final = "local"
 EVERY_VENDOR: Final = ("claude", "scripted")
 
 PASSED_ON: Final[Mapping[str, tuple[str, ...]]] = {
-    "orchestrator": ("PENSTOCK_LOG_LEVEL",),
+    "orchestrator": (
+        "PENSTOCK_LOG_LEVEL",
+        "PENSTOCK_PARK_SECONDS_MIN",
+        "PENSTOCK_PARK_SECONDS_MAX",
+        "PENSTOCK_RECONCILE_SECONDS",
+        "PENSTOCK_COMPACTION",
+        "PENSTOCK_ABSTAIN_BELOW",
+        "PENSTOCK_CLOCK_OFFSET_FILE",
+    ),
     "agent-exec": (
         "PENSTOCK_LOG_LEVEL",
         "PENSTOCK_SLOTS",
