@@ -20,8 +20,23 @@ from servers import NatsForTest, PostgresForTest
 
 from penstock import codec, ids
 from penstock import subjects as s
-from penstock.commands import Accepted, CancelTask, NotReady, RefusedReply, Reply, SubmitTask
-from penstock.events import KnownEvent, TaskCancelled, TaskSubmitted
+from penstock.commands import (
+    Accepted,
+    CancelTask,
+    Command,
+    ContinueTask,
+    NotReady,
+    PrioritizeTask,
+    RefusedReply,
+    Reply,
+    RetryTask,
+    SendMessage,
+    SubmitTask,
+    UnblockTask,
+    Why,
+    WhyTask,
+)
+from penstock.events import KnownEvent, MessageAccepted, PriorityChanged, TaskCancelled, TaskSubmitted
 from penstock.log import LogWriter
 from penstock.output import OutputBatch, OutputLine
 from penstock.service import Runtime
@@ -56,57 +71,90 @@ def cancelled() -> TaskCancelled:
 
 
 class Orchestrator:
-    """Decides like the real one as far as the api can see: one log entry per task, the same answer for the same wish."""
+    """Decides like the real one as far as the api can see: one log entry per wish, the same answer for the same wish.
+    `why`: what it says to that question; where it is None it is not ready to say."""
 
     def __init__(self, nc: Client) -> None:
         self.mood: Mood = "willing"
         self.refusals: deque[RefusedReply] = deque()
-        self.heard: list[object] = []
+        self.heard: list[Command] = []
+        self.why: Why | None = None
+        self.last: dict[str, int] = {}
         self._log = LogWriter(nc)
         self._wishes: dict[str, tuple[bytes, int]] = {}
 
     async def answer(self, message: Msg) -> None:
         command = codec.commands.decode(message.data)
+        if isinstance(command, WhyTask):
+            why = (
+                NotReady(message="not now")
+                if self.why is None
+                else msgspec.structs.replace(self.why, task=command.task)
+            )
+            if self.mood != "silent":
+                await message.respond(codec.encode(why))
+            return
         self.heard.append(command)
         if self.mood == "silent":
             return
         await message.respond(codec.encode(await self._reply(command)))
 
-    async def _reply(self, command: object) -> Reply:
+    async def _reply(self, command: Command) -> Reply:
         if self.mood == "busy":
             return NotReady(message="the log is being folded")
         if self.refusals:
             return self.refusals.popleft()
-        if isinstance(command, SubmitTask):
-            return await self._submit(command)
-        if isinstance(command, CancelTask) and command.task not in self._wishes:
-            return RefusedReply(code="unknown_task", message=f"there is no task {command.task}", field="task")
-        return RefusedReply(code="not_possible", message="the task is not blocked")
+        match command:
+            case SubmitTask():
+                # What the template says is the real one's business.
+                title = "from the template" if command.title is msgspec.UNSET else command.title
+                return await self._new(command, submitted(title))
+            case RetryTask():
+                return await self._new(command, submitted("once more"))
+            case ContinueTask():
+                return await self._new(command, submitted(command.title))
+            case _ if command.task not in self.last:
+                return RefusedReply(code="unknown_task", message=f"there is no task {command.task}", field="task")
+            case SendMessage():
+                said = MessageAccepted(
+                    message=command.id, text=command.text, sender=command.requested_by, from_task=command.as_agent_of
+                )
+                return await self._once(command.id, command.task, said)
+            case PrioritizeTask():
+                event = PriorityChanged(priority=command.priority, changed_by=command.requested_by)
+                return await self._once(command.id, command.task, event)
+            case CancelTask() | UnblockTask():
+                return RefusedReply(code="not_possible", message="the task is not blocked")
+            case _:
+                return Accepted(task=command.task, seq=self.last[command.task])
 
-    async def _submit(self, command: SubmitTask) -> Reply:
+    async def _new(self, command: SubmitTask | RetryTask | ContinueTask, event: TaskSubmitted) -> Reply:
         wish = msgspec.json.encode(msgspec.structs.replace(command, id="0" * 26))
-        if command.task in self._wishes:
-            known, seq = self._wishes[command.task]
-            if known == wish:
-                return Accepted(task=command.task, seq=seq)
+        known = self._wishes.get(command.task)
+        if known is not None and known[0] != wish:
             return RefusedReply(
                 code="conflict", message="exists already and was asked for something else", field="task"
             )
-        event = submitted(command.title)
+        answer = await self._once(command.id, command.task, event)
+        self._wishes[command.task] = (wish, answer.seq)
+        return answer
+
+    async def _once(self, command: str, task: str, event: KnownEvent) -> Accepted:
+        if command not in self._wishes:
+            self._wishes[command] = (b"", await self.append(task, event))
+        return Accepted(task=task, seq=self._wishes[command][1])
+
+    async def append(self, task: str, event: KnownEvent, repo: str = "shop", id: str = "") -> int:
+        """One more event of the task, in the log; its sequence."""
+        id = id or ids.fresh()
         body = codec.encode_event(
-            event,
-            id=ids.fresh(),
-            repo=command.repo,
-            task=command.task,
-            at=datetime.now(UTC),
-            causation_id=command.id,
-            source="/penstock/test",
+            event, id=id, repo=repo, task=task, at=datetime.now(UTC), causation_id=id, source="/penstock/test"
         )
         done = await self._log.append(
-            repo=command.repo, task=command.task, type_="task_submitted", id=command.id, body=body, after=0
+            repo=repo, task=task, type_=codec.type_of(event), id=id, body=body, after=self.last.get(task, 0)
         )
-        self._wishes[command.task] = (wish, done.seq)
-        return Accepted(task=command.task, seq=done.seq)
+        self.last[task] = done.seq
+        return done.seq
 
 
 class SseFrame(NamedTuple):
@@ -137,7 +185,6 @@ class House:
         self.writer: Client
         self.executor: Client
         self.client: httpx2.AsyncClient
-        self._last: dict[str, int] = {}
         self._stack = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> House:
@@ -162,7 +209,7 @@ class House:
         return httpx2.AsyncClient(base_url=self.url, headers=headers, timeout=DEADLINE_SECONDS)
 
     async def start_orchestrator(self) -> None:
-        self._subscription = await self.writer.subscribe("penstock.cmd.task.*", cb=self.orchestrator.answer)
+        self._subscription = await self.writer.subscribe("penstock.cmd.>", cb=self.orchestrator.answer)
         await self.writer.flush()
 
     async def stop_orchestrator(self) -> None:
@@ -173,8 +220,8 @@ class House:
         answer = await self.client.put(f"/v1/repos/{name}", json={"clone_url": f"https://example.com/{name}.git"})
         assert answer.status_code == 200, answer.text
 
-    async def token(self, role: Role) -> str:
-        answer = await self.client.post("/v1/tokens", json={"name": role, "role": role})
+    async def token(self, role: Role, task: str | None = None) -> str:
+        answer = await self.client.post("/v1/tokens", json={"name": role, "role": role, "task": task})
         assert answer.status_code == 201, answer.text
         return str(answer.json()["token"])
 
@@ -183,21 +230,11 @@ class House:
         names = {key.replace("_", "-"): value for key, value in headers.items()}
         answer = await self.client.post("/v1/tasks", json={"repo": "shop", "title": title}, headers=names)
         assert answer.status_code == 201, answer.text
-        made = answer.json()
-        self._last[made["task"]] = made["seq"]
-        return str(made["task"])
+        return str(answer.json()["task"])
 
-    async def append(self, task: str, event: KnownEvent, repo: str = "shop") -> int:
+    async def append(self, task: str, event: KnownEvent, repo: str = "shop", id: str = "") -> int:
         """One more event of the task, in the log; its sequence."""
-        id_ = ids.fresh()
-        body = codec.encode_event(
-            event, id=id_, repo=repo, task=task, at=datetime.now(UTC), causation_id=id_, source="/penstock/test"
-        )
-        done = await LogWriter(self.writer).append(
-            repo=repo, task=task, type_=codec.type_of(event), id=id_, body=body, after=self._last.get(task, 0)
-        )
-        self._last[task] = done.seq
-        return done.seq
+        return await self.orchestrator.append(task, event, repo, id)
 
     async def print(self, task: str, number: int, text: str = "a line", repo: str = "shop") -> int:
         """One batch of the task's output; its sequence."""

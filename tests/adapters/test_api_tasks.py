@@ -246,7 +246,7 @@ async def test_cancel_and_unblock_reach_the_orchestrator_and_its_no_comes_back(h
     command = house.orchestrator.heard[-1]
     assert isinstance(command, CancelTask)
     assert (command.task, command.reason) == (unknown, "changed my mind")
-    answer = await house.client.post(f"/v1/tasks/{unknown}/unblock")
+    answer = await house.client.post(f"/v1/tasks/{await house.submit()}/unblock")
     assert problem(answer, 409)["detail"] == "the task is not blocked"
 
 

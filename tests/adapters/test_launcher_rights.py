@@ -42,6 +42,8 @@ PUBLISH: Final[Mapping[str, frozenset[str]]] = {
     # Commands.
     "penstock.cmd.task.submit": frozenset({API}),
     "penstock.cmd.task.cancel": frozenset({API}),
+    "penstock.cmd.plan.approve": frozenset({API}),
+    "penstock.cmd.decision.answer": frozenset({API}),
     "penstock.cmd.job.claim": frozenset({AGENT_EXEC}),
     # Leases and settings.
     "$KV.LEASES.leader": frozenset({ORCHESTRATOR}),

@@ -29,6 +29,7 @@ _IN_WORDS: Final = {
     bounds.NO_NUL: "without NUL",
     r"^(?=[^\x00]*\S)[^\x00\r\n]*$": "on one line, not blank",
     r"^(?=[\s\S]*\S)[^\x00]*$": "not blank, without NUL",
+    r"^([01][0-9]|2[0-3]):[0-5][0-9](?!\n)$": "a time of day such as 22:30",
 }
 
 
@@ -106,6 +107,10 @@ def _expected(kind: type[Struct], path: str) -> str:
     """What would be right at that path, in words; empty where there is nothing to say."""
     current: inspect.Type = inspect.type_info(kind)
     for step in _steps(path):
+        current = _without_null(current)
+        if isinstance(current, inspect.DictType):
+            current = current.value_type
+            continue
         if isinstance(step, int):
             if not isinstance(current, inspect.VarTupleType):
                 return ""
@@ -118,6 +123,16 @@ def _expected(kind: type[Struct], path: str) -> str:
             return f"there are: {', '.join(fields)}"
         current = fields[step]
     return in_words(current)
+
+
+def _without_null(type_: inspect.Type) -> inspect.Type:
+    """What lies inside of an optional type, which alone can be gone into."""
+    if isinstance(type_, inspect.Metadata):
+        return _without_null(type_.type)
+    if isinstance(type_, inspect.UnionType):
+        parts = [part for part in type_.types if not isinstance(part, inspect.NoneType)]
+        return parts[0] if len(parts) == 1 else type_
+    return type_
 
 
 def in_words(type_: inspect.Type) -> str:
@@ -141,6 +156,8 @@ def in_words(type_: inspect.Type) -> str:
     if isinstance(type_, inspect.VarTupleType):
         most = "" if type_.max_length is None else f" of at most {type_.max_length}"
         return f"a list{most}, each entry " + in_words(type_.item_type)
+    if isinstance(type_, inspect.DictType):
+        return f"an object from {in_words(type_.key_type)} to {in_words(type_.value_type)}"
     if isinstance(type_, inspect.StructType):
         return "an object with " + ", ".join(field.name for field in type_.fields)
     return ""

@@ -1,4 +1,5 @@
-"""The key-value buckets: repos and routes that people edit, hosts that say they are there.
+"""The key-value buckets: what people edit (repos, templates, schedules, controls, routes, settings), and hosts that say
+they are there.
 
 Rule of this room: one entry is read from the bucket itself, lists come from tables that readers keep; who has written waits
 until the table has it, so that what was written is in the next list.
@@ -8,32 +9,43 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 import structlog
 from msgspec import Struct
 from nats.aio.client import Client
-from nats.js.errors import NotFoundError
+from nats.js.errors import APIError, NotFoundError
 
 from penstock import subjects as s
-from penstock.catalog import HostState, Repo, Route
+from penstock.catalog import Control, FleetSettings, HostState, Repo, Route, Schedule, Template
 from penstock.codec import Codec, Undecodable, encode
 from penstock.lease import state_of
 from penstock.reader import Reader, Stored
-from penstock_api.problems import broker_errors
+from penstock_api.problems import Problem, broker_errors
 
 log = structlog.get_logger()
 
+CONTROLS: Final = s.catalog_control("", "").removesuffix(".")
 WRITE_SECONDS: Final = 3.0
 TABLE_SECONDS: Final = 1.0
+WRONG_LAST_SEQUENCE: Final = 10071
+"""The stream's word for "somebody was faster"."""
 E = TypeVar("E", bound=Struct)
+
+
+class Entry(NamedTuple, Generic[E]):
+    """`value` None: there is no such entry. `revision`: of the entry or of its removal, 0 where there never was one."""
+
+    value: E | None
+    revision: int
 
 
 class Bucket(Generic[E]):
     """Entries of one kind in one bucket, by name. `follow` must run for `entries` to fill and to stay true."""
 
-    def __init__(self, nc: Client, bucket: str, prefix: str, kind: type[E]) -> None:
+    def __init__(self, nc: Client, bucket: str, prefix: str, kind: type[E], names: str = "*") -> None:
+        """`names`: what stands behind the prefix, in the words of a subject; empty for an entry without a name."""
         self.entries: dict[str, E] = {}
         self._nc = nc
         self._bucket = bucket
@@ -43,7 +55,7 @@ class Bucket(Generic[E]):
         self._reader = Reader(
             nc,
             self._stream,
-            filters=[self._subject("*")],
+            filters=[self._subject(names)],
             last_per_subject=True,
             name=f"api-{prefix.rstrip('.')}",
         )
@@ -64,7 +76,7 @@ class Bucket(Generic[E]):
         await self._reader.caught_up.wait()
         await self._reached(self._reader.position)
 
-    async def get(self, name: str) -> E | None:
+    async def get(self, name: str) -> Entry[E]:
         """The entry as the bucket has it now. Raises Problem (503)."""
         with broker_errors():
             try:
@@ -72,27 +84,37 @@ class Bucket(Generic[E]):
                     self._stream, self._subject(name)
                 )
             except NotFoundError:
-                return None
+                return Entry(None, 0)
         state = state_of(message.seq or 0, message.data or b"", message.headers)
-        return None if state.value is None else self._decoded(name, state.value)
+        return Entry(None if state.value is None else self._decoded(name, state.value), message.seq or 0)
 
-    async def put(self, name: str, entry: E) -> None:
-        """Raises Problem (503): then the entry may or may not be stored."""
-        await self._write(name, encode(entry), {})
+    async def put(self, name: str, entry: E, expected: int | None = None) -> int:
+        """The new revision. `expected`: the revision that is to be replaced, None for whatever stands there.
 
-    async def delete(self, name: str) -> None:
-        await self._write(name, b"", {s.KV_OPERATION: "DEL"})
+        Raises Problem: 412 where another one stands there, 503 (then the entry may or may not be stored)."""
+        return await self._write(name, encode(entry), {}, expected)
 
-    async def _write(self, name: str, body: bytes, headers: dict[str, str]) -> None:
+    async def delete(self, name: str, expected: int | None = None) -> None:
+        await self._write(name, b"", {s.KV_OPERATION: "DEL"}, expected)
+
+    async def _write(self, name: str, body: bytes, headers: dict[str, str], expected: int | None) -> int:
+        if expected is not None:
+            headers[s.EXPECTED_LAST] = str(expected)
         with broker_errors():
-            ack = await self._nc.jetstream(timeout=WRITE_SECONDS).publish(
-                self._subject(name), body, stream=self._stream, headers=headers or None
-            )
+            try:
+                ack = await self._nc.jetstream(timeout=WRITE_SECONDS).publish(
+                    self._subject(name), body, stream=self._stream, headers=headers or None
+                )
+            except APIError as error:
+                if error.err_code != WRONG_LAST_SEQUENCE:
+                    raise
+                raise changed_meanwhile() from error
         try:
             async with asyncio.timeout(TABLE_SECONDS):
                 await self._reached(ack.seq)
         except TimeoutError:
             log.warning("catalog.table_behind", bucket=self._bucket, applied=self._applied, written=ack.seq)
+        return ack.seq
 
     async def _reached(self, seq: int) -> None:
         while self._applied < seq:
@@ -119,25 +141,48 @@ class Bucket(Generic[E]):
             return None
 
 
+def changed_meanwhile() -> Problem:
+    """The entry is not the one that the client has seen."""
+    return Problem(
+        412,
+        "precondition-failed",
+        "the entry is not the one that you have seen",
+        field="If-Match",
+        hint="read it again, and send its ETag",
+    )
+
+
 class Catalog:
-    """What the api knows of the buckets."""
+    """What the api knows of the buckets. Controls are named `<scope>.<name>`, the settings have the empty name."""
 
     def __init__(self, nc: Client) -> None:
         self.repos = Bucket(nc, s.CATALOG, s.catalog_repo(""), Repo)
+        self.templates = Bucket(nc, s.CATALOG, s.catalog_template(""), Template)
+        self.schedules = Bucket(nc, s.CATALOG, s.catalog_schedule(""), Schedule)
+        self.controls = Bucket(nc, s.CATALOG, CONTROLS, Control, names="*.*")
         self.routes = Bucket(nc, s.CATALOG, s.catalog_route(""), Route)
+        self.settings = Bucket(nc, s.CATALOG, s.CATALOG_SETTINGS, FleetSettings, names="")
         self.hosts = Bucket(nc, s.LEASES, s.host_lease(""), HostState)
+        self._buckets = (
+            *(self.repos, self.templates, self.schedules, self.controls, self.routes, self.settings),
+            self.hosts,
+        )
 
     async def follow(self) -> None:
         """For ever. Raises StreamGone."""
         async with asyncio.TaskGroup() as group:
-            for bucket in (self.repos, self.routes, self.hosts):
+            for bucket in self._buckets:
                 group.create_task(bucket.follow())
 
     async def filled(self) -> None:
         """Returns when lists are complete."""
-        for bucket in (self.repos, self.routes, self.hosts):
+        for bucket in self._buckets:
             await bucket.filled()
 
     def vendors(self) -> frozenset[str]:
         """What the hosts that are there say they can run."""
         return frozenset(vendor for host in self.hosts.entries.values() for vendor in host.vendors)
+
+    def fleet(self) -> FleetSettings:
+        """The limits over all tasks, as last heard."""
+        return self.settings.entries.get("", FleetSettings())

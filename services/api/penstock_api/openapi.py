@@ -14,7 +14,7 @@ from litestar.openapi.spec import Components, SecurityScheme, Server
 from litestar.routes import HTTPRoute
 
 from penstock.admin import version_info
-from penstock_api.auth import ACCESS
+from penstock_api.auth import ACCESS, AGENT_ROUTES
 from penstock_api.request import ApiRequest
 from penstock_api.routes import ROUTES
 
@@ -22,7 +22,8 @@ DESCRIPTION = """\
 Ask for changes, follow them live, look at what became of them.
 
 Every answer that is not the one hoped for is problem details (RFC 9457). Roles: a viewer looks, an operator asks for and
-stops tasks, an admin keeps repos, routes and tokens. Within `/v1`, fields and event types are only ever added: ignore what
+answers tasks, an admin keeps the catalogue and the tokens; an agent's token reaches the messages and decisions of its
+task. Within `/v1`, fields and event types are only ever added: ignore what
 you do not know."""
 
 
@@ -51,6 +52,8 @@ def openapi_document() -> bytes:
             operation["security"] = [] if role is None else [{"token": []}]
             if role is not None:
                 operation["x-penstock-role"] = role
+            if (own_only := AGENT_ROUTES.get((method.upper(), path))) is not None:
+                operation["x-penstock-agent"] = "own task" if own_only else "any task"
             if operation["operationId"] in optional:
                 # The framework declares every body as required.
                 operation["requestBody"]["required"] = False

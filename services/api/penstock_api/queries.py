@@ -14,29 +14,47 @@ import asyncpg
 import msgspec
 from msgspec import Raw, Struct
 
-from penstock.values import Artifact, CommandResult
+from penstock.values import Artifact, CommandResult, Forecast, Origin, Signal
 from penstock_api.database import Database
 from penstock_api.problems import Problem, invalid
 
 Phase: TypeAlias = Literal[
-    "queued", "preparing", "running", "verifying", "publishing", "parked", "blocked", "done", "failed", "cancelled"
+    "queued",
+    "preparing",
+    "planning",
+    "awaiting_approval",
+    "running",
+    "verifying",
+    "publishing",
+    "parked",
+    "blocked",
+    "done",
+    "failed",
+    "cancelled",
 ]
 Outcome: TypeAlias = Literal["succeeded", "unverified", "no_change", "failed", "cancelled"]
 
 
 class TaskSummary(Struct, frozen=True, kw_only=True):
     """A task as lists show it. `waiting_for`: why it is not moving; `can_move`: who or what can move it; `wake_at`: when it
-    moves by itself. `cost_usd` null: unknown."""
+    moves by itself. `vendor`, `model`: now at work. `admitted`: it holds a slot; `queued_at`: since when it has been without
+    one. `cost_usd` null: unknown, and at least `cost_at_least_usd`."""
 
     task: str
     repo: str
     title: str
     priority: int
     labels: tuple[str, ...]
+    mode: str
     vendor: str
     model: str
+    account: str
+    billing: str
     flow: str
     submitted_by: str
+    admitted: bool
+    queued_at: datetime
+    depends_on_open: tuple[str, ...]
     phase: str
     outcome: str | None
     attempt: int
@@ -46,10 +64,19 @@ class TaskSummary(Struct, frozen=True, kw_only=True):
     can_move: str
     wake_at: datetime | None
     reason: str | None
+    plan_number: int | None
+    plan_state: str | None
+    decisions_open: int
+    score: float | None
+    confidence: str | None
     delivery_kind: str | None
     delivery_url: str | None
     cost_usd: float | None
+    cost_at_least_usd: float
+    max_cost_usd: float | None
     wall_seconds: float
+    max_wall_seconds: float
+    budget_warned: tuple[str, ...]
     submitted_at: datetime
     updated_at: datetime
     ended_at: datetime | None
@@ -57,7 +84,8 @@ class TaskSummary(Struct, frozen=True, kw_only=True):
 
 
 class Step(Struct, frozen=True, kw_only=True):
-    """One job of a task: prepare, agent, verify or publish. `ended`: succeeded, failed, lost, stopped; null while it runs."""
+    """One job of a task: prepare, plan, agent, compact, verify, publish. `ended`: succeeded, failed, lost, stopped;
+    null while it runs."""
 
     job: str
     kind: str
@@ -82,10 +110,23 @@ class Step(Struct, frozen=True, kw_only=True):
 
 
 class TaskDetail(TaskSummary, frozen=True, kw_only=True):
-    """Everything about one task. `patch`: the stored patch, to be had at `/v1/tasks/{task}/patch`."""
+    """Everything about one task. `signals`: what the score is made of; `forecast`: what the repo's history lets expect.
+    `patch`: the stored patch, to be had at `/v1/tasks/{task}/patch`."""
 
     description: str
     acceptance: str
+    backup_vendor: str | None
+    backup_model: str | None
+    template: str | None
+    origin: Origin | None
+    retry_of: str | None
+    continues_task: str | None
+    depends_on: tuple[str, ...]
+    admissions: int
+    forecast: Forecast | None
+    signals: tuple[Signal, ...] | None
+    gate_warnings: tuple[str, ...]
+    escalations: int
     job: str | None
     message: str | None
     branch: str | None
@@ -139,7 +180,16 @@ def tasks_page(*, repo: bool, phase: bool, outcome: bool, cursor: bool) -> str:
     )
 
 
+QUEUE: Final = (
+    f"select {_columns(TaskSummary)} from penstock.task"  # noqa: S608 - our own names
+    " where outcome is null and not admitted and job is null and depends_on_open = '{}'"
+    " and phase not in ('blocked', 'parked', 'awaiting_approval')"
+    " order by greatest(1, priority - floor(extract(epoch from now() - queued_at) / $2::double precision)),"
+    " queued_at, task limit $1"
+)
+
 STATEMENTS: Final = (
+    QUEUE,
     tasks_page(repo=True, phase=True, outcome=True, cursor=True),
     TASK,
     STEPS,
@@ -154,10 +204,27 @@ async def read_task(database: Database, task: str) -> TaskDetail | None:
         if row is None:
             return None
         steps = await connection.fetch(STEPS, task)
-    values = dict(row) | {"labels": tuple(row["labels"])}
-    if row["patch"] is not None:
-        values["patch"] = msgspec.json.decode(row["patch"], type=Artifact)
-    return TaskDetail(**values, steps=tuple(_step(step) for step in steps))
+    return _detail(row, tuple(_step(step) for step in steps))
+
+
+_JSON: Final[dict[str, type]] = {
+    "patch": Artifact,
+    "origin": Origin,
+    "forecast": Forecast,
+    "signals": tuple[Signal, ...],
+}
+
+
+def _detail(row: asyncpg.Record, steps: tuple[Step, ...]) -> TaskDetail:
+    values = dict(row) | {"steps": steps}
+    for column, kind in _JSON.items():
+        if row[column] is not None:
+            values[column] = msgspec.json.decode(row[column], type=kind)
+    return msgspec.convert(values, TaskDetail, from_attributes=True)
+
+
+def _summary(row: asyncpg.Record) -> TaskSummary:
+    return msgspec.convert(dict(row), TaskSummary)
 
 
 async def read_tasks(
@@ -169,7 +236,12 @@ async def read_tasks(
     )
     given = [value for value in (repo, phase, outcome) if value is not None]
     rows = await database.fetch(statement, limit, *given, *(after or ()))
-    return tuple(TaskSummary(**dict(row) | {"labels": tuple(row["labels"])}) for row in rows)
+    return tuple(_summary(row) for row in rows)
+
+
+async def read_queue(database: Database, *, ageing_seconds: float, limit: int) -> tuple[TaskSummary, ...]:
+    """Tasks that wait for a slot, in the order of their priority with age."""
+    return tuple(_summary(row) for row in await database.fetch(QUEUE, limit, ageing_seconds))
 
 
 async def read_events(database: Database, task: str, *, after: int, limit: int) -> tuple[StoredEvent, ...]:

@@ -23,7 +23,7 @@ from penstock_api.problems import Problem, conflict, not_found
 
 log = structlog.get_logger()
 
-Role: TypeAlias = Literal["viewer", "operator", "admin"]
+Role: TypeAlias = Literal["viewer", "operator", "admin", "agent"]
 
 
 class BadFirstToken(RuntimeError):
@@ -31,11 +31,12 @@ class BadFirstToken(RuntimeError):
 
 
 class Token(Struct, frozen=True, kw_only=True):
-    """Whoever asks."""
+    """Whoever asks. `task`: the one whose agent it is, empty for people and programs."""
 
     id: str
     name: str
     role: Role
+    task: str = ""
 
     @property
     def label(self) -> str:
@@ -51,7 +52,7 @@ OUTAGE_SECONDS: Final = 300.0
 KNOWN_MAX: Final = 10_000
 
 
-COLUMNS: Final = "id, name, role, created_at, expires_at, last_used_at"
+COLUMNS: Final = "id, name, role, task, created_at, expires_at, last_used_at"
 ONE: Final = f"select {COLUMNS}, secret_sha256, expires_at <= now() as expired from penstock_api.token where id = $1"  # noqa: S608
 ALL: Final = f"select {COLUMNS} from penstock_api.token order by created_at, id"  # noqa: S608 - our own names
 USED: Final = (
@@ -59,8 +60,8 @@ USED: Final = (
     " and (last_used_at is null or last_used_at < now() - interval '1 minute')"
 )
 ADD: Final = (
-    "insert into penstock_api.token (id, secret_sha256, name, role, expires_at)"  # noqa: S608
-    f" values ($1, $2, $3, $4, now() + $5::integer * interval '1 day') returning {COLUMNS}"
+    "insert into penstock_api.token (id, secret_sha256, name, role, expires_at, task)"  # noqa: S608
+    f" values ($1, $2, $3, $4, now() + $5::integer * interval '1 day', $6) returning {COLUMNS}"
 )
 COUNT: Final = "select count(*) from penstock_api.token"
 REMOVE: Final = "delete from penstock_api.token where id = $1"
@@ -73,11 +74,12 @@ STATEMENTS: Final = (ONE, ALL, USED, ADD, COUNT, REMOVE, OTHER_ADMINS)
 
 
 class TokenRow(Struct, frozen=True, kw_only=True):
-    """A token without its secret."""
+    """A token without its secret. `task`: of an agent's token alone."""
 
     id: str
     name: str
     role: str
+    task: str | None
     created_at: datetime
     expires_at: datetime | None
     last_used_at: datetime | None
@@ -139,15 +141,17 @@ class Tokens:
             raise
         if len(self._known) >= KNOWN_MAX:
             self._known.clear()
-        token = Token(id=row["id"], name=row["name"], role=row["role"])
+        token = Token(id=row["id"], name=row["name"], role=row["role"], task=row["task"] or "")
         self._known[id_] = known = _Known(token, row["secret_sha256"], row["expires_at"], now)
         return known
 
-    async def add(self, name: str, role: Role, expires_in_days: int | None) -> tuple[TokenRow, str]:
-        """A new token: its row, and the whole token, which is never to be had again."""
+    async def add(
+        self, name: str, role: Role, expires_in_days: int | None, task: str | None = None
+    ) -> tuple[TokenRow, str]:
+        """A new token: its row, and the whole token, which is never to be had again. `task`: of an agent's token."""
         whole = fresh_token()
         id_, secret = _parts(whole)
-        row = await self._database.fetch_row(ADD, id_, digest(secret), name, role, expires_in_days)
+        row = await self._database.fetch_row(ADD, id_, digest(secret), name, role, expires_in_days, task)
         assert row is not None
         return TokenRow(**dict(row)), whole
 
@@ -176,7 +180,7 @@ class Tokens:
             if await connection.fetchval(COUNT):
                 return False
             id_, secret = _parts(whole := _first(file))
-            await connection.fetchrow(ADD, id_, digest(secret), "first", "admin", None)
+            await connection.fetchrow(ADD, id_, digest(secret), "first", "admin", None, None)
         log.info("token.first", token=id_, source=file or "drawn")
         if not file:
             print(f"The first token (role admin), shown this once:\n{whole}", file=sys.stderr, flush=True)

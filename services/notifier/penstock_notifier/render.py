@@ -43,7 +43,6 @@ from penstock.events import (
 )
 from penstock.values import Delivery, Usage
 from penstock_notifier.words import (
-    OfCompaction,
     OfJudgement,
     OfTalk,
     OfThePlan,

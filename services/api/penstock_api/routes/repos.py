@@ -7,18 +7,20 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from litestar import delete, get, put
+from litestar import Response, delete, get, put
 from litestar.openapi.spec import Example
 from litestar.params import BodyKwarg
-from msgspec import Struct, structs
+from msgspec import Meta, Struct, structs
 
-from penstock.bounds import Name, Ref, Seconds, Shell, Url, Word
+from penstock.bounds import Name, Ref, Score, Seconds, Shell, Url, Usd, Word
 from penstock.catalog import Repo
 from penstock.values import VerifyCommands
-from penstock_api.problems import Problem, invalid, not_found
+from penstock_api.problems import Problem, invalid
 from penstock_api.remotes import ACCEPTED, ACCEPTED_LOCAL, branch_problem, clone_url_problem
 from penstock_api.request import ApiRequest
-from penstock_api.routes.shapes import EntryName, problems
+from penstock_api.routes import entries
+from penstock_api.routes.shapes import EntryName, IfMatch, IfNoneMatch, problems
+from penstock_api.routes.wishes import WindowBody, checked_window
 
 
 class Verify(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,7 +33,9 @@ class Verify(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class RepoBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A repo as it is put. `name`, where it is given, is the one in the path."""
+    """A repo as it is put. `name`, where it is given, is the one in the path. `parallel_max`: how many of its tasks hold a
+    slot at once. `max_cost_usd_per_day`: beyond it agents wait for the next day (UTC). `abstain_below`: tasks with a lower
+    score wait for a person. `window`: the time of day in which its agents may run."""
 
     name: Name | None = None
     clone_url: Url
@@ -39,6 +43,10 @@ class RepoBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     provider: Word = "git"
     verify: Verify = Verify()
     command_timeout_seconds: Seconds = 600.0
+    parallel_max: Annotated[int, Meta(ge=1, le=1_000)] = 1
+    max_cost_usd_per_day: Usd | None = None
+    abstain_below: Score | None = None
+    window: WindowBody | None = None
 
 
 class Repos(Struct, frozen=True, kw_only=True):
@@ -59,10 +67,12 @@ Body = Annotated[
 @put(
     "/v1/repos/{name:str}",
     summary="Add or replace a repo",
-    responses=problems(404, 413, 415, 422),
+    responses=problems(404, 412, 413, 415, 422),
     tags=["catalogue"],
 )
-async def put_repo(request: ApiRequest, name: EntryName, data: Body) -> Repo:
+async def put_repo(
+    request: ApiRequest, name: EntryName, data: Body, if_match: IfMatch = None, if_none_match: IfNoneMatch = None
+) -> Response[Repo]:
     if data.name not in (None, name):
         raise invalid("name", f"the path says {name}", value=data.name, hint="leave it out, or give the same name")
     allow_local = request.parts.settings.allow_local_remotes
@@ -79,31 +89,30 @@ async def put_repo(request: ApiRequest, name: EntryName, data: Body) -> Repo:
         provider=data.provider,
         verify=VerifyCommands(**structs.asdict(data.verify)),
         command_timeout_seconds=data.command_timeout_seconds,
+        parallel_max=data.parallel_max,
+        max_cost_usd_per_day=data.max_cost_usd_per_day,
+        abstain_below=data.abstain_below,
+        window=None if data.window is None else checked_window(data.window, "window"),
     )
-    await request.parts.catalog.repos.put(name, repo)
-    return repo
+    return await entries.write(request.parts.catalog.repos, name, repo, if_match, if_none_match)
 
 
 @get("/v1/repos/{name:str}", summary="One repo", responses=problems(404), tags=["catalogue"])
-async def get_repo(request: ApiRequest, name: EntryName) -> Repo:
-    if (repo := await request.parts.catalog.repos.get(name)) is None:
-        raise not_found(f"repo {name}")
-    return repo
+async def get_repo(request: ApiRequest, name: EntryName) -> Response[Repo]:
+    return await entries.read(request.parts.catalog.repos, name, f"repo {name}")
 
 
 @get("/v1/repos", summary="All repos", responses=problems(), tags=["catalogue"])
 async def list_repos(request: ApiRequest) -> Repos:
-    entries = request.parts.catalog.repos.entries
-    return Repos(repos=tuple(entries[name] for name in sorted(entries)))
+    repos = request.parts.catalog.repos.entries
+    return Repos(repos=tuple(repos[name] for name in sorted(repos)))
 
 
 @delete(
     "/v1/repos/{name:str}",
     summary="Remove a repo; its tasks go on with what they have copied",
-    responses=problems(404),
+    responses=problems(404, 412),
     tags=["catalogue"],
 )
-async def delete_repo(request: ApiRequest, name: EntryName) -> None:
-    if await request.parts.catalog.repos.get(name) is None:
-        raise not_found(f"repo {name}")
-    await request.parts.catalog.repos.delete(name)
+async def delete_repo(request: ApiRequest, name: EntryName, if_match: IfMatch = None) -> None:
+    await entries.remove(request.parts.catalog.repos, name, f"repo {name}", if_match)

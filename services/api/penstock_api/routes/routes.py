@@ -9,7 +9,7 @@ import re
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
-from litestar import delete, get, put
+from litestar import Response, delete, get, put
 from litestar.openapi.spec import Example
 from litestar.params import BodyKwarg
 from msgspec import Meta, Struct
@@ -17,9 +17,10 @@ from msgspec import Meta, Struct
 from penstock.bounds import Line, Name, Word
 from penstock.catalog import Route
 from penstock.codec import known_types
-from penstock_api.problems import invalid, not_found
+from penstock_api.problems import invalid
 from penstock_api.request import ApiRequest
-from penstock_api.routes.shapes import EntryName, problems
+from penstock_api.routes import entries
+from penstock_api.routes.shapes import EntryName, IfMatch, IfNoneMatch, problems
 
 ENTRIES_MAX: Final = 100
 _SECRET_REF: Final = re.compile(r"file:[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
@@ -60,10 +61,12 @@ Body = Annotated[
 @put(
     "/v1/routes/{name:str}",
     summary="Add or replace a route",
-    responses=problems(404, 413, 415, 422),
+    responses=problems(404, 412, 413, 415, 422),
     tags=["catalogue"],
 )
-async def put_route(request: ApiRequest, name: EntryName, data: Body) -> Route:
+async def put_route(
+    request: ApiRequest, name: EntryName, data: Body, if_match: IfMatch = None, if_none_match: IfNoneMatch = None
+) -> Response[Route]:
     if data.name not in (None, name):
         raise invalid("name", f"the path says {name}", value=data.name, hint="leave it out, or give the same name")
     if unknown := sorted(set(data.types) - known_types()):
@@ -79,8 +82,7 @@ async def put_route(request: ApiRequest, name: EntryName, data: Body) -> Route:
         secret_ref=data.secret_ref,
         enabled=data.enabled,
     )
-    await request.parts.catalog.routes.put(name, route)
-    return route
+    return await entries.write(request.parts.catalog.routes, name, route, if_match, if_none_match)
 
 
 def _check_target(data: RouteBody) -> None:
@@ -112,20 +114,16 @@ def _url_problem(url: str) -> str | None:
 
 
 @get("/v1/routes/{name:str}", summary="One route", responses=problems(404), tags=["catalogue"])
-async def get_route(request: ApiRequest, name: EntryName) -> Route:
-    if (route := await request.parts.catalog.routes.get(name)) is None:
-        raise not_found(f"route {name}")
-    return route
+async def get_route(request: ApiRequest, name: EntryName) -> Response[Route]:
+    return await entries.read(request.parts.catalog.routes, name, f"route {name}")
 
 
 @get("/v1/routes", summary="All routes", responses=problems(), tags=["catalogue"])
 async def list_routes(request: ApiRequest) -> Routes:
-    entries = request.parts.catalog.routes.entries
-    return Routes(routes=tuple(entries[name] for name in sorted(entries)))
+    found = request.parts.catalog.routes.entries
+    return Routes(routes=tuple(found[name] for name in sorted(found)))
 
 
-@delete("/v1/routes/{name:str}", summary="Remove a route", responses=problems(404), tags=["catalogue"])
-async def delete_route(request: ApiRequest, name: EntryName) -> None:
-    if await request.parts.catalog.routes.get(name) is None:
-        raise not_found(f"route {name}")
-    await request.parts.catalog.routes.delete(name)
+@delete("/v1/routes/{name:str}", summary="Remove a route", responses=problems(404, 412), tags=["catalogue"])
+async def delete_route(request: ApiRequest, name: EntryName, if_match: IfMatch = None) -> None:
+    await entries.remove(request.parts.catalog.routes, name, f"route {name}", if_match)

@@ -22,6 +22,17 @@ EntryName: TypeAlias = Annotated[str, PathParameter(pattern=NAME_PATTERN, descri
 TokenId: TypeAlias = Annotated[str, PathParameter(pattern=r"^[0-9a-f]{16}(?!\n)$", description="the token's id")]
 Limit: TypeAlias = Annotated[int, QueryParameter(ge=1, le=200, description="how many at most")]
 After: TypeAlias = Annotated[int, QueryParameter(ge=0, le=SEQUENCE_MAX, description="only what is after this sequence")]
+DecisionId: TypeAlias = Annotated[str, PathParameter(pattern=ID_PATTERN, description="the decision's id")]
+IfMatch: TypeAlias = Annotated[
+    str | None,
+    HeaderParameter(
+        name="If-Match", description="the ETag that was seen (or *): refused with 412 where another one stands"
+    ),
+]
+IfNoneMatch: TypeAlias = Annotated[
+    str | None,
+    HeaderParameter(name="If-None-Match", description="* : refused with 412 where there is an entry already"),
+]
 IdempotencyKey: TypeAlias = Annotated[
     str | None,
     HeaderParameter(
@@ -37,6 +48,7 @@ _MEANING: Final[Mapping[int, str]] = {
     404: "no such thing",
     409: "not possible as things stand",
     410: "no longer stored",
+    412: "the entry is not the one that was seen",
     413: "the body is over 256 kB",
     415: "the body is not JSON",
     422: "a value that cannot be taken; `field` says which",

@@ -1,26 +1,22 @@
-"""Tasks: submit, look, cancel, unblock, events, patch.
+"""Tasks, looked at: lists, the queue, one task and why it is not moving, its events, its patch.
 
-Rule of this room: a command is the orchestrator's to decide, a view is the read model's; what was just accepted is waited
-for, since the read model follows the log by moments.
+Rule of this room: a view is the read model's; what was just accepted is waited for, since the read model follows the log by
+moments.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
-from typing import Annotated, Final, Literal
+from datetime import datetime
+from typing import Annotated, Final
 
-from litestar import Response, get, post
-from litestar.openapi.spec import Example
-from litestar.params import BodyKwarg, QueryParameter
-from msgspec import Meta, Struct, structs
+from litestar import Response, get
+from litestar.params import QueryParameter
+from msgspec import Struct, structs
 
-from penstock import artifacts, ids
+from penstock import artifacts
 from penstock import subjects as s
-from penstock.bounds import Attempts, Line, Name, Priority, Seconds, Text, Title, Turns, Usd, Word
-from penstock.commands import Accepted, CancelTask, RefusedReply, SubmitTask, UnblockTask
 from penstock_api.history import last_message
-from penstock_api.orders import accepted
 from penstock_api.problems import Problem, broker_errors, invalid, not_found, unavailable
 from penstock_api.queries import (
     Cursor,
@@ -32,52 +28,33 @@ from penstock_api.queries import (
     cursor_text,
     parse_cursor,
     read_events,
+    read_queue,
     read_task,
     read_tasks,
 )
 from penstock_api.request import ApiRequest, Parts
-from penstock_api.routes.shapes import After, IdempotencyKey, Limit, TaskId, problems
+from penstock_api.routes.shapes import After, Limit, TaskId, problems
 
 PROJECTION_SECONDS: Final = 2.0
 PROJECTION_PAUSE_SECONDS: Final = 0.03
-NEW_REPO_SECONDS: Final = 2.0
-KNOWN_NAMED_MAX: Final = 20
-LABELS_MAX: Final = 20
 
 
-class NewTask(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A change that is asked for. `flow`: hand it over as a branch (with a pull request where the forge can), or as a patch."""
+class WhyNow(Struct, frozen=True, kw_only=True):
+    """Why the task is not moving. `live`: the orchestrator has said so this moment; else it is what the read model says,
+    which does not know the queue. `position`: its place among the tasks that wait for a slot, 1 first."""
 
-    repo: Name
-    title: Title
-    description: Text = ""
-    acceptance: Text = ""
-    priority: Priority = 5
-    labels: Annotated[tuple[Word, ...], Meta(max_length=LABELS_MAX)] = ()
-    vendor: Name = "claude"
-    model: Word = ""
-    flow: Literal["branch", "patch"] = "branch"
-    max_attempts: Attempts = 3
-    max_turns: Turns | None = 50
-    max_cost_usd: Usd | None = None
-    max_wall_seconds: Seconds = 3_600.0
-    skip_verify: bool = False
+    live: bool
+    phase: str
+    why: str
+    can_move: str
+    wake_at: datetime | None
+    position: int | None
 
 
-class AcceptedTask(Struct, frozen=True, kw_only=True):
-    """Accepted. `seq`: the last sequence of the task's events at that moment."""
+class TaskView(TaskDetail, frozen=True, kw_only=True):
+    """Everything about one task. `why` null: it has ended."""
 
-    task: str
-    seq: int
-
-
-class CancelReason(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Why the task is to stop."""
-
-    reason: Line = ""
-
-
-NO_REASON: Final = CancelReason()
+    why: WhyNow | None
 
 
 class TaskPage(Struct, frozen=True, kw_only=True):
@@ -87,98 +64,12 @@ class TaskPage(Struct, frozen=True, kw_only=True):
     next: str | None
 
 
-NewTaskBody = Annotated[
-    NewTask,
-    BodyKwarg(
-        media_type="application/json",
-        examples=[Example(value={"repo": "shop", "title": "Make test_total_rounds_up pass", "priority": 3})],
-    ),
-]
-CancelBody = Annotated[
-    CancelReason,
-    BodyKwarg(media_type="application/json", examples=[Example(value={"reason": "asked for twice"})]),
-]
+class Queue(Struct, frozen=True, kw_only=True):
+    """Tasks that wait for a slot, the first to get one first, as far as the read model knows: what is held for its account,
+    repo or host stands where it would stand otherwise. Priority counts with age: `ageing_seconds` of waiting are a step."""
 
-
-@post(
-    "/v1/tasks",
-    summary="Ask for a change",
-    description="Give an Idempotency-Key to be able to ask again when the answer was lost.",
-    responses=problems(409, 413, 415, 422),
-    tags=["tasks"],
-)
-async def submit_task(
-    request: ApiRequest, data: NewTaskBody, idempotency_key: IdempotencyKey = None
-) -> Response[AcceptedTask]:
-    parts = request.parts
-    _check_vendor(parts, data.vendor)
-    if data.repo not in parts.catalog.repos.entries and await parts.catalog.repos.get(data.repo) is None:
-        raise _unknown_repo(parts, data.repo)
-    key = _checked_key(idempotency_key)
-    task = ids.fresh() if key is None else ids.derived("task", request.user.id, key)
-    command = SubmitTask(
-        id=ids.fresh() if key is None else ids.derived("submit", request.user.id, key),
-        task=task,
-        submitted_by=request.user.label,
-        **structs.asdict(data),
-    )
-    reply = await _sent(parts, command)
-    if isinstance(reply, RefusedReply) and reply.code == "conflict" and key is not None:
-        raise Problem(
-            409,
-            "idempotency-key-used",
-            f"this key was used before for another body: {reply.message}",
-            field="Idempotency-Key",
-            value=key,
-            hint="send the same body for the same answer, or another key for another task",
-        )
-    field = reply.field if isinstance(reply, RefusedReply) else ""
-    seq = accepted(reply, value=getattr(data, field, None)).seq
-    return Response(AcceptedTask(task=task, seq=seq), status_code=201, headers={"Location": f"/v1/tasks/{task}"})
-
-
-async def _sent(parts: Parts, command: SubmitTask) -> Accepted | RefusedReply:
-    """The orchestrator's answer. A repo that the catalogue has and the orchestrator does not know yet was added just now."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + NEW_REPO_SECONDS
-    while True:
-        try:
-            reply = await parts.orders.send(command)
-        except Problem as problem:
-            problem.hint = f"look at /v1/tasks/{command.task} later, or ask again with the same Idempotency-Key"
-            raise
-        if not isinstance(reply, RefusedReply) or reply.code != "unknown_repo" or loop.time() > deadline:
-            return reply
-        await asyncio.sleep(PROJECTION_PAUSE_SECONDS)
-
-
-def _check_vendor(parts: Parts, vendor: str) -> None:
-    known = {*parts.settings.vendor_names, *parts.catalog.vendors()}
-    if vendor not in known:
-        raise invalid("vendor", "there is no such vendor", value=vendor, hint=f"known: {', '.join(sorted(known))}")
-
-
-def _unknown_repo(parts: Parts, repo: str) -> Problem:
-    names = sorted(parts.catalog.repos.entries)
-    more = ", ..." if len(names) > KNOWN_NAMED_MAX else ""
-    known = f"known: {', '.join(names[:KNOWN_NAMED_MAX])}{more}" if names else "there is none yet"
-    return Problem(
-        422,
-        "unknown-repo",
-        "the catalogue has no such repo",
-        field="repo",
-        value=repo,
-        hint=f"{known}; add one with PUT /v1/repos/<name>",
-    )
-
-
-_KEY: Final = re.compile(r"[\x21-\x7e]{1,200}")
-
-
-def _checked_key(key: str | None) -> str | None:
-    if key is None or _KEY.fullmatch(key):
-        return key
-    raise invalid("Idempotency-Key", "not a key", value=key, hint="1 to 200 visible ASCII characters", status=400)
+    tasks: tuple[TaskSummary, ...]
+    ageing_seconds: float
 
 
 @get("/v1/tasks", summary="Tasks, newest first", responses=problems(422), tags=["tasks"])
@@ -200,9 +91,33 @@ async def list_tasks(
     return TaskPage(tasks=shown, next=cursor_text(Cursor(shown[-1].submitted_at, shown[-1].task)) if more else None)
 
 
+@get("/v1/queue", summary="Tasks that wait for a slot, in order", responses=problems(422), tags=["tasks"])
+async def list_queue(request: ApiRequest, limit: Limit = 50) -> Queue:
+    ageing_seconds = request.parts.catalog.fleet().ageing_seconds
+    tasks = await read_queue(request.parts.database, ageing_seconds=ageing_seconds, limit=limit)
+    return Queue(tasks=tasks, ageing_seconds=ageing_seconds)
+
+
 @get("/v1/tasks/{task:str}", summary="One task, with its steps", responses=problems(404), tags=["tasks"])
-async def get_task(request: ApiRequest, task: TaskId) -> TaskDetail:
-    return await find(request.parts, task)
+async def get_task(request: ApiRequest, task: TaskId) -> TaskView:
+    found = await find(request.parts, task)
+    why = None if found.outcome is not None else await _why(request.parts, found)
+    return TaskView(**structs.asdict(found), why=why)
+
+
+async def _why(parts: Parts, task: TaskDetail) -> WhyNow:
+    if (said := await parts.orders.why(task.task)) is None:
+        return WhyNow(
+            live=False,
+            phase=task.phase,
+            why=task.waiting_for,
+            can_move=task.can_move,
+            wake_at=task.wake_at,
+            position=None,
+        )
+    return WhyNow(
+        live=True, phase=said.phase, why=said.why, can_move=said.can_move, wake_at=said.wake_at, position=said.position
+    )
 
 
 async def find(parts: Parts, task: str) -> TaskDetail:
@@ -220,32 +135,6 @@ async def find(parts: Parts, task: str) -> TaskDetail:
             return found
         await asyncio.sleep(PROJECTION_PAUSE_SECONDS)
     raise unavailable("read model", f"the task is in the log up to {last.seq}, and not yet in PostgreSQL")
-
-
-@post(
-    "/v1/tasks/{task:str}/cancel",
-    status_code=202,
-    summary="Stop a task; its work is kept",
-    responses=problems(404, 409, 413, 415, 422),
-    tags=["tasks"],
-)
-async def cancel_task(request: ApiRequest, task: TaskId, data: CancelBody = NO_REASON) -> AcceptedTask:
-    command = CancelTask(id=ids.fresh(), task=task, requested_by=request.user.label, reason=data.reason)
-    reply = accepted(await request.parts.orders.send(command))
-    return AcceptedTask(task=task, seq=reply.seq)
-
-
-@post(
-    "/v1/tasks/{task:str}/unblock",
-    status_code=202,
-    summary="Let a blocked task go on",
-    responses=problems(404, 409),
-    tags=["tasks"],
-)
-async def unblock_task(request: ApiRequest, task: TaskId) -> AcceptedTask:
-    command = UnblockTask(id=ids.fresh(), task=task, requested_by=request.user.label)
-    reply = accepted(await request.parts.orders.send(command))
-    return AcceptedTask(task=task, seq=reply.seq)
 
 
 @get(
