@@ -306,14 +306,20 @@ def _person(task: Task, recorded: Recorded, event: Person) -> Task:
 
 
 def _unblocked(task: Task, recorded: Recorded, event: TaskUnblocked) -> Task:
-    """A person lets pass what the task was blocked for, and every count of troubles in a row begins anew."""
+    """A person lets pass what the task was blocked for, and every count of troubles in a row begins anew. There is always one
+    more try: whoever lets a task go on has mended something."""
     waived = task.waived if task.blocked is None else task.waived | {task.blocked.reason}
+    last = task.failure or task.last_failure
+    # What kept a check from being made was mended: the change is tried again, before an agent is.
+    checked = last is not None and last.kind == "verify" and last.told is not None and last.told.severity == "hard"
     return replace(
         task,
         blocked=None,
         failure=None,
-        last_failure=task.failure or task.last_failure,
+        last_failure=last,
+        judged="none" if checked and task.judged == "failed" else task.judged,
         waived=waived,
+        attempts_spent=min(task.attempts_spent, task.spec.max_attempts - 1),
         parks=0,
         lost=0,
         pauses=0,
