@@ -139,6 +139,14 @@ class WhyTask(Struct, frozen=True, kw_only=True, tag="why_task", tag_field="kind
     task: Id
 
 
+class ExplainTask(Struct, frozen=True, kw_only=True, tag="explain_task", tag_field="kind", forbid_unknown_fields=True):
+    """A question, not a wish: what has happened to the task after sequence `after`, and by which rule each step was made?"""
+
+    id: Id
+    task: Id
+    after: Count = 0
+
+
 NewTask: TypeAlias = SubmitTask | RetryTask | ContinueTask
 """Commands whose `task` does not exist yet."""
 
@@ -158,7 +166,10 @@ TaskCommand: TypeAlias = (
 )
 """Commands about a task that exists."""
 
-Command: TypeAlias = NewTask | TaskCommand | WhyTask
+Question: TypeAlias = WhyTask | ExplainTask
+"""What changes nothing."""
+
+Command: TypeAlias = NewTask | TaskCommand | Question
 
 
 class Accepted(Struct, frozen=True, kw_only=True, tag="accepted", tag_field="kind"):
@@ -196,7 +207,35 @@ class Why(Struct, frozen=True, kw_only=True, tag="why", tag_field="kind"):
     position: Count | None = None
 
 
-Reply: TypeAlias = Accepted | RefusedReply | NotReady | Why
+class Transition(Struct, frozen=True, kw_only=True):
+    """One event of a task's log, and what it came of. `before` and `after`: the task's phase, `before` empty for the first
+    event. `kind`: `decision` where the orchestrator's rules made it, then `rule` is the rule's name; else `input`, and
+    `rule` says who or what brought it: command, report, queue, watch, gate, or unknown for an event of a later version.
+    `facts`: names and values of what the rule looked at, or of what the input said. `agrees`: today's rules would have
+    decided the same; `instead`: the event that they would have decided, empty where they would have waited."""
+
+    seq: Count
+    at: Utc
+    event: Word
+    before: Word
+    after: Word
+    kind: Word
+    rule: Word
+    facts: tuple[tuple[Word, Line], ...]
+    says: Message
+    agrees: bool = True
+    instead: Word = ""
+
+
+class Explained(Struct, frozen=True, kw_only=True, tag="explained", tag_field="kind"):
+    """The answer to ExplainTask: a page of the task's history, in order. `more`: ask again with the last one's `seq`."""
+
+    task: Id
+    transitions: tuple[Transition, ...]
+    more: bool = False
+
+
+Reply: TypeAlias = Accepted | RefusedReply | NotReady | Why | Explained
 
 SUBMIT_VERB = ("task", "submit")
 CANCEL_VERB = ("task", "cancel")
@@ -220,6 +259,7 @@ VERBS: Final[dict[type[Command], tuple[str, str]]] = {
     AnswerDecision: ("decision", "answer"),
     ClaimJob: CLAIM_VERB,
     WhyTask: ("task", "why"),
+    ExplainTask: ("task", "explain"),
 }
 """Noun and verb of each command's subject."""
 

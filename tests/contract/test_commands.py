@@ -95,13 +95,28 @@ COMMANDS: Final[tuple[c.Command, ...]] = (
     asked(c.AnswerDecision, decision=OTHER, answer="keep it"),
     c.ClaimJob(id=ID, task=TASK, job=OTHER, host="h1", epoch=17, instance="4711-ab"),
     c.WhyTask(id=ID, task=TASK),
+    c.ExplainTask(id=ID, task=TASK, after=7),
 )
 
+TRANSITION: Final = c.Transition(
+    seq=12,
+    at=LATER,
+    event="task_parked",
+    before="running",
+    after="parked",
+    kind="decision",
+    rule="after_failure",
+    facts=(("class", "vendor.rate_limit"),),
+    says="the task waits",
+    agrees=False,
+    instead="task_blocked",
+)
 REPLIES: Final[tuple[c.Reply, ...]] = (
     c.Accepted(task=TASK, seq=12),
     c.RefusedReply(code="not_possible", message="it has ended", field="task"),
     c.NotReady(message="no leader yet"),
     c.Why(task=TASK, seq=12, phase="queued", why="3 before it", can_move="a slot", wake_at=LATER, position=4),
+    c.Explained(task=TASK, transitions=(TRANSITION,), more=True),
 )
 
 
@@ -130,10 +145,10 @@ def test_every_command_has_its_own_verb() -> None:
         assert s.command(noun, verb) == f"penstock.cmd.{noun}.{verb}"
 
 
-def test_every_command_is_about_a_new_task_or_about_one_that_exists_or_asks_why() -> None:
+def test_every_command_is_about_a_new_task_or_about_one_that_exists_or_a_question() -> None:
     new, existing = set(get_args(c.NewTask)), set(get_args(c.TaskCommand))
     assert new.isdisjoint(existing)
-    assert set(get_args(c.Command)) == new | existing | {c.WhyTask}
+    assert set(get_args(c.Command)) == new | existing | set(get_args(c.Question))
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=kind_of)

@@ -15,7 +15,18 @@ from nats.aio.client import Client
 from penstock import codec, ids
 from penstock import subjects as s
 from penstock.codec import Undecodable
-from penstock.commands import Accepted, NewTask, NotReady, RefusedReply, Reply, TaskCommand, Why, WhyTask, verb_of
+from penstock.commands import (
+    Accepted,
+    Explained,
+    NewTask,
+    NotReady,
+    RefusedReply,
+    Reply,
+    TaskCommand,
+    Why,
+    WhyTask,
+    verb_of,
+)
 from penstock_api.problems import Problem, conflict, invalid, not_found, unavailable
 
 log = structlog.get_logger()
@@ -49,7 +60,7 @@ class Orders:
                         return reply
                     case NotReady():
                         reason = reply.message
-                    case Why():
+                    case Why() | Explained():
                         raise _not_understood("an answer to another question")
             except nats.errors.NoRespondersError:
                 reason = "none is leading right now; one takes over within seconds"
@@ -74,7 +85,7 @@ class Orders:
         match reply:
             case Why():
                 return reply
-            case Accepted() | RefusedReply() | NotReady():
+            case Accepted() | RefusedReply() | NotReady() | Explained():
                 return None
 
     async def _ask(self, subject: str, body: bytes, seconds: float) -> bytes:
