@@ -16,8 +16,8 @@ from adapters.api_house import House, database_of, house_for_many
 from servers import PostgresForTest
 
 from penstock import ids
-from penstock_api import queries, tokens
-from penstock_api.auth import ACCESS, RANK
+from penstock_api import queries, queries_talk, tokens
+from penstock_api.auth import ACCESS, AGENT_ROUTES, RANK
 from penstock_api.database import Database
 from penstock_api.openapi import openapi_document
 from penstock_api.tokens import BadFirstToken, Role, Tokens, fresh_token
@@ -25,7 +25,7 @@ from penstock_api.tokens import BadFirstToken, Role, Tokens, fresh_token
 pytestmark = pytest.mark.anyio
 
 ROLES: tuple[Role, ...] = ("viewer", "operator", "admin")
-STATEMENTS = (*queries.STATEMENTS, *tokens.STATEMENTS)
+STATEMENTS = (*queries.STATEMENTS, *queries_talk.STATEMENTS, *tokens.STATEMENTS)
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +45,17 @@ async def token_of(house: House) -> dict[str, str]:
     return {role: await house.token(role) for role in ROLES}
 
 
+@pytest.fixture(scope="module")
+async def agent(house: House) -> tuple[str, str]:
+    """A task, and the token of its agent."""
+    task = await house.submit("with an agent")
+    return task, await house.token("agent", task)
+
+
 def example_path(template: str) -> str:
     """A path of that form, to nothing that exists."""
-    return template.replace("{task}", ids.fresh()).replace("{name}", "nothing").replace("{id}", "0" * 16)
+    names = {"task": ids.fresh(), "decision": ids.fresh(), "kind": "host", "name": "nothing", "id": "0" * 16}
+    return template.format(**names)
 
 
 async def status_of(client: httpx2.AsyncClient, method: str, path: str) -> httpx2.Response:
@@ -74,9 +82,27 @@ async def test_a_route_answers_exactly_the_roles_of_the_table(
     for role in ROLES:
         async with house.as_holder_of(token_of[role]) as client:
             status = (await status_of(client, method, path)).status_code
-        assert (status == 403) == (RANK[role] < RANK[needed]), role
+        assert (status == 403) == (needed == "agent" or RANK[role] < RANK[needed]), role
         assert status != 401
         assert status < 500
+
+
+@pytest.mark.parametrize(("method", "template"), sorted(route for route, role in ACCESS.items() if role is not None))
+async def test_an_agent_reaches_the_talk_of_its_own_task_and_may_write_to_others_and_is_told_so(
+    house: House, agent: tuple[str, str], method: str, template: str
+) -> None:
+    own_task, token = agent
+    own, other = template.replace("{task}", own_task), template
+    async with house.as_holder_of(token) as client:
+        for path, is_own in ((own, True), (other, False)):
+            answer = await status_of(client, method, example_path(path))
+            own_only = AGENT_ROUTES.get((method, template))
+            assert (answer.status_code == 403) == (own_only is None or (own_only and not is_own)), path
+            assert answer.status_code != 401
+            assert answer.status_code < 500
+            if answer.status_code == 403:
+                assert own_task in answer.json()["detail"]
+                assert "raise a decision" in answer.json()["hint"]
 
 
 def junk_headers() -> list[str]:
@@ -160,11 +186,19 @@ async def test_an_expired_token_is_refused(house: House) -> None:
         ({"name": "a", "role": "viewer", "expires_in_days": 0}, "expires_in_days"),
         ({"name": "a", "role": "viewer", "expires_in_days": 10**9}, "expires_in_days"),
         ({"role": "viewer"}, "name"),
+        ({"name": "a", "role": "agent"}, "task"),
+        ({"name": "a", "role": "agent", "task": "?"}, "task"),
+        ({"name": "a", "role": "operator", "task": "t" * 26}, "task"),
     ],
 )
 async def test_a_token_that_cannot_be_made_is_refused(house: House, body: dict[str, object], field: str) -> None:
     answer = await house.client.post("/v1/tokens", json=body)
     assert (answer.status_code, answer.json()["field"]) == (422, field)
+
+
+async def test_an_agent_s_token_is_of_a_task_that_exists(house: House) -> None:
+    body = {"name": "a", "role": "agent", "task": ids.fresh()}
+    assert (await house.client.post("/v1/tokens", json=body)).status_code == 404
 
 
 async def test_use_is_noted_at_most_once_a_minute(house: House) -> None:
@@ -295,13 +329,14 @@ def test_the_document_needs_no_server_and_names_every_route_with_its_role_and_pr
     for (method, path), role in ACCESS.items():
         operation = document["paths"][path][method.lower()]
         assert operation.get("x-penstock-role") == role
+        assert ("x-penstock-agent" in operation) == ((method, path) in AGENT_ROUTES)
         assert operation["summary"]
         if role is not None:
             problem = operation["responses"]["401"]["content"]["application/problem+json"]
             assert problem["schema"] == {"$ref": "#/components/schemas/ProblemDetails"}
         if "requestBody" in operation:
             media = operation["requestBody"]["content"]["application/json"]
-            assert operation["requestBody"]["required"] == (path != "/v1/tasks/{task}/cancel")
+            assert operation["requestBody"]["required"] == (path.rpartition("/")[2] not in ("cancel", "unblock"))
             name = media["schema"].get("$ref", media["schema"].get("allOf", [{}])[0].get("$ref")).rpartition("/")[2]
             assert document["components"]["schemas"][name]["examples"]
 

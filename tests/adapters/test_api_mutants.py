@@ -32,6 +32,26 @@ BODIES: Final[dict[tuple[str, str], dict[str, object]]] = {
     ("POST", "/v1/tasks/{task}/cancel"): {"reason": "r"},
     ("PUT", "/v1/repos/{name}"): {"clone_url": "git@example.com:a/b.git", "verify": {"test": "make"}},
     ("PUT", "/v1/routes/{name}"): {"channel": "webhook", "url": "https://example.com", "secret_ref": "file:x"},
+    ("POST", "/v1/tasks/{task}/continue"): {"title": "t", "description": "d"},
+    ("POST", "/v1/tasks/{task}/unblock"): {"max_cost_usd": 3.5, "max_wall_seconds": 60},
+    ("POST", "/v1/tasks/{task}/prioritize"): {"priority": 1},
+    ("POST", "/v1/tasks/{task}/plan/approve"): {"number": 1},
+    ("POST", "/v1/tasks/{task}/plan/reject"): {"number": 1, "reason": "r"},
+    ("POST", "/v1/tasks/{task}/plan/comment"): {"number": 1, "comment": "c"},
+    ("POST", "/v1/tasks/{task}/messages"): {"text": "t"},
+    ("POST", "/v1/tasks/{task}/decisions/{decision}/answer"): {"answer": "no"},
+    ("PUT", "/v1/templates/{name}"): {"task": {"title": "t", "window": {"opens": "22:00", "closes": "06:00"}}},
+    ("PUT", "/v1/schedules/{name}"): {
+        "cron": "30 2 * * MON-FRI",
+        "timezone": "Europe/Berlin",
+        "task": {"repo": "shop", "title": "t", "plan_gate": {"silence": "park", "silence_seconds": 60}},
+    },
+    ("PUT", "/v1/controls/{kind}/{name}"): {"mode": "pause", "reason": "r"},
+    ("PUT", "/v1/settings"): {
+        "tasks_max": 3,
+        "accounts": {"claude": 2},
+        "prices": [{"vendor": "claude", "price": {"input_usd": 1, "output_usd": 2}}],
+    },
     ("POST", "/v1/tokens"): {"name": "n", "role": "viewer", "expires_in_days": 1},
 }
 QUERIES: Final = ("", "", "?limit=5", "?after=3", "?repo=shop&phase=queued", "?cursor=MjAyNnwx", "?follow=forever")
@@ -113,7 +133,8 @@ class Mutants:
         """A whole request; one in five is whole in every sense."""
         draw = self._draw
         method, template = draw.choice(sorted(ACCESS))
-        path = template.replace("{task}", self._task).replace("{name}", "fuzz").replace("{id}", "0" * 16)
+        names = {"task": self._task, "decision": "d" * 26, "kind": "host", "name": "fuzz", "id": "0" * 16}
+        path = template.format(**names)
         target = (path + draw.choice(QUERIES)).encode()
         given = BODIES.get((method, template))
         body = b"" if given is None else json.dumps(self._value_changed(given)).encode()

@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from contract.golden import EXPECTED
 
 from penstock.events import TaskFailed, Unknown
 from penstock.output import OutputBatch, OutputLine
 from penstock.values import Usage
 from penstock_launcher import sample
+from penstock_launcher.demo import COLOURS
 from penstock_launcher.timeline import line_of, lines_of
 
 
@@ -84,3 +86,11 @@ def test_a_terminal_is_not_sent_what_it_would_obey() -> None:
 def test_an_event_of_a_later_version_is_shown_by_its_name() -> None:
     line = line_of(Unknown(type="task_admired"))
     assert line.text == "task_admired"
+
+
+def test_every_event_is_one_readable_line() -> None:
+    for recorded in EXPECTED.values():
+        line = line_of(recorded.data)
+        assert line.mood in COLOURS
+        assert line.text
+        assert (line.text + line.detail).isprintable()

@@ -25,10 +25,14 @@ from penstock_notifier.lane import (
 )
 from penstock_notifier.render import LINE_LENGTH_MAX, OfAJob, OfAStep, OfTheTask, clean, line
 from penstock_notifier.route import TYPES_BY_DEFAULT, matching
+from penstock_notifier.words import OfCompaction, OfJudgement, OfTalk, OfThePlan, OfTheQueue
 
 ALL: tuple[KnownEvent, ...] = tuple(
     recorded.data for recorded in EXPECTED.values() if not isinstance(recorded.data, Unknown)
 )
+
+
+GROUPS = (OfTheTask, OfAJob, OfAStep, OfTheQueue, OfThePlan, OfTalk, OfJudgement, OfCompaction)
 
 
 def names(routes: list[Route], repo: str, event: KnownEvent) -> list[str]:
@@ -38,7 +42,8 @@ def names(routes: list[Route], repo: str, event: KnownEvent) -> list[str]:
 def test_a_route_without_types_carries_the_ends_of_tasks_and_what_needs_a_person() -> None:
     route = Route(name="team", channel="console")
     carried = {type_of(event) for event in ALL if names([route], "shop", event)}
-    assert carried == {"task_succeeded", "task_unverified", "task_failed", "task_cancelled", "task_blocked"}
+    ends = {"task_succeeded", "task_unverified", "task_failed", "task_cancelled"}
+    assert carried == ends | {"task_blocked", "plan_proposed", "plan_unanswered", "decision_raised", "budget_warned"}
     assert carried == TYPES_BY_DEFAULT
 
 
@@ -122,7 +127,7 @@ def test_put_off_deliveries_come_back_one_after_the_other_not_all_at_once() -> N
 
 
 def test_every_event_type_has_words_and_belongs_to_one_group() -> None:
-    groups = [set(get_args(group)) for group in (OfTheTask, OfAJob, OfAStep)]
+    groups = [set(get_args(group)) for group in GROUPS]
     assert sum(len(group) for group in groups) == len(set.union(*groups)) == len(known_types())
     assert set.union(*groups) == set(get_args(KnownEvent))
     for recorded in EXPECTED.values():

@@ -182,10 +182,9 @@ def tasks_page(*, repo: bool, phase: bool, outcome: bool, cursor: bool) -> str:
 
 QUEUE: Final = (
     f"select {_columns(TaskSummary)} from penstock.task"  # noqa: S608 - our own names
-    " where outcome is null and not admitted and job is null and depends_on_open = '{}'"
-    " and phase not in ('blocked', 'parked', 'awaiting_approval')"
-    " order by greatest(1, priority - floor(extract(epoch from now() - queued_at) / $2::double precision)),"
-    " queued_at, task limit $1"
+    # A step of priority is worth so many seconds of waiting, without an end.
+    " where phase = 'queued' order by priority * $2::double precision + extract(epoch from queued_at), queued_at, task"
+    " limit $1"
 )
 
 STATEMENTS: Final = (

@@ -6,7 +6,8 @@ orchestrator computes it.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Annotated, Final, Literal
 from zoneinfo import ZoneInfo
@@ -27,6 +28,8 @@ from penstock_api.routes.shapes import EntryName, IfMatch, IfNoneMatch, problems
 from penstock_api.routes.wishes import WishBody, check_timezone, check_whole, checked_wish
 
 NEXT_SHOWN: Final = 5
+CRON_FIELDS: Final = 5
+INSTANT: Final = timedelta(microseconds=1)
 CRON_HINT: Final = "five fields: minute hour day-of-month month day-of-week, such as 30 2 * * MON-FRI"
 
 
@@ -107,14 +110,26 @@ async def put_schedule(
 
 def _check_fires(data: ScheduleBody, now: datetime) -> None:
     zone = check_timezone(data.timezone, "timezone")
-    if len(data.cron.split()) != 5:
+    if len(data.cron.split()) != CRON_FIELDS:
         raise invalid("cron", "not five fields", value=data.cron, hint=CRON_HINT)
     try:
-        fires = list(islice(CronSim(data.cron, now.astimezone(zone)), 1))
-    except CronSimError as error:
-        raise invalid("cron", str(error), value=data.cron, hint=CRON_HINT) from error
-    if not fires:
+        never = next(_moments(data.cron, zone, now), None) is None
+    except (CronSimError, AssertionError, TypeError, ValueError) as error:
+        # The parser meets a few odd expressions with errors that are not its own.
+        raise invalid("cron", str(error) or "it cannot be read", value=data.cron, hint=CRON_HINT) from error
+    if never:
         raise invalid("cron", "this never fires", value=data.cron, hint=CRON_HINT)
+
+
+def _moments(cron: str, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
+    """Every fire after that moment, in UTC, each later than the one before."""
+    last = after
+    for moment in CronSim(cron, after.astimezone(zone)):
+        fire = moment.astimezone(UTC)
+        # In an hour that the clock repeats, its time of day alone would name a moment that is over.
+        if fire > last:
+            last = fire
+            yield fire
 
 
 def _since(before: Schedule | None, data: ScheduleBody, now: datetime) -> datetime | None:
@@ -129,8 +144,8 @@ def _view(schedule: Schedule, now: datetime) -> ScheduleView:
 
 
 def _next(schedule: Schedule, now: datetime) -> tuple[datetime, ...]:
-    begin = max(now, schedule.since or now).astimezone(ZoneInfo(schedule.timezone))
-    return tuple(fire.astimezone(UTC) for fire in islice(CronSim(schedule.cron, begin), NEXT_SHOWN))
+    begin = now if schedule.since is None else max(now, schedule.since - INSTANT)
+    return tuple(islice(_moments(schedule.cron, ZoneInfo(schedule.timezone), begin), NEXT_SHOWN))
 
 
 @get(

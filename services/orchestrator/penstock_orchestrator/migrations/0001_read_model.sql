@@ -79,7 +79,6 @@ create table penstock.task (
 create index task_by_age on penstock.task (submitted_at desc, task desc);
 create index task_by_repo on penstock.task (repo, submitted_at desc, task desc);
 create index task_by_phase on penstock.task (phase, submitted_at desc, task desc);
-create index task_in_queue on penstock.task (queued_at) where outcome is null and not admitted;
 
 -- One row per job: prepare, plan, agent, compact, verify, publish.
 create table penstock.step (
