@@ -118,17 +118,24 @@ def _checks(task: Task) -> str:
 def hint_for(task: Task) -> str:
     """What the next run should know about the last one; empty on the first."""
     failure = task.failure or task.last_failure
-    if task.lost and task.session_begun:
-        return "The machine that ran you stopped in the middle. Your work tree is as you left it. Go on where you were."
-    if failure is None:
-        return ""
+    told = "" if failure is None else _after(failure)
+    if task.lost and task.session_begun and task.failure is None:
+        # Whether that run had read what it was told, nobody knows: it is said again.
+        told = f"{_LOST}\n\n{told}".strip()
+    return clip(told, TAIL_LENGTH_MAX)
+
+
+_LOST: Final = "The machine that ran you stopped in the middle. Your work tree is as you left it. Go on where you were."
+
+
+def _after(failure: Failure) -> str:
     match failure.kind:
         case "verify":
-            return clip(_after_verify(failure), TAIL_LENGTH_MAX)
+            return _after_verify(failure)
         case "agent":
-            return clip(_after_agent(failure), TAIL_LENGTH_MAX)
+            return _after_agent(failure)
         case "preflight":
-            return clip(_after_preflight(failure), TAIL_LENGTH_MAX)
+            return _after_preflight(failure)
         case "prepare" | "plan" | "compact" | "publish":
             return ""
         case never:

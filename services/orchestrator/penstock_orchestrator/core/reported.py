@@ -74,10 +74,12 @@ def lost(task: Task, event: JobLost) -> Task:
     task = _mail_back(replace(task, job=None, stop=None, run_usage=None, lost=task.lost + 1))
     if not event.host_gone:
         return task
-    # The clone, its session and any change not yet published were on that host, and nowhere else.
+    # The clone, its session and any change not yet published were on that host, and nowhere else; what was wrong with that
+    # change says nothing to whoever begins anew.
     return replace(
         task,
         host=None,
+        last_failure=None,
         change=None,
         judged="none",
         skipped="",
@@ -91,6 +93,9 @@ def lost(task: Task, event: JobLost) -> Task:
 
 def ended(task: Task, job: CurrentJob, event: Ending, at: datetime) -> Task:
     """The task after its job's last word; `task.job` is None already."""
+    # A host that speaks is no host that dies. Sessions that end their run at once are counted on, or they would go on for ever.
+    if not (isinstance(event, AgentFailed) and event.error_class in SESSION_ENDERS):
+        task = replace(task, lost=0)
     match event:
         case JobStopped():
             usage = _most(event.usage, task.run_usage) if job.kind in AGENT_STEPS else event.usage
@@ -288,4 +293,4 @@ def _failure(
 
 def _going(task: Task) -> Task:
     """A step has gone well: whatever went wrong in a row before it is over."""
-    return replace(task, lost=0, parks=0, failure=None, stop=None)
+    return replace(task, parks=0, failure=None, stop=None)
