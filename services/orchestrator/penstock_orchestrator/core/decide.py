@@ -54,6 +54,7 @@ from penstock.events import (
 )
 from penstock.reports import Report, ReportBody
 from penstock_orchestrator.core.refused import Refused
+from penstock_orchestrator.core.reported import most
 from penstock_orchestrator.core.task import AGENT_STEPS, MAIL_MAX, JobKind, Proposal, Task
 
 POINTS_MAX: Final = 10
@@ -119,10 +120,10 @@ def accept(task: Task | None, report: Report) -> list[KnownEvent]:
     if (report.job, report.epoch) != current or (body.job, body.epoch) != current:
         return []
     if isinstance(body, AgentProgressed):
-        fits = task.job.kind in AGENT_STEPS and body.usage != task.run_usage
+        fits = task.job.kind in AGENT_STEPS and most(body.usage, task.run_usage) != task.run_usage
         return [body] if fits else []
     if isinstance(body, DecisionRaised):
-        known = body.decision in task.commands or any(point.id == body.decision for point in task.points)
+        known = report.id in task.commands or any(point.id == body.decision for point in task.points)
         return [] if known or len(task.points) >= POINTS_MAX or task.job.kind != "agent" else [body]
     kind = _kind_of(body)
     return [body] if kind is None or kind == task.job.kind else []
@@ -213,7 +214,8 @@ def _message(task: Task, command: SendMessage) -> list[KnownEvent]:
         raise Refused("not_possible", "the change is being handed over; continue the task when it has ended")
     if len(task.mail) >= MAIL_MAX:
         raise Refused("not_possible", f"{MAIL_MAX} messages wait for this task already")
-    sender = command.requested_by or (f"the agent of task {command.as_agent_of}" if command.as_agent_of else "")
+    # An agent speaks as itself, whatever name it gives.
+    sender = f"the agent of task {command.as_agent_of}" if command.as_agent_of else command.requested_by
     return [MessageAccepted(message=command.id, text=command.text, sender=sender, from_task=command.as_agent_of)]
 
 

@@ -274,7 +274,7 @@ def _about_job(task: Task, recorded: Recorded, event: reported.Said) -> Task:
         return task
     match event:
         case AgentProgressed():
-            return replace(task, run_usage=event.usage)
+            return replace(task, run_usage=reported.most(event.usage, task.run_usage))
         case DecisionRaised():
             point = Point(id=event.decision, subject=event.subject, question=event.question, options=event.options)
             known = any(one.id == point.id for one in task.points)
@@ -329,8 +329,14 @@ def _unblocked(task: Task, recorded: Recorded, event: TaskUnblocked) -> Task:
         queued_at=recorded.at,
         max_cost_usd=task.max_cost_usd if event.max_cost_usd is None else event.max_cost_usd,
         max_wall_seconds=task.max_wall_seconds if event.max_wall_seconds is None else event.max_wall_seconds,
-        warned=frozenset(),
+        warned=task.warned - _raised(event),
     )
+
+
+def _raised(event: TaskUnblocked) -> frozenset[str]:
+    """The budgets that have a new limit, so that a warning may be due again."""
+    limits = (("cost", event.max_cost_usd), ("wall", event.max_wall_seconds))
+    return frozenset(name for name, limit in limits if limit is not None)
 
 
 def _dependency(task: Task, recorded: Recorded, event: DependencyResolved) -> Task:

@@ -98,7 +98,7 @@ def ended(task: Task, job: CurrentJob, event: Ending, at: datetime) -> Task:
         task = replace(task, lost=0)
     match event:
         case JobStopped():
-            usage = _most(event.usage, task.run_usage) if job.kind in AGENT_STEPS else event.usage
+            usage = most(event.usage, task.run_usage) if job.kind in AGENT_STEPS else event.usage
             task = spent(task, usage)
             task = _mail_answered(task) if usage.turns else _mail_back(task)
             return replace(task, stop=None, run_usage=None, kept=event.kept or task.kept)
@@ -111,9 +111,11 @@ def ended(task: Task, job: CurrentJob, event: Ending, at: datetime) -> Task:
         case AgentFailed():
             return _agent_failed(task, event)
         case CompactSucceeded():
-            return _over(replace(spent(task, event.usage), compacted=event.summary))
+            # A summary that says nothing is none: the rules write one instead.
+            said = event.summary.strip()
+            return _over(replace(spent(task, event.usage), compacted=said, compact_failed=not said))
         case CompactFailed():
-            return _over(replace(spent(task, event.usage), compact_failed=True))
+            return _over(replace(spent(task, most(event.usage, task.run_usage)), compact_failed=True))
         case VerifySucceeded():
             return _going(replace(_checked(task, event.commands), judged="passed", alike=0, alike_class=""))
         case VerifyFailed():
@@ -159,13 +161,14 @@ def _prepared(task: Task, event: PrepareSucceeded) -> Task:
             base_commit=event.base_commit,
             branch=event.branch,
             tip=event.tip,
-            evidence=event.evidence,
+            evidence=event.evidence or task.evidence,
         )
     )
 
 
 def _planned(task: Task, event: PlanProposed | PlanFailed, at: datetime) -> Task:
-    task = _over(spent(task, event.usage))
+    usage = most(event.usage, task.run_usage) if isinstance(event, PlanFailed) else event.usage
+    task = _over(spent(task, usage))
     if isinstance(event, PlanFailed):
         failure = _failure("plan", event, retry_at=event.retry_at)
         used = 0 if failure.transient else 1
@@ -229,16 +232,17 @@ def _checked(task: Task, commands: tuple[CommandResult, ...]) -> Task:
 
 def _run_spent(task: Task, event: AgentSucceeded | AgentFailed) -> Task:
     """Counts the run once, also where the vendor counts over the whole session."""
+    seen = task.run_usage if isinstance(event, AgentFailed) else None
     if not event.usage_of_session:
-        return spent(task, _most(event.usage, task.run_usage) if isinstance(event, AgentFailed) else event.usage)
-    before = (
-        task.session_usage if task.session_usage is not None and not event.session_restarted else Usage(cost_usd=0.0)
-    )
-    return replace(spent(task, budget.since(event.usage, before)), session_usage=event.usage)
+        return spent(task, most(event.usage, seen))
+    before = None if event.session_restarted else task.session_usage
+    used = budget.since(event.usage, before or Usage(cost_usd=0.0))
+    return replace(spent(task, most(used, seen)), session_usage=most(event.usage, before))
 
 
-def _most(said: Usage, seen: Usage | None) -> Usage:
-    """The last word, but never less than what was reported on the way: a run that is cut off may not know its numbers."""
+def most(said: Usage, seen: Usage | None) -> Usage:
+    """The later word, but never less than what was reported before: a run that is cut off may not know its numbers, and
+    reports may overtake each other."""
     if seen is None:
         return said
     costs = [cost for cost in (said.cost_usd, seen.cost_usd) if cost is not None]

@@ -19,6 +19,7 @@ from penstock.events import (
     TaskSubmitted,
 )
 from penstock.values import Change, CommandResult, Delivery, Evidence, Kept, Plan, Price, Usage
+from penstock_orchestrator.core import budget
 from penstock_orchestrator.core.compact import Note
 
 JobKind: TypeAlias = Literal["prepare", "plan", "agent", "compact", "verify", "publish"]
@@ -227,8 +228,9 @@ class Task(Struct, frozen=True, kw_only=True):
     @property
     def cost_so_far(self) -> float:
         """The known cost in USD, the run at work included: a lower bound where some of it is unknown."""
-        running = self.run_usage.cost_usd if self.run_usage is not None else None
-        return self.cost_seen + (running or 0.0)
+        if self.run_usage is None:
+            return self.cost_seen
+        return self.cost_seen + (budget.cost_usd(self.run_usage, self.price, self.spec.billing) or 0.0)
 
     @property
     def wall_so_far(self) -> float:
