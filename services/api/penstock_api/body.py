@@ -19,7 +19,7 @@ from penstock_api.problems import Problem, invalid
 BODY_BYTES_MAX: Final = 256 * 1024
 T = TypeVar("T", bound=Struct)
 
-_PATH = re.compile(r" - at `(?:key in )?\$\.?([^`]*)`$")
+_PATH = re.compile(r" - at (?:`key` in )?`(?:key in )?\$\.?([^`]*)`$")
 _NAMED = re.compile(r"(?:required|unknown) field `([^`]{1,200})`")
 
 # A pattern is for machines: the same rule for people.

@@ -57,7 +57,21 @@ def openapi_document() -> bytes:
             if operation["operationId"] in optional:
                 # The framework declares every body as required.
                 operation["requestBody"]["required"] = False
+    _mend_tuples(document["components"]["schemas"])
     return msgspec.json.encode(document)
+
+
+def _mend_tuples(schema: object) -> None:
+    """The framework takes the dots of an annotated `tuple[X, ...]` for one more type, which anything would be of."""
+    if isinstance(schema, list):
+        for part in schema:
+            _mend_tuples(part)
+    elif isinstance(schema, dict):
+        items = schema.get("items")
+        if isinstance(items, dict) and items.get("oneOf", [])[1:] == [{}]:
+            schema["items"] = items["oneOf"][0]
+        for part in schema.values():
+            _mend_tuples(part)
 
 
 def _bodies_optional(app: Litestar) -> frozenset[str]:
