@@ -406,13 +406,10 @@ def _decided(task: Task, recorded: Recorded, event: Decided) -> Task:
         case PlanUnanswered():
             return _unanswered(task, recorded, event)
         case PreflightFailed():
-            failure = Failure(kind="preflight", error_class=event.error_class, message=event.message, transient=False)
-            return replace(
-                reported.noted(task, "preflight", failure),
-                failure=failure,
-                judged="failed",
-                attempts_spent=task.attempts_spent + 1,
+            failure = Failure(
+                kind="preflight", error_class=event.error_class, message=event.message, transient=False, spent=True
             )
+            return reported.failed(replace(reported.noted(task, "preflight", failure), judged="failed"), failure)
         case TaskParked():
             return _parked(task, event)
         case TaskBlocked():
@@ -442,15 +439,19 @@ def _parked(task: Task, event: TaskParked) -> Task:
 
 
 def _classified(task: Task, event: FailureClassified) -> Task:
-    if task.failure is None:
+    failure = task.failure
+    if failure is None:
         return task
-    told = replace(task, failure=replace(task.failure, told=event))
-    if event.severity == "park":
-        if event.step != "verify" or task.judged != "failed":
-            return told
-        # The check could not be made for a reason that passes: it says nothing about the change.
-        return replace(told, judged="none", attempts_spent=max(task.attempts_spent - 1, 0))
-    return replace(told, alike_class=event.error_class, alike=event.times)
+    told = replace(task, failure=replace(failure, told=event))
+    if event.severity != "park":
+        return replace(told, alike_class=event.error_class, alike=event.times)
+    # It passes by itself: it says nothing about the change, and costs no attempt.
+    return replace(
+        told,
+        failure=replace(failure, told=event, spent=False),
+        judged="none" if event.step == "verify" else task.judged,
+        attempts_spent=task.attempts_spent - (1 if failure.spent else 0),
+    )
 
 
 def _escalated(task: Task, event: TaskEscalated) -> Task:
@@ -471,6 +472,7 @@ def _failed_over(task: Task, event: FailedOver) -> Task:
         parks=0,
         alike=0,
         escalated="",
+        escalations=0,
         compact_wanted="failover",
     )
 
@@ -500,10 +502,13 @@ def new_session(task: Task) -> Task:
 
 
 def _answered(task: Task) -> Task:
-    """The last failure has got its answer; it is remembered for the next attempt's hint."""
-    if task.failure is None:
+    """The last failure has got its answer; it is remembered for the next attempt's hint. What passes by itself does not take
+    the place of what the agent is to mend."""
+    failure = task.failure
+    if failure is None:
         return task
-    return replace(task, failure=None, last_failure=task.failure)
+    passes = failure.told is not None and failure.told.severity == "park"
+    return replace(task, failure=None, last_failure=(task.last_failure or failure) if passes else failure)
 
 
 def _remember(task: Task, recorded: Recorded) -> Task:

@@ -140,6 +140,11 @@ def spent(task: Task, usage: Usage) -> Task:
     )
 
 
+def failed(task: Task, failure: Failure) -> Task:
+    """The task with a failure to answer, and the attempt counted that it has cost."""
+    return replace(task, failure=failure, attempts_spent=task.attempts_spent + (1 if failure.spent else 0))
+
+
 def noted(task: Task, step: StepKind, failure: Failure | None, said: str = "", files: tuple[str, ...] = ()) -> Task:
     """The task with one more line in its history, for a summary."""
     note = Note(
@@ -171,8 +176,7 @@ def _planned(task: Task, event: PlanProposed | PlanFailed, at: datetime) -> Task
     task = _over(spent(task, usage))
     if isinstance(event, PlanFailed):
         failure = _failure("plan", event, retry_at=event.retry_at)
-        used = 0 if failure.transient else 1
-        return replace(task, failure=failure, attempts_spent=task.attempts_spent + used)
+        return failed(task, replace(failure, spent=not failure.transient))
     plan = Proposal(number=task.plans, plan=event.plan, proposed_at=at)
     # Waiting for a person holds no slot.
     return _going(replace(task, plan=plan, admitted=False, queued_at=at, attempts_spent=0, alike=0))
@@ -193,12 +197,9 @@ def _agent_failed(task: Task, event: AgentFailed) -> Task:
     free = failure.transient or pause or event.error_class in SESSION_ENDERS or event.error_class == BUDGET
     task = noted(_over(_run_spent(task, event)), "agent", failure)
     task = _mail_answered(task) if event.usage.turns else _mail_back(task)
-    task = replace(
-        task,
-        failure=failure,
-        kept=event.kept or task.kept,
-        attempts_spent=task.attempts_spent + (0 if free else 1),
-        pauses=task.pauses + (1 if pause else 0),
+    task = failed(
+        replace(task, kept=event.kept or task.kept, pauses=task.pauses + (1 if pause else 0)),
+        replace(failure, spent=not free),
     )
     if event.error_class not in SESSION_ENDERS:
         return task
@@ -220,9 +221,7 @@ def _verify_failed(task: Task, event: VerifyFailed) -> Task:
     judged: Judgement = "none" if hosts else "failed"
     said = next((command.tail for command in event.commands if not command.passed), event.message)
     task = noted(_checked(task, event.commands), "verify", failure, said)
-    return replace(
-        task, failure=failure, judged=judged, attempts_spent=task.attempts_spent + (0 if hosts else 1), stop=None
-    )
+    return failed(replace(task, judged=judged, stop=None), replace(failure, spent=not hosts))
 
 
 def _checked(task: Task, commands: tuple[CommandResult, ...]) -> Task:

@@ -62,8 +62,8 @@ class CurrentJob(Struct, frozen=True, kw_only=True):
 
 
 class Failure(Struct, frozen=True, kw_only=True):
-    """A failed step that nobody has answered yet, or the last one that was. `retry_at`: what the vendor said. `told`: what
-    it looks like, once that was recorded."""
+    """A failed step that nobody has answered yet, or the last one that was. `retry_at`: what the vendor said. `spent`: it has
+    cost an attempt. `told`: what it looks like, once that was recorded."""
 
     kind: StepKind
     error_class: str
@@ -71,6 +71,7 @@ class Failure(Struct, frozen=True, kw_only=True):
     transient: bool
     retry_at: datetime | None = None
     commands: tuple[CommandResult, ...] = ()
+    spent: bool = False
     told: FailureClassified | None = None
 
     @property

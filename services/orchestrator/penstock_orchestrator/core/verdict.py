@@ -13,7 +13,7 @@ from typing import Final, Literal, TypeAlias
 from penstock.bounds import LINE_LENGTH_MAX, MESSAGE_LENGTH_MAX, clip
 from penstock.events import FailureClassified
 from penstock_orchestrator.core.classify import CLASSES, classify
-from penstock_orchestrator.core.task import BUDGET, MAX_TURNS, SESSION_ENDERS, Failure, StepKind, Task, is_hosts_fault
+from penstock_orchestrator.core.task import BUDGET, MAX_TURNS, Failure, StepKind, Task, is_hosts_fault
 
 Answer: TypeAlias = Literal["again", "pause", "park", "block", "fail", "escalate"]
 Rung: TypeAlias = Literal["fresh_session", "backup", "person"]
@@ -108,7 +108,7 @@ def answer(task: Task, failure: Failure) -> Answer:
         return "pause"
     if severity == "park":
         return "park"
-    if failure.kind not in _WORKING and error_class not in SESSION_ENDERS:
+    if failure.kind not in _WORKING:
         # Another try of the same step would meet the same repository and the same remote.
         return "block" if failure.kind == "publish" else "fail"
     limit = task.spec.policy.failures_alike_max
@@ -118,13 +118,14 @@ def answer(task: Task, failure: Failure) -> Answer:
 
 
 def rung(task: Task, failure: Failure) -> Rung:
-    """Where to escalate to: whatever has not been tried yet and could help."""
+    """Where to escalate to: a fresh session once, where another look may help and an attempt is left; then the backup, where
+    it could help; then a person."""
     hard = failure.told is not None and failure.told.severity == "hard"
+    if not hard and not task.escalations and task.attempts_spent < task.spec.max_attempts:
+        return "fresh_session"
     if task.backup is not None and (not hard or _backup_helps(task, failure.known_as)):
         return "backup"
-    if hard or task.escalations or task.attempts_spent >= task.spec.max_attempts:
-        return "person"
-    return "fresh_session"
+    return "person"
 
 
 def _backup_helps(task: Task, error_class: str) -> bool:
