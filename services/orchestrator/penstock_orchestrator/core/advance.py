@@ -36,7 +36,7 @@ from penstock.events import (
 )
 from penstock.values import History
 from penstock_orchestrator.core import budget, compact, gate, step, window
-from penstock_orchestrator.core.evolve import NIGHT
+from penstock_orchestrator.core.evolve import NIGHT, SCOPE
 from penstock_orchestrator.core.plan_text import allows
 from penstock_orchestrator.core.step import Stage, stage
 from penstock_orchestrator.core.task import AGENT_STEPS, Failure, Task
@@ -255,18 +255,16 @@ def _lost_too_often(task: Task, _: datetime) -> Answer:
 
 
 def _dependencies(task: Task, _: datetime) -> Answer:
-    """Closed until every one has succeeded: what failed, ended unverified or is gone does not let this task through."""
-    found = dict(task.resolved)
-    for on in task.spec.depends_on:
-        outcome = found.get(on)
-        if outcome is None or outcome == "succeeded" or f"dependency.{outcome}" in task.waived:
-            continue
-        return TaskBlocked(
-            reason=f"dependency.{outcome}",
-            message=f"this task waits for task {on}, which ended as {outcome}",
-            can_do=f"retry task {on}, or unblock to go on without it, or cancel",
-        )
-    return WAIT if any(on not in found for on in task.spec.depends_on) else None
+    """Closed until every one has succeeded."""
+    if task.closed is None:
+        found = dict(task.resolved)
+        return WAIT if any(on not in found for on in task.spec.depends_on) else None
+    on, outcome = task.closed
+    return TaskBlocked(
+        reason=f"dependency.{outcome}",
+        message=f"this task waits for task {on}, which ended as {outcome}",
+        can_do=f"retry task {on}, or unblock to go on without it, or cancel",
+    )
 
 
 # -- after a failure ---------------------------------------------------------------------------------------------------
@@ -425,17 +423,17 @@ def _silence_means(task: Task) -> str:
 
 def _too_many_plans(task: Task, _: datetime) -> Answer:
     most = task.spec.policy.plans_max
-    if stage(task) != "plan" or not most or task.plans < most or "plan.too_many" in task.waived:
+    if stage(task) != "plan" or not most or task.proposals < most or "plan.too_many" in task.waived:
         return None
     return TaskBlocked(
         reason="plan.too_many",
-        message=f"{task.plans} plans were made and none was approved",
+        message=f"{task.proposals} plans were made and none was approved",
         can_do="unblock to have another one made, or cancel and describe the task anew",
     )
 
 
 def _night(task: Task, now: datetime) -> Answer:
-    if task.spec.window is None or stage(task) not in ("prepare", "plan", "agent"):
+    if task.spec.window is None or NIGHT in task.waived or stage(task) not in ("prepare", "plan", "agent"):
         return None
     opens = window.opens_at(task.spec.window, now)
     if opens is None:
@@ -469,6 +467,9 @@ def _compaction(task: Task, _: datetime) -> Answer:
     reason = task.compact_wanted or _old_session(task)
     if not reason or stage(task) != "agent":
         return None
+    if not task.notes:
+        # Nothing has happened that could be told.
+        return HistoryCompacted(reason=reason, made_by="rules", summary="", characters_in=0, characters_out=0)
     if task.compacted:
         noted = sum(len(note.said) for note in task.notes)
         return HistoryCompacted(
@@ -478,7 +479,7 @@ def _compaction(task: Task, _: datetime) -> Answer:
             characters_in=noted,
             characters_out=len(task.compacted),
         )
-    if task.spec.policy.compaction == "agent" and task.notes and not task.compact_failed:
+    if task.spec.policy.compaction == "agent" and not task.compact_failed:
         assert task.host is not None
         return CompactRequested(reason=reason, host=task.host, session_id=step.side_session(task, "compact"))
     files = () if task.change is None else task.change.files
@@ -503,7 +504,7 @@ def _preflight(task: Task, _: datetime) -> Answer:
     if plan is None or change is None or task.judged != "none" or stage(task) != "verify":
         return None
     allowed = plan.plan.files_to_touch
-    if not allowed or "preflight.scope" in task.waived:
+    if not allowed or SCOPE in task.waived:
         return None
     outside = tuple(path for path in change.files if not allows(allowed, path))
     if not outside:
@@ -511,7 +512,7 @@ def _preflight(task: Task, _: datetime) -> Answer:
     named = ", ".join(outside[:FILES_NAMED_MAX])
     return PreflightFailed(
         commit=change.commit,
-        error_class="preflight.scope",
+        error_class=SCOPE,
         message=clip(f"changed outside the approved plan: {named}", MESSAGE_LENGTH_MAX),
         files=tuple(clip(path, LINE_LENGTH_MAX) for path in outside[:FILES_NAMED_MAX]),
     )
@@ -532,8 +533,8 @@ RULES: Final[tuple[tuple[str, Callable[[Task, datetime], Answer]], ...]] = (
     ("cancelled", _cancelled),
     ("at_work", _at_work),
     ("blocked", _blocked),
-    ("decision_open", _decision_open),
     ("classify", _classify),
+    ("decision_open", _decision_open),
     ("escalated", _escalated),
     ("after_failure", _after_failure),
     ("parked", _parked),

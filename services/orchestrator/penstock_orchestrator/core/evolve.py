@@ -6,7 +6,7 @@ nothing changes any more.
 
 from __future__ import annotations
 
-from typing import TypeAlias, assert_never
+from typing import Final, TypeAlias, assert_never
 
 from msgspec.structs import replace
 
@@ -72,6 +72,7 @@ from penstock_orchestrator.core import reported
 from penstock_orchestrator.core.task import (
     COMMANDS_REMEMBERED,
     FLEET_REASONS,
+    HEARD_MAX,
     NO_CHANGE,
     Blocked,
     CurrentJob,
@@ -83,7 +84,8 @@ from penstock_orchestrator.core.task import (
     Task,
 )
 
-NIGHT: str = "night_window"
+NIGHT: Final = "night_window"
+SCOPE: Final = "preflight.scope"
 
 Asked: TypeAlias = (
     PrepareRequested | PlanRequested | AgentRequested | CompactRequested | VerifyRequested | PublishRequested
@@ -290,7 +292,9 @@ def _person(task: Task, recorded: Recorded, event: Person) -> Task:
         case TaskUnblocked():
             return _unblocked(task, recorded, event)
         case TaskWoken():
-            return replace(task, parked=None, queued_at=recorded.at)
+            night = task.parked is not None and task.parked.reason == NIGHT
+            waived = task.waived | {NIGHT} if night else task.waived
+            return replace(task, parked=None, waived=waived, queued_at=recorded.at)
         case PriorityChanged():
             return replace(task, priority=event.priority)
         case CompactionAsked():
@@ -308,10 +312,15 @@ def _person(task: Task, recorded: Recorded, event: Person) -> Task:
 def _unblocked(task: Task, recorded: Recorded, event: TaskUnblocked) -> Task:
     """A person lets pass what the task was blocked for, and every count of troubles in a row begins anew. There is always one
     more try: whoever lets a task go on has mended something."""
-    waived = task.waived if task.blocked is None else task.waived | {task.blocked.reason}
+    blocked = "" if task.blocked is None else task.blocked.reason
+    # Without one dependency is not without all of them.
+    let_pass = f"dependency.{task.closed[0]}" if task.closed is not None else blocked
+    waived = task.waived | {let_pass} if blocked else task.waived
     last = task.failure or task.last_failure
-    # What kept a check from being made was mended: the change is tried again, before an agent is.
+    # What kept a check from being made was mended, or the files outside the plan are let pass: the change is tried again,
+    # before an agent is.
     checked = last is not None and last.kind == "verify" and last.told is not None and last.told.severity == "hard"
+    checked = checked or blocked == SCOPE
     return replace(
         task,
         blocked=None,
@@ -341,10 +350,11 @@ def _raised(event: TaskUnblocked) -> frozenset[str]:
 
 def _dependency(task: Task, recorded: Recorded, event: DependencyResolved) -> Task:
     others = tuple(pair for pair in task.resolved if pair[0] != event.on)
+    before = task.closed
     task = replace(task, resolved=(*others, (event.on, event.outcome)), queued_at=recorded.at)
     waits = task.blocked is not None and task.blocked.reason.startswith("dependency.")
-    # A dependency that failed may be done after all, by a later task in its place.
-    return replace(task, blocked=None) if waits and all(pair[1] == "succeeded" for pair in task.resolved) else task
+    # A dependency that failed may be done after all, by a later task in its place; then another may stand in the way.
+    return replace(task, blocked=None) if waits and task.closed != before else task
 
 
 def _plan_answered(task: Task, recorded: Recorded, event: PlanCommented | PlanApproved | PlanRejected) -> Task:
@@ -421,7 +431,9 @@ def _decided(task: Task, recorded: Recorded, event: Decided) -> Task:
             mail = (replace(one, delivered=True) if one.id == event.message else one for one in task.mail)
             return replace(task, mail=tuple(mail))
         case MessageConsumed():
-            return replace(task, mail=tuple(one for one in task.mail if one.id != event.message))
+            done = tuple(one for one in task.mail if one.id == event.message)
+            rest = tuple(one for one in task.mail if one.id != event.message)
+            return replace(task, mail=rest, heard=(*task.heard, *done)[-HEARD_MAX:])
         case _:
             assert_never(event)
 

@@ -6,13 +6,14 @@ and everything a stranger wrote stands below a line that says whose text it is.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, assert_never
 
 from penstock.bounds import TAIL_LENGTH_MAX, clip
 from penstock.jobs import PROMPT_LENGTH_MAX, verify_steps
 from penstock_orchestrator.core import compact, plan_text
 from penstock_orchestrator.core.quoted import quoted
-from penstock_orchestrator.core.task import MAX_TURNS, Failure, Task
+from penstock_orchestrator.core.task import MAX_TURNS, Failure, Mail, Task
 
 TAIL_IN_HINT_MAX: Final = 4_000
 PATHS_SHOWN_MAX: Final = 20
@@ -45,15 +46,13 @@ def first_prompt(task: Task) -> str:
 def fresh_prompt(task: Task, hint: str) -> str:
     """The first message for a session that starts over with a history."""
     mail = messages(task)
-    if not hint and not mail and not task.summary:
-        return first_prompt(task)
     parts = [first_prompt(task)]
     if hint or task.summary:
         parts.append(
             "## What has happened so far\n"
             "An earlier session worked on this task; what it left is in this directory and in the branch's commits."
         )
-    parts += [part for part in (task.summary, hint, mail) if part]
+    parts += [part for part in (task.summary, _heard(task), hint, mail) if part]
     return clip("\n\n".join(parts), PROMPT_LENGTH_MAX)
 
 
@@ -69,8 +68,18 @@ def messages(task: Task) -> str:
     told = [mail for mail in task.mail if job is not None and mail.job == job.id]
     if not told:
         return ""
-    lines = [quoted(f"Message from {mail.sender or 'an operator'}", mail.text) for mail in told]
-    return "## Messages for you\nTake them into account, and say how you did.\n\n" + "\n\n".join(lines)
+    return f"## Messages for you\nTake them into account, and say how you did.\n\n{_quoted(told)}"
+
+
+def _heard(task: Task) -> str:
+    """What earlier sessions were told by people and other tasks: it holds for this one too."""
+    return f"## What you were told before\nIt still holds.\n\n{_quoted(task.heard)}" if task.heard else ""
+
+
+def _quoted(mails: Sequence[Mail]) -> str:
+    return "\n\n".join(
+        quoted(f"Message from {' '.join(mail.sender.split()) or 'an operator'}", mail.text) for mail in mails
+    )
 
 
 def plan_prompt(task: Task) -> str:

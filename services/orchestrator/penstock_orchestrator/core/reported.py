@@ -70,10 +70,13 @@ Failed: TypeAlias = PrepareFailed | PlanFailed | AgentFailed | VerifyFailed | Pu
 
 def lost(task: Task, event: JobLost) -> Task:
     """The holder of the running job is gone. What its run had used by its own word stays spent."""
-    task = spent(task, task.run_usage) if task.run_usage is not None else task
-    task = _mail_back(replace(task, job=None, stop=None, run_usage=None, lost=task.lost + 1))
+    run = task.run_usage
+    task = spent(task, run) if run is not None else task
+    task = replace(task, job=None, stop=None, run_usage=None, lost=task.lost + 1)
     if not event.host_gone:
-        return task
+        # The session is there still, with all that it was told once the run had taken a turn.
+        return _mail_answered(task) if run is not None and run.turns else _mail_back(task)
+    task = _mail_back(task)
     # The clone, its session and any change not yet published were on that host, and nowhere else; what was wrong with that
     # change says nothing to whoever begins anew.
     return replace(
@@ -179,6 +182,7 @@ def _planned(task: Task, event: PlanProposed | PlanFailed, at: datetime) -> Task
         return failed(task, replace(failure, spent=not failure.transient))
     plan = Proposal(number=task.plans, plan=event.plan, proposed_at=at)
     # Waiting for a person holds no slot.
+    task = replace(task, proposals=task.proposals + 1)
     return _going(replace(task, plan=plan, admitted=False, queued_at=at, attempts_spent=0, alike=0))
 
 

@@ -97,9 +97,20 @@ def again(task: Task | None, command: RetryTask | ContinueTask, old: Task | None
         retry_of="",
     )
     if isinstance(command, RetryTask):
-        origin = Origin(kind="retry", name=old.id)
-        return [replace(event, retry_of=old.id, origin=origin, continues=old.spec.continues)]
-    return [_continued(event, command, old)]
+        origin, open_ = Origin(kind="retry", name=old.id), _still_open(old)
+        event = replace(event, retry_of=old.id, origin=origin, continues=old.spec.continues, depends_on=open_)
+    else:
+        event = _continued(event, command, old)
+    _check(event, command.task, known)
+    return [event]
+
+
+def _still_open(old: Task) -> tuple[str, ...]:
+    """What the task had waited for in vain: a retry does not slip past it."""
+    found = dict(old.resolved)
+    return tuple(
+        on for on in old.spec.depends_on if found.get(on) != "succeeded" and f"dependency.{on}" not in old.waived
+    )
 
 
 def _continued(event: TaskSubmitted, command: ContinueTask, old: Task) -> TaskSubmitted:

@@ -34,6 +34,9 @@ COMMANDS_REMEMBERED: Final = 64
 MAIL_MAX: Final = 20
 """Messages that may wait for one task at once."""
 
+HEARD_MAX: Final = 20
+"""Messages that a session which starts over is told again."""
+
 NO_CHANGE: Final = "agent.no_change"
 MAX_TURNS: Final = "vendor.max_turns"
 BUDGET: Final = "vendor.budget"
@@ -132,7 +135,8 @@ class Task(Struct, frozen=True, kw_only=True):
     """One task. `seq`: the last sequence of its events, the next append's expectation. `held`: an event that this version
     cannot read; the task stands still until a later version runs. `admitted`: it holds a slot of the queue; `queued_at`:
     since when it has been without one. `usage`: what was spent, `cost_seen`: the part of the cost that is known,
-    `run_usage`: what the run at work has reported so far. `waived`: what a person has let pass."""
+    `run_usage`: what the run at work has reported so far. `waived`: what a person has let pass. `plans`: how often one was
+    asked for, `proposals`: how often one came. `heard`: the last messages that the agent has worked with."""
 
     id: str
     repo: str
@@ -160,6 +164,7 @@ class Task(Struct, frozen=True, kw_only=True):
     gate: GateScored | None = None
     plan: Proposal | None = None
     plans: int = 0
+    proposals: int = 0
     attempts: int = 0
     attempts_spent: int = 0
     pauses: int = 0
@@ -188,6 +193,7 @@ class Task(Struct, frozen=True, kw_only=True):
     summary: str = ""
     notes: tuple[Note, ...] = ()
     mail: tuple[Mail, ...] = ()
+    heard: tuple[Mail, ...] = ()
     points: tuple[Point, ...] = ()
     parked: Parked | None = None
     blocked: Blocked | None = None
@@ -225,6 +231,17 @@ class Task(Struct, frozen=True, kw_only=True):
             return None
         to = (spec.backup_vendor or spec.vendor, spec.backup_model)
         return None if to == (self.vendor, self.model) else to
+
+    @property
+    def closed(self) -> tuple[str, str] | None:
+        """The first task that this one has waited for in vain, and how that ended; None where none stands in the way. What
+        failed, ended unverified or is gone does not let this task through, unless a person has said so of that very one."""
+        found = dict(self.resolved)
+        for on in self.spec.depends_on:
+            outcome = found.get(on, "succeeded")
+            if outcome != "succeeded" and f"dependency.{on}" not in self.waived:
+                return on, outcome
+        return None
 
     @property
     def cost_so_far(self) -> float:
