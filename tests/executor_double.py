@@ -19,17 +19,27 @@ from penstock import codec, ids
 from penstock import subjects as s
 from penstock.catalog import HostState, LeaseValue
 from penstock.codec import encode
-from penstock.commands import Accepted, ClaimJob
-from penstock.events import AgentSucceeded, JobStopped, PrepareSucceeded, PublishSucceeded, VerifySucceeded
-from penstock.jobs import AgentWork, Job, PrepareWork, PublishWork, VerifyWork
+from penstock.commands import Accepted, ClaimJob, NotReady, Reply
+from penstock.events import (
+    AgentSucceeded,
+    CompactSucceeded,
+    JobStopped,
+    PlanProposed,
+    PrepareSucceeded,
+    PublishSucceeded,
+    VerifySucceeded,
+)
+from penstock.jobs import AgentWork, CompactWork, Job, PlanWork, PrepareWork, PublishWork, VerifyWork
 from penstock.lease import Held, Lease
 from penstock.reports import Report, ReportBody
 from penstock.streams import host_consumer
-from penstock.values import Change, CommandResult, Delivery, Usage
+from penstock.values import Change, CommandResult, Delivery, Plan, Usage
 
 BASE, HEAD = "b" * 40, "c" * 40
 
-Plan = Callable[[Job, int], ReportBody | None]
+GIVE_BACK_SECONDS = 0.2
+
+Script = Callable[[Job, int], ReportBody | None]
 """What to report for a job under an epoch; None: say nothing, keep the lease, as if it were still at work."""
 
 
@@ -42,6 +52,11 @@ def all_well(job: Job, epoch: int) -> ReportBody:
             change = Change(commit=HEAD, commits=1, files=("a.py",), files_changed=1, lines_added=1, lines_removed=1)
             usage = Usage(turns=2, input_tokens=10, output_tokens=5, cost_usd=0.25, wall_seconds=1.0)
             return AgentSucceeded(job=job.id, epoch=epoch, change=change, usage=usage, session_id=job.work.session_id)
+        case PlanWork():
+            plan = Plan(summary="mend the sum", files_to_touch=("a.py",), risk="low")
+            return PlanProposed(job=job.id, epoch=epoch, plan=plan, session_id=job.work.session_id)
+        case CompactWork():
+            return CompactSucceeded(job=job.id, epoch=epoch, summary="it was tried", session_id=job.work.session_id)
         case VerifyWork():
             done = CommandResult(stage="test", command="make test", exit_code=0, wall_seconds=0.5, tail="ok")
             return VerifySucceeded(job=job.id, epoch=epoch, commit=job.work.commit, commands=(done,))
@@ -52,12 +67,13 @@ def all_well(job: Job, epoch: int) -> ReportBody:
 
 @dataclass
 class ExecutorDouble:
-    """Takes jobs of the pool `scripted` and of its own host until it is stopped. `jobs`: what it has been given."""
+    """Takes jobs of its vendors' pools and of its own host until it is stopped. `jobs`: what it has been given."""
 
     nc: Client
-    plan: Plan = all_well
+    plan: Script = all_well
     host: str = "h1"
     lease_seconds: int = 30
+    vendors: tuple[str, ...] = ("scripted",)
     jobs: list[Job] = field(default_factory=list)
     held: dict[str, Lease] = field(default_factory=dict)
     instance: str = field(default_factory=ids.fresh)
@@ -74,11 +90,11 @@ class ExecutorDouble:
             started_at=now,
             slots=9,
             busy=0,
-            vendors=("scripted",),
+            vendors=self.vendors,
         )
         await Lease.acquire(self.nc, s.host_lease(self.host), state)
         async with asyncio.TaskGroup() as group:
-            for durable in (s.host_durable(self.host), s.pool_durable("scripted")):
+            for durable in (s.host_durable(self.host), *map(s.pool_durable, self.vendors)):
                 group.create_task(self._serve(durable))
 
     async def _serve(self, durable: str) -> None:
@@ -99,9 +115,13 @@ class ExecutorDouble:
         except Held:
             await message.nak(delay=1)
             return
-        if not await self._claim(job, lease):
+        reply = await self._claim(job, lease)
+        if not isinstance(reply, Accepted):
             await lease.release()
-            await message.ack()
+            if isinstance(reply, NotReady):
+                await message.nak(delay=GIVE_BACK_SECONDS)
+            else:
+                await message.ack()
             return
         await message.ack_sync()
         self.jobs.append(job)
@@ -112,7 +132,7 @@ class ExecutorDouble:
         await self.report(job, body)
         await lease.release()
 
-    async def _claim(self, job: Job, lease: Lease) -> bool:
+    async def _claim(self, job: Job, lease: Lease) -> Reply | None:
         command = ClaimJob(
             id=ids.fresh(), task=job.task, job=job.id, host=self.host, epoch=lease.epoch, instance=self.instance
         )
@@ -122,10 +142,8 @@ class ExecutorDouble:
             except nats.errors.Error:
                 await asyncio.sleep(0.05)
                 continue
-            reply = codec.replies.decode(answer.data)
-            if type(reply).__name__ != "NotReady":
-                return isinstance(reply, Accepted)
-        return False
+            return codec.replies.decode(answer.data)
+        return None
 
     async def report(self, job: Job, body: ReportBody) -> None:
         report = Report(

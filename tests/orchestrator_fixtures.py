@@ -41,9 +41,16 @@ def orchestrator(nats: NatsForTest, dsn: str, folder: Path, **settings: str) -> 
     return ServiceProcess("penstock_orchestrator", "orchestrator", nats, folder, **given)
 
 
-async def add_repo(nc: Client, name: str = "shop", verify: VerifyCommands = MAKE_TEST) -> None:
-    repo = Repo(name=name, clone_url=f"https://git.example/{name}.git", verify=verify)
-    await nc.jetstream().publish(s.kv(s.CATALOG, s.catalog_repo(name)), encode(repo))
+async def add_repo(nc: Client, name: str = "shop", verify: VerifyCommands = MAKE_TEST, **more: Any) -> None:
+    given = Repo(name=name, clone_url=f"https://git.example/{name}.git", verify=verify, parallel_max=50)
+    await put(nc, s.catalog_repo(name), msgspec.structs.replace(given, **more))
+
+
+async def put(nc: Client, key: str, entry: msgspec.Struct | None) -> None:
+    """Write an entry of the catalogue, or take it away."""
+    headers = None if entry is not None else {s.KV_OPERATION: "DEL"}
+    body = b"" if entry is None else encode(entry)
+    await nc.jetstream().publish(s.kv(s.CATALOG, key), body, headers=headers)
 
 
 def submission(repo: str = "shop", **more: Any) -> SubmitTask:

@@ -36,6 +36,7 @@ CONTENT_TYPE = "Content-Type"
 CLOUDEVENTS_JSON = "application/cloudevents+json"
 MARKER_REASON = "Nats-Marker-Reason"
 KV_OPERATION = "KV-Operation"
+DEAD_REASON = "Penstock-Reason"
 
 COMMAND_SERVICE = "penstock-orchestrator"
 INTAKE_SUBJECT = "penstock.intake.task"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from executor_double import ExecutorDouble, Plan, all_well
+from executor_double import ExecutorDouble, Script, all_well
 from msgspec.structs import replace
 from nats.aio.client import Client
 from orchestrator_fixtures import add_repo, ask, is_end, orchestrator, running, submission, tags, until
@@ -42,6 +42,7 @@ pytestmark = pytest.mark.anyio
 
 HAPPY = [
     "task_submitted",
+    "task_admitted",
     "prepare_requested",
     "job_claimed",
     "prepare_succeeded",
@@ -437,7 +438,7 @@ async def postgres_alone(tmp_path: Path) -> AsyncIterator[PostgresAlone]:
         server.kill()
 
 
-def silent_in(kind: type[object]) -> Plan:
+def silent_in(kind: type[object]) -> Script:
     """Everything goes well, but a job of this kind is held without a word."""
 
     def plan(job: Job, epoch: int) -> ReportBody | None:

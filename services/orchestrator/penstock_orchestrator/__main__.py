@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import os
 import sys
-from datetime import UTC, datetime
 
 import asyncpg
 import nats
@@ -21,11 +20,13 @@ from penstock.service import Runtime
 from penstock.service import main as service_main
 from penstock.settings import BadSettings, environment, load
 from penstock_orchestrator import migrate
+from penstock_orchestrator.clock import Clock
+from penstock_orchestrator.core.fleet import Fleet
 from penstock_orchestrator.fold import Fold
 from penstock_orchestrator.leader import Candidate
 from penstock_orchestrator.projector import Projector
 from penstock_orchestrator.settings import Settings
-from penstock_orchestrator.tables import Leases
+from penstock_orchestrator.tables import Catalogue, Leases
 
 SERVICE = "orchestrator"
 CHECK_PAUSE_SECONDS = 1.0
@@ -37,21 +38,26 @@ def settings() -> Settings:
     return load(Settings, SERVICE, environment())
 
 
-def now() -> datetime:
-    return datetime.now(UTC)
-
-
 async def serve(runtime: Runtime) -> None:
     """Check the ground, then fold and lead until told to stop."""
     given = settings()
     nc = runtime.nc
     if not await _ground_is_good(runtime, given):
         return
-    fold, leases = Fold(nc), Leases(nc)
+    fleet = Fleet()
+    fold, leases, catalogue = Fold(nc, fleet), Leases(nc), Catalogue(nc, fleet)
     projector = Projector(runtime, given.database_url.reveal())
-    candidate = Candidate(runtime, given, fold, leases, clock=now, instance=f"{os.getpid()}-{os.urandom(4).hex()}")
+    candidate = Candidate(
+        runtime,
+        given,
+        fold,
+        leases,
+        catalogue,
+        clock=Clock(given.clock_offset_file),
+        instance=f"{os.getpid()}-{os.urandom(4).hex()}",
+    )
     candidate.duties.append(projector.run)
-    duties = [asyncio.create_task(part.run()) for part in (fold, leases, candidate)]
+    duties = [asyncio.create_task(part.run()) for part in (fold, leases, catalogue, candidate)]
     stopped = asyncio.create_task(runtime.stop.wait())
     runtime.waiting_for["leader"] = "the log is being read, and a leader found"
     runtime.ready()
@@ -78,8 +84,8 @@ async def _ground_is_good(runtime: Runtime, given: Settings) -> bool:
             grade = await streams.check_server(runtime.nc, given.nats_monitor_url, allow_volatile=given.allow_volatile)
             await streams.check(
                 runtime.nc,
-                streams=(s.EVENTS, s.REPORTS, s.JOBS, s.DEAD, s.kv_stream(s.LEASES), s.kv_stream(s.CATALOG)),
-                consumers=((s.REPORTS, s.REPORTS_DURABLE),),
+                streams=(s.EVENTS, s.REPORTS, s.JOBS, s.INTAKE, s.DEAD, s.kv_stream(s.LEASES), s.kv_stream(s.CATALOG)),
+                consumers=((s.REPORTS, s.REPORTS_DURABLE), (s.INTAKE, s.INTAKE_DURABLE)),
             )
         except streams.Drift as error:
             runtime.fail(str(error))

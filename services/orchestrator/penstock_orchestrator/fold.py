@@ -11,6 +11,7 @@ from contextlib import aclosing
 from typing import Final
 
 import structlog
+from msgspec.structs import replace
 from nats.aio.client import Client
 from prometheus_client import Counter, Gauge
 
@@ -18,7 +19,9 @@ from penstock import subjects as s
 from penstock.codec import Undecodable, decode_event
 from penstock.events import Recorded
 from penstock.reader import Reader, Stored
-from penstock_orchestrator.core.task import Task, evolve, hold
+from penstock_orchestrator.core.evolve import evolve, hold
+from penstock_orchestrator.core.fleet import Fleet
+from penstock_orchestrator.core.task import Task
 
 log = structlog.get_logger()
 
@@ -32,9 +35,11 @@ OnChange = Callable[[Task, Recorded | None], None]
 
 
 class Fold:
-    """`tasks` by id; `position` is the last sequence folded; `caught_up` is set once the stored log has been read."""
+    """`tasks` by id; `task_of_job`: of the jobs that are asked for or running; `fleet`: what all tasks are together;
+    `position` is the last sequence folded; `caught_up` is set once the stored log has been read."""
 
-    def __init__(self, nc: Client) -> None:
+    def __init__(self, nc: Client, fleet: Fleet) -> None:
+        self.fleet = fleet
         self.tasks: dict[str, Task] = {}
         self.task_of_job: dict[str, str] = {}
         self._reader = Reader(nc, s.EVENTS, name="orchestrator-fold")
@@ -73,16 +78,23 @@ class Fold:
         except Undecodable as error:
             task = self._held(stored, str(error))
         if recorded is not None:
-            before = self.tasks.get(recorded.task)
-            task = evolve(before, recorded)
-            _count(before, task)
+            task = evolve(self.tasks.get(recorded.task), recorded)
         if task is None:
             return
-        self.tasks[task.id] = task
-        if task.job is not None:
-            self.task_of_job[task.job.id] = task.id
+        before = self.tasks.get(task.id)
+        self.fleet.changed(before, task, recorded)
+        self._keep(before, task)
         if self.on_change is not None:
             self.on_change(task, recorded)
+
+    def _keep(self, before: Task | None, task: Task) -> None:
+        self.tasks[task.id] = task if task.outcome is None else _at_rest(task)
+        old = None if before is None else before.job
+        if old is not None and old is not task.job:
+            self.task_of_job.pop(old.id, None)
+        if task.job is not None:
+            self.task_of_job[task.job.id] = task.id
+        _count(before, task)
 
     def _held(self, stored: Stored, why: str) -> Task | None:
         EVENTS_UNREADABLE.inc()
@@ -95,6 +107,26 @@ class Fold:
             for future in self._waiters.pop(seq):
                 if not future.done():
                     future.set_result(None)
+
+
+def _at_rest(task: Task) -> Task:
+    """What an ended task is still asked for: how it ended, what was asked, what was handed over, which commands it has seen."""
+    if not (task.notes or task.mail or task.agent or task.plan):
+        return task
+    return replace(
+        task,
+        notes=(),
+        mail=(),
+        points=(),
+        summary="",
+        compacted="",
+        agent=None,
+        plan=None,
+        gate=None,
+        evidence=None,
+        change=None,
+        last_failure=None,
+    )
 
 
 def _count(before: Task | None, after: Task | None) -> None:

@@ -26,19 +26,17 @@ from penstock import CONTRACT_VERSION, codec, ids
 from penstock import subjects as s
 from penstock.bounds import MESSAGE_LENGTH_MAX, clip
 from penstock.codec import TooLarge, Undecodable, Unreadable, encode
-from penstock.commands import (
-    CANCEL_VERB,
-    CLAIM_VERB,
-    SUBMIT_VERB,
-    UNBLOCK_VERB,
-    NotReady,
-    RefusedReply,
-    Reply,
-)
+from penstock.commands import VERBS, NotReady, RefusedReply, Reply, verb_of
 from penstock.events import (
     AgentFailed,
+    AgentProgressed,
     AgentSucceeded,
+    CompactFailed,
+    CompactSucceeded,
+    DecisionRaised,
     JobStopped,
+    PlanFailed,
+    PlanProposed,
     PrepareFailed,
     PrepareSucceeded,
     PublishFailed,
@@ -48,16 +46,17 @@ from penstock.events import (
 )
 from penstock.log import OutcomeUnknown
 from penstock.reports import Report, ReportBody
+from penstock_orchestrator.answers import Answers
 from penstock_orchestrator.loop import Loop
 
 log = structlog.get_logger()
 
-VERBS: Final = (SUBMIT_VERB, CANCEL_VERB, UNBLOCK_VERB, CLAIM_VERB)
 COMMANDS_AT_ONCE_MAX: Final = 512
 COMMAND_SECONDS_MAX: Final = 25.0
 REPORTS_AHEAD: Final = 200
 PULL_SECONDS: Final = 20.0
 HEARTBEAT_SECONDS: Final = 2.0
+REASON_LENGTH_MAX: Final = 400
 
 COMMANDS: Final = Counter("penstock_commands", "commands answered", ["verb", "reply"])
 REPORTS_UNREADABLE: Final = Counter(
@@ -66,7 +65,7 @@ REPORTS_UNREADABLE: Final = Counter(
 
 
 @asynccontextmanager
-async def commands(nc: Client, loop: Loop, group: asyncio.TaskGroup) -> AsyncIterator[None]:
+async def commands(nc: Client, answers: Answers, group: asyncio.TaskGroup) -> AsyncIterator[None]:
     """Answer commands while inside."""
     service = await micro.add_service(
         nc,
@@ -78,20 +77,20 @@ async def commands(nc: Client, loop: Loop, group: asyncio.TaskGroup) -> AsyncIte
 
     async def handle(request: Request) -> None:
         # An endpoint serves one request at a time: the work goes to a task of its own.
-        group.create_task(_answer(loop, request, limit))
+        group.create_task(_answer(answers, request, limit))
 
     try:
-        for noun, verb in VERBS:
+        for noun, verb in VERBS.values():
             await service.add_endpoint(name=f"{noun}-{verb}", subject=s.command(noun, verb), handler=handle)
         yield
     finally:
         await service.stop()
 
 
-async def _answer(loop: Loop, request: Request, limit: asyncio.Semaphore) -> None:
+async def _answer(answers: Answers, request: Request, limit: asyncio.Semaphore) -> None:
     noun, verb = request.subject.split(".")[-2:]
     async with limit:
-        reply = await _reply(loop, request.data)
+        reply = await _reply(answers, (noun, verb), request.data)
     COMMANDS.labels(f"{noun}.{verb}", type(reply).__name__).inc()
     try:
         await request.respond(encode(reply))
@@ -100,14 +99,18 @@ async def _answer(loop: Loop, request: Request, limit: asyncio.Semaphore) -> Non
         log.warning("command.reply_lost", reason=str(error))
 
 
-async def _reply(loop: Loop, body: bytes) -> Reply:
+async def _reply(answers: Answers, asked_on: tuple[str, str], body: bytes) -> Reply:
     try:
         command = codec.commands.decode(body)
     except Undecodable as error:
         return RefusedReply(code="invalid", message=f"not a command: {error}", field=_field_of(str(error)))
+    if verb_of(command) != asked_on:
+        # Who may ask for what is the broker's to say, and it knows subjects only.
+        wanted, found = ".".join(verb_of(command)), ".".join(asked_on)
+        return RefusedReply(code="invalid", message=f"this is a command of {wanted}, asked on {found}", field="kind")
     try:
         async with asyncio.timeout(COMMAND_SECONDS_MAX):
-            return await loop.command(command)
+            return await answers.command(command)
     except TimeoutError:
         return NotReady(message="the orchestrator could not decide in time; ask again with the same id")
     except (ValueError, LookupError, TypeError, AssertionError, RecursionError, APIError):
@@ -126,7 +129,7 @@ async def reports(nc: Client, loop: Loop) -> None:
     """Take reports from their durable, many tasks at once, for ever."""
     limit = asyncio.Semaphore(REPORTS_AHEAD)
     async with asyncio.TaskGroup() as group:
-        async for message in pull(nc, s.REPORTS, s.REPORTS_DURABLE):
+        async for message in pull(nc, s.REPORTS, s.REPORTS_DURABLE, ahead=REPORTS_AHEAD):
             await limit.acquire()
             group.create_task(_take_report(nc, loop, message, limit))
 
@@ -136,13 +139,14 @@ async def _take_report(nc: Client, loop: Loop, message: Msg, limit: asyncio.Sema
         try:
             report = codec.reports.decode(message.data)
         except Undecodable as error:
-            await _bury(nc, message, str(error))
+            await _unreadable(nc, message, str(error))
         else:
             try:
                 await loop.report(report)
             except (TooLarge, Unreadable) as error:
-                await _bury(nc, message, str(error))
-                await loop.report(unfit(report, str(error)))
+                await _unreadable(nc, message, str(error))
+                if (instead := unfit(report, str(error))) is not None:
+                    await loop.report(instead)
         await message.ack()
     except (nats.errors.Error, OSError, OutcomeUnknown, TimeoutError) as error:
         # Not acknowledged: it comes again when the consumer's wait is over.
@@ -151,15 +155,28 @@ async def _take_report(nc: Client, loop: Loop, message: Msg, limit: asyncio.Sema
         limit.release()
 
 
-async def _bury(nc: Client, message: Msg, reason: str) -> None:
-    """Put a report that can never become an event where people find it."""
+async def bury(nc: Client, source: str, message: Msg, reason: str) -> None:
+    """Put a message that can never become an event among the dead letters, with the reason beside it."""
+    # Header values are one line of ASCII: readers of headers differ on anything else. The place in the stream makes a
+    # second try of the same message the same dead letter.
+    told = " ".join(reason.split())[:REASON_LENGTH_MAX].encode("ascii", "replace").decode("ascii")
+    await nc.jetstream(timeout=3.0).publish(
+        s.dead_letter(source, ids.fresh()),
+        message.data,
+        stream=s.DEAD,
+        headers={s.MSG_ID: f"dead.{source}.{message.metadata.sequence.stream}", s.DEAD_REASON: told},
+    )
+
+
+async def _unreadable(nc: Client, message: Msg, reason: str) -> None:
     REPORTS_UNREADABLE.inc()
     log.error("report.unreadable", subject=message.subject, reason=reason)
-    await nc.jetstream(timeout=3.0).publish(s.dead_letter("report", ids.fresh()), message.data, stream=s.DEAD)
+    await bury(nc, "report", message, reason)
 
 
-def unfit(report: Report, reason: str) -> Report:
-    """What the orchestrator records in the place of a report that no event can hold: the step failed on its host."""
+def unfit(report: Report, reason: str) -> Report | None:
+    """What the orchestrator records in the place of a report that no event can hold: the step failed on its host.
+    None for news from the middle of a run, which is not over by it."""
     job, epoch = report.job, report.epoch
     message = clip(f"the host's report could not be recorded: {reason}", MESSAGE_LENGTH_MAX)
     error_class = "host.bug"
@@ -167,6 +184,12 @@ def unfit(report: Report, reason: str) -> Report:
     match report.body:
         case PrepareSucceeded() | PrepareFailed():
             body = PrepareFailed(job=job, epoch=epoch, error_class=error_class, message=message, transient=True)
+        case PlanProposed() | PlanFailed():
+            body = PlanFailed(job=job, epoch=epoch, error_class=error_class, message=message, transient=True)
+        case CompactSucceeded() | CompactFailed():
+            body = CompactFailed(job=job, epoch=epoch, error_class=error_class, message=message)
+        case AgentProgressed() | DecisionRaised():
+            return None
         case AgentSucceeded() | AgentFailed():
             body = AgentFailed(job=job, epoch=epoch, error_class=error_class, message=message, transient=True)
         case VerifySucceeded() | VerifyFailed():
@@ -181,14 +204,14 @@ def unfit(report: Report, reason: str) -> Report:
     return replace(report, body=body)
 
 
-async def pull(nc: Client, stream: str, durable: str) -> AsyncIterator[Msg]:
-    """Messages of a durable by standing pulls, over every reconnect; explicit acks are the caller's."""
+async def pull(nc: Client, stream: str, durable: str, *, ahead: int) -> AsyncIterator[Msg]:
+    """Messages of a durable by standing pulls of `ahead` each, over every reconnect; explicit acks are the caller's."""
     inbox = nc.new_inbox()
     arrived: asyncio.Queue[Msg] = asyncio.Queue()
     subscription = await nc.subscribe(inbox, cb=arrived.put, pending_msgs_limit=-1, pending_bytes_limit=0)
     request = json.dumps(
         {
-            "batch": REPORTS_AHEAD,
+            "batch": ahead,
             "expires": int(PULL_SECONDS * 1e9),
             "idle_heartbeat": int(HEARTBEAT_SECONDS * 1e9),
         }
@@ -196,9 +219,9 @@ async def pull(nc: Client, stream: str, durable: str) -> AsyncIterator[Msg]:
     asked = 0
     try:
         while True:
-            if asked <= REPORTS_AHEAD // 2:
+            if asked <= ahead // 2:
                 await nc.publish(f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}", request, reply=inbox)
-                asked += REPORTS_AHEAD
+                asked += ahead
             try:
                 async with asyncio.timeout(HEARTBEAT_SECONDS * 2.5):
                     message = await arrived.get()

@@ -22,11 +22,16 @@ from penstock.catalog import LeaseValue
 from penstock.lease import Held, Lease, Lost
 from penstock.service import Runtime
 from penstock.values import Policy
+from penstock_orchestrator.answers import Answers
+from penstock_orchestrator.append import Appender
 from penstock_orchestrator.fold import Fold
 from penstock_orchestrator.intake import commands, reports
+from penstock_orchestrator.intake_tasks import tasks_in
 from penstock_orchestrator.loop import DRIVES_AT_ONCE, Loop
+from penstock_orchestrator.schedules import Schedules
 from penstock_orchestrator.settings import Settings
-from penstock_orchestrator.tables import Leases
+from penstock_orchestrator.tables import Catalogue, Leases
+from penstock_orchestrator.turns import Turns
 from penstock_orchestrator.watch import Watch
 
 log = structlog.get_logger()
@@ -52,12 +57,13 @@ class Candidate:
         settings: Settings,
         fold: Fold,
         leases: Leases,
+        catalogue: Catalogue,
         *,
         clock: Callable[[], datetime],
         instance: str,
     ) -> None:
         self._runtime, self._settings = runtime, settings
-        self._fold, self._leases = fold, leases
+        self._fold, self._leases, self._catalogue = fold, leases, catalogue
         self._clock, self._instance = clock, instance
         self._value = LeaseValue(holder="orchestrator", instance=instance)
         self.duties: list[Callable[[], Coroutine[Any, Any, None]]] = []
@@ -65,7 +71,8 @@ class Candidate:
 
     async def run(self) -> None:
         """Until the process is to stop."""
-        await asyncio.gather(self._fold.caught_up.wait(), self._leases.caught_up.wait())
+        parts = (self._fold, self._leases, self._catalogue)
+        await asyncio.gather(*(part.caught_up.wait() for part in parts))
         while not self._runtime.stop.is_set():
             lease = await self._elected()
             if lease is None:
@@ -96,25 +103,31 @@ class Candidate:
     async def _lead(self, lease: Lease) -> None:
         nc = self._runtime.nc
         settings = self._settings
-        loop = Loop(
-            nc,
-            self._fold,
-            vendors=settings.vendors,
-            policy=policy_of(settings),
-            clock=self._clock,
-            source=f"/penstock/orchestrator/{self._instance}",
+        clock = self._clock
+        appender = Appender(nc, self._fold, clock=clock, source=f"/penstock/orchestrator/{self._instance}")
+        loop = Loop(nc, self._fold, appender, clock=clock)
+        turns = Turns(self._fold, loop, appender, clock=clock)
+        answers = Answers(
+            nc, self._fold, loop, appender, vendors=settings.vendors, policy=policy_of(settings), clock=clock
         )
+        schedules = Schedules(self._catalogue, self._fold.fleet, answers.command, clock=clock)
         watch = Watch(
             nc,
             self._fold,
             loop,
             self._leases,
-            clock=self._clock,
+            clock=clock,
             every_seconds=settings.reconcile_seconds,
             stop_patience_seconds=settings.stop_patience_seconds,
         )
         await self._catch_up(nc)
         loop.begin()
+
+        def catalogue_changed() -> None:
+            loop.catalogue_changed()
+            schedules.changed.set()
+
+        self._catalogue.on_change = catalogue_changed
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._keep(lease))
@@ -122,16 +135,20 @@ class Candidate:
                 for _ in range(DRIVES_AT_ONCE):
                     group.create_task(loop.drive())
                 group.create_task(loop.timers())
+                group.create_task(turns.run())
+                group.create_task(schedules.run())
                 group.create_task(watch.run())
                 group.create_task(reports(nc, loop))
-                group.create_task(self._answer(nc, loop, group))
+                group.create_task(tasks_in(nc, answers))
+                group.create_task(self._answer(nc, answers, group))
                 for duty in self.duties:
                     group.create_task(duty())
         finally:
+            self._catalogue.on_change = None
             loop.end()
 
-    async def _answer(self, nc: Client, loop: Loop, group: asyncio.TaskGroup) -> None:
-        async with commands(nc, loop, group):
+    async def _answer(self, nc: Client, answers: Answers, group: asyncio.TaskGroup) -> None:
+        async with commands(nc, answers, group):
             LEADING.set(1)
             self._runtime.ready("leader")
             await asyncio.Event().wait()
@@ -163,5 +180,16 @@ def policy_of(settings: Settings) -> Policy:
         park_seconds_min=settings.park_seconds_min,
         park_seconds_max=settings.park_seconds_max,
         parks_max=settings.parks_max,
+        lost_max=settings.lost_max,
+        pauses_max=settings.pauses_max,
         host_patience_seconds=settings.host_patience_seconds,
+        failures_alike_max=settings.failures_alike_max,
+        reset_seconds_max=settings.reset_seconds_max,
+        compact_after_attempts=settings.compact_after_attempts,
+        compaction=settings.compaction,
+        abstain_below=settings.abstain_below,
+        budget_warning=settings.budget_warning,
+        plan_turns_max=settings.plan_turns_max,
+        plan_seconds_max=settings.plan_seconds_max,
+        plans_max=settings.plans_max,
     )

@@ -6,14 +6,15 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from penstock.bounds import NAME_PATTERN, Count, Seconds
+from penstock.bounds import NAME_PATTERN, Count, Score, Seconds, Share
 from penstock.settings import Common, Secret
 
 
 class Settings(Common, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`pools`: the vendors that tasks may ask for, separated by commas. `nats_monitor_url`: the server's HTTP monitor,
     which alone tells whether an acknowledged event is on disk. `leader_lease_seconds`: how long a dead leader is waited
-    for. The `park_` and other limits below are copied into every new task."""
+    for. `clock_offset_file`: for demonstrations and tests only, a file with the seconds by which this orchestrator's clock
+    goes ahead. The limits from `park_seconds_min` on are copied into every new task."""
 
     database_url: Secret = Secret("")
     nats_monitor_url: str = ""
@@ -25,10 +26,22 @@ class Settings(Common, frozen=True, kw_only=True, forbid_unknown_fields=True):
     leader_lease_seconds: Annotated[int, Meta(ge=2, le=300)] = 6
     reconcile_seconds: Annotated[float, Meta(gt=0, le=60)] = 3.0
     stop_patience_seconds: Seconds = 45.0
+    clock_offset_file: str = ""
     park_seconds_min: Seconds = 5.0
     park_seconds_max: Seconds = 600.0
     parks_max: Count = 200
+    lost_max: Count = 8
+    pauses_max: Count = 5
     host_patience_seconds: Seconds = 600.0
+    failures_alike_max: Count = 2
+    reset_seconds_max: Seconds = 8 * 86_400.0
+    compact_after_attempts: Count = 3
+    compaction: Annotated[str, Meta(pattern=r"^(rules|agent)(?!\n)$")] = "rules"
+    abstain_below: Score = 0.0
+    budget_warning: Share = 0.8
+    plan_turns_max: Count = 30
+    plan_seconds_max: Seconds = 900.0
+    plans_max: Count = 10
 
     @property
     def vendors(self) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
-"""What the orchestrator knows of the buckets: repos of the catalogue, read when asked for, and who holds which lease.
+"""What the orchestrator knows of the buckets: the catalogue, followed or read when asked for, and who holds which lease.
 
-Rule of this room: the table of leases is news, not truth: before anything is decided from a missing one, the bucket is asked.
+Rule of this room: the tables are news, not truth: what a new task copies is read at that moment, and before anything is
+decided from a missing lease, the bucket is asked. An entry that cannot be read leaves the one before it in force.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 import structlog
@@ -16,14 +17,23 @@ from nats.aio.client import Client
 from nats.js.errors import NotFoundError
 
 from penstock import subjects as s
-from penstock.catalog import HostState, LeaseValue, Repo
+from penstock.catalog import Control, FleetSettings, HostState, LeaseValue, Repo, Schedule, Template
 from penstock.codec import Codec, Undecodable
 from penstock.lease import LeaseState, state_of
 from penstock.reader import Reader, Stored
+from penstock_orchestrator.core.fleet import Fleet
+from penstock_orchestrator.core.schedule import check
 
 log = structlog.get_logger()
 
+K = TypeVar("K")
+T = TypeVar("T")
+
 _repos: Final = Codec(msgspec.json.Decoder(Repo))
+_templates: Final = Codec(msgspec.json.Decoder(Template))
+_controls: Final = Codec(msgspec.json.Decoder(Control))
+_schedules: Final = Codec(msgspec.json.Decoder(Schedule))
+_settings: Final = Codec(msgspec.json.Decoder(FleetSettings))
 _hosts: Final = Codec(msgspec.json.Decoder(HostState))
 _leases: Final = Codec(msgspec.json.Decoder(LeaseValue))
 
@@ -32,19 +42,99 @@ async def find_repo(nc: Client, name: str) -> Repo | None:
     """The catalogue's entry as it is this moment: who has just changed a repo must not get a task with its old settings.
 
     Raises the broker's errors, and Undecodable for an entry that is not one."""
+    return await _find(nc, s.catalog_repo(name), _repos)
+
+
+async def find_template(nc: Client, name: str) -> Template | None:
+    """The template as it is this moment. Raises as `find_repo` does."""
+    return await _find(nc, s.catalog_template(name), _templates)
+
+
+async def _find(nc: Client, key: str, codec: Codec[T]) -> T | None:
     try:
-        message = await nc.jetstream(timeout=2.0).get_last_msg(
-            s.kv_stream(s.CATALOG), s.kv(s.CATALOG, s.catalog_repo(name))
-        )
+        message = await nc.jetstream(timeout=2.0).get_last_msg(s.kv_stream(s.CATALOG), s.kv(s.CATALOG, key))
     except NotFoundError:
         return None
     state = state_of(message.seq or 0, message.data or b"", message.headers)
     if state.value is None:
         return None
     try:
-        return _repos.decode(state.value)
+        return codec.decode(state.value)
     except Undecodable as error:
-        raise Undecodable(f"repo {name} of the catalogue: {error}") from error
+        raise Undecodable(f"{key} of the catalogue: {error}") from error
+
+
+class Catalogue:
+    """Follows what the fleet goes by: repos, controls and settings into `fleet`, and `schedules` by name.
+
+    `on_change` is called after every change that could be read."""
+
+    def __init__(self, nc: Client, fleet: Fleet) -> None:
+        self._prefix = s.kv(s.CATALOG, "")
+        keys = (s.catalog_repo("*"), s.catalog_control("*", "*"), s.catalog_schedule("*"), s.CATALOG_SETTINGS)
+        self._reader = Reader(
+            nc,
+            s.kv_stream(s.CATALOG),
+            filters=[self._prefix + key for key in keys],
+            last_per_subject=True,
+            name="orchestrator-catalogue",
+        )
+        self._fleet = fleet
+        self.schedules: dict[str, Schedule] = {}
+        self.on_change: Callable[[], None] | None = None
+
+    @property
+    def caught_up(self) -> asyncio.Event:
+        return self._reader.caught_up
+
+    async def run(self) -> None:
+        """Follow the bucket for ever."""
+        async with aclosing(self._reader.batches()) as batches:
+            async for batch in batches:
+                for stored in batch:
+                    self._take(stored)
+                if self.on_change is not None:
+                    self.on_change()
+
+    def _take(self, stored: Stored) -> None:
+        key = stored.subject.removeprefix(self._prefix)
+        state = state_of(stored.seq, stored.body, stored.headers)
+        try:
+            self._set(key, state.value)
+        except Undecodable as error:
+            log.error("catalogue.unreadable", key=key, reason=str(error))
+
+    def _set(self, key: str, value: bytes | None) -> None:
+        kind, _, name = key.partition(".")
+        fleet = self._fleet
+        match kind:
+            case "repo":
+                _put(fleet.repos, name, value, _repos)
+            case "control":
+                scope, _, whose = name.partition(".")
+                _put(fleet.controls, (scope, whose), value, _controls)
+            case "schedule":
+                self._schedule(name, value)
+            case s.CATALOG_SETTINGS:
+                fleet.settings = FleetSettings() if value is None else _settings.decode(value)
+            case _:
+                return
+
+    def _schedule(self, name: str, value: bytes | None) -> None:
+        schedule = None if value is None else _schedules.decode(value)
+        if schedule is None:
+            self.schedules.pop(name, None)
+            return
+        if wrong := check(schedule):
+            raise Undecodable(wrong)
+        self.schedules[name] = schedule
+
+
+def _put(table: dict[K, T], key: K, value: bytes | None, codec: Codec[T]) -> None:
+    if value is None:
+        table.pop(key, None)
+    else:
+        table[key] = codec.decode(value)
 
 
 class Leases:

@@ -1,4 +1,4 @@
-"""Watches what should be moving: leases that end, hosts that stay away, orders that nobody took, cancels nobody heard.
+"""Watches what should be moving: leases that end, hosts that stay away, orders that nobody took or nobody heard.
 
 Rule of this room: a job is called lost only after its lease was read from the bucket itself and every report that had been
 sent before was taken in. A reconciler that finds everything in order does nothing.
@@ -51,6 +51,7 @@ class Watch:
         self._every_seconds = every_seconds
         self._stop_patience_seconds = stop_patience_seconds
         self._gone: asyncio.Queue[str] = asyncio.Queue()
+        self._stopping: dict[str, float] = {}
 
     async def run(self) -> None:
         """Follow ended leases at once, and look at everything again every few seconds."""
@@ -86,8 +87,9 @@ class Watch:
 
     async def _reconcile(self) -> None:
         self._loop.offer_again()
-        for task in list(self._fold.tasks.values()):
-            if task.outcome is not None or task.job is None:
+        self._stopping = {job: since for job, since in self._stopping.items() if self._running(job) is not None}
+        for task in list(self._fold.fleet.living.values()):
+            if task.job is None:
                 continue
             if task.job.epoch is not None:
                 await self._check_holder(task)
@@ -101,7 +103,7 @@ class Watch:
         state = await read(self._nc, s.job_lease(job.id))
         holder = holder_of(state)
         if holder is not None and holder.instance == job.instance:
-            if task.cancel is not None:
+            if task.stop_wanted:
                 await self._insist_on_stop(task, state.revision if state is not None else 0)
             return
         await self._reports_settled()
@@ -110,14 +112,16 @@ class Watch:
             await self._loop.job_lost(job.id, reason)
 
     async def _insist_on_stop(self, task: Task, revision: int) -> None:
-        """A cancelled job gets its order again; after a while its lease is taken away, which stops it for good."""
+        """A job that is to end gets its order again; after a while its lease is taken away, which stops it for good."""
         assert task.job is not None
-        await self._loop.order_stop(task.job.id, "the task was cancelled")
-        waited = (self._clock() - task.updated_at).total_seconds()
+        job, reason = task.job.id, task.stop_wanted
+        await self._loop.order_stop(job, reason)
+        now = asyncio.get_running_loop().time()
+        waited = now - self._stopping.setdefault(job, now)
         if waited > self._stop_patience_seconds:
-            value = LeaseValue(holder="orchestrator", instance="", revoked="the task was cancelled")
-            if await revoke(self._nc, s.job_lease(task.job.id), revision, value):
-                log.warning("lease.revoked", task=task.id, job=task.job.id, waited_seconds=round(waited))
+            value = LeaseValue(holder="orchestrator", instance="", revoked=reason)
+            if await revoke(self._nc, s.job_lease(job), revision, value):
+                log.warning("lease.revoked", task=task.id, job=job, waited_seconds=round(waited))
 
     async def _check_host(self, task: Task, host: str) -> None:
         assert task.job is not None

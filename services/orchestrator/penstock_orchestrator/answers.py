@@ -1,0 +1,175 @@
+"""Answers to commands, whoever carries them: a request, a message of the intake, a schedule.
+
+Rule of this room: the same command is answered alike and done once; a refusal is an answer, and so is "not yet".
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import TypeVar, assert_never
+
+import nats.errors
+from msgspec import UNSET
+from msgspec.structs import replace
+from nats.aio.client import Client
+
+from penstock.bounds import MESSAGE_LENGTH_MAX, clip
+from penstock.codec import TooLarge, Undecodable, Unreadable
+from penstock.commands import (
+    Accepted,
+    ClaimJob,
+    Command,
+    ContinueTask,
+    ExplainTask,
+    NewTask,
+    NotReady,
+    RefusedReply,
+    Reply,
+    RetryTask,
+    SubmitTask,
+    TaskCommand,
+    Why,
+    WhyTask,
+)
+from penstock.events import KnownEvent
+from penstock.log import OutcomeUnknown
+from penstock.values import Policy
+from penstock_orchestrator.append import CONFLICTS_MAX, Appender
+from penstock_orchestrator.core.decide import decide
+from penstock_orchestrator.core.queue import may_claim, why
+from penstock_orchestrator.core.refused import Refused
+from penstock_orchestrator.core.submit import Known, again, submit
+from penstock_orchestrator.core.task import Task
+from penstock_orchestrator.fold import Fold
+from penstock_orchestrator.loop import Loop
+from penstock_orchestrator.tables import find_repo, find_template
+
+T = TypeVar("T")
+
+
+class Answers:
+    """Answers while this orchestrator leads."""
+
+    def __init__(
+        self,
+        nc: Client,
+        fold: Fold,
+        loop: Loop,
+        appender: Appender,
+        *,
+        vendors: tuple[str, ...],
+        policy: Policy,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._nc, self._fold, self._fleet = nc, fold, fold.fleet
+        self._loop, self._appender = loop, appender
+        self._vendors, self._policy = vendors, policy
+        self._clock = clock
+
+    async def command(self, command: Command) -> Reply:
+        """The answer; what it leads to is in the log, and folded."""
+        if isinstance(command, WhyTask):
+            return self._why(command)
+        if isinstance(command, ExplainTask):
+            return RefusedReply(code="not_possible", message="this version cannot tell a task's history")
+        try:
+            async with self._appender.lock(command.task):
+                reply = await self._command(command)
+        except Refused as refused:
+            return RefusedReply(code=refused.code, message=refused.message, field=refused.field)
+        except (TooLarge, Unreadable) as error:
+            # Each field within its bounds, and all of them together more than one event may be.
+            return RefusedReply(code="invalid", message=clip(str(error), MESSAGE_LENGTH_MAX))
+        except (nats.errors.Error, OSError, OutcomeUnknown, TimeoutError) as error:
+            return NotReady(message=f"the event log cannot be written: {str(error) or type(error).__name__}")
+        self._loop.kick(command.task)
+        return reply
+
+    async def _command(self, command: NewTask | TaskCommand) -> Reply:
+        if isinstance(command, ClaimJob):
+            return await self._claim(command)
+        known = await self._known(command) if isinstance(command, NewTask) else Known(repo=None)
+        for _ in range(CONFLICTS_MAX):
+            task = self._fold.tasks.get(command.task)
+            events = self._decided(task, command, known)
+            if not events:
+                return Accepted(task=command.task, seq=0 if task is None else task.seq)
+            repo = task.repo if task is not None else known.repo.name if known.repo is not None else ""
+            after = 0 if task is None else task.seq
+            if seq := await self._appender.append(repo, command.task, events[0], after, cause=command.id):
+                return Accepted(task=command.task, seq=seq)
+        return NotReady(message=f"task {command.task} is changing too fast; ask again")
+
+    def _decided(self, task: Task | None, command: NewTask | TaskCommand, known: Known) -> list[KnownEvent]:
+        if isinstance(command, SubmitTask):
+            return submit(task, command, known)
+        if isinstance(command, RetryTask | ContinueTask):
+            return again(task, command, self._fold.tasks.get(command.of), known)
+        return decide(task, command)
+
+    async def _claim(self, command: ClaimJob) -> Reply:
+        """As any command, and the host must have room: a "not yet" gives the order back to the queue."""
+        limited = command.host in self._fleet.settings.hosts
+        # Two claims at once must not both see the last free place.
+        async with self._appender.lock(f"host:{command.host}") if limited else contextlib.nullcontext():
+            for _ in range(CONFLICTS_MAX):
+                task = self._fold.tasks.get(command.task)
+                events = decide(task, command)
+                assert task is not None
+                if not events:
+                    return Accepted(task=command.task, seq=task.seq)
+                if reason := may_claim(self._fleet, task, command.host):
+                    return NotReady(message=reason)
+                if seq := await self._appender.append(task.repo, task.id, events[0], task.seq, cause=command.id):
+                    return Accepted(task=command.task, seq=seq)
+        return NotReady(message=f"task {command.task} is changing too fast; ask again")
+
+    async def _known(self, command: NewTask) -> Known:
+        """The catalogue at this moment, as far as the command is about it."""
+        known = Known(
+            repo=None,
+            settings=self._fleet.settings,
+            policy=self._policy,
+            vendors=self._vendors,
+            exists=self._fold.tasks.__contains__,
+        )
+        if command.task in self._fold.tasks:
+            # Asked before: only the wish is compared.
+            return known
+        match command:
+            case SubmitTask():
+                named = command.template
+                template = None if named is UNSET else await _readable("template", find_template(self._nc, str(named)))
+                repo = command.repo
+                if repo is UNSET and template is not None:
+                    repo = template.task.repo
+                known = replace(known, template=template)
+            case RetryTask() | ContinueTask():
+                old = self._fold.tasks.get(command.of)
+                repo = UNSET if old is None else old.repo
+            case _:
+                assert_never(command)
+        if repo is UNSET:
+            return known
+        return replace(known, repo=await _readable("repo", find_repo(self._nc, str(repo))))
+
+    def _why(self, command: WhyTask) -> Why | RefusedReply:
+        task = self._fold.tasks.get(command.task)
+        if task is None:
+            return RefusedReply(code="unknown_task", message=f"there is no task {command.task}", field="task")
+        if stuck := self._loop.stuck.get(task.id):
+            told = f"this version cannot decide what is next: {stuck}"
+            can_move = "a later version of the orchestrator"
+            return Why(
+                task=task.id, seq=task.seq, phase="blocked", why=clip(told, MESSAGE_LENGTH_MAX), can_move=can_move
+            )
+        return why(self._fleet, task, self._clock())
+
+
+async def _readable(field: str, entry: Awaitable[T]) -> T:
+    try:
+        return await entry
+    except Undecodable as error:
+        raise Refused("invalid", clip(str(error), MESSAGE_LENGTH_MAX), field) from error
