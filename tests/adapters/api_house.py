@@ -216,6 +216,11 @@ class House:
         await self._subscription.unsubscribe()
         await self.writer.flush()
 
+    async def restart_projector(self) -> None:
+        self._projector.cancel()
+        await asyncio.wait({self._projector})
+        self._projector = asyncio.create_task(self._project())
+
     async def put_repo(self, name: str = "shop") -> None:
         answer = await self.client.put(f"/v1/repos/{name}", json={"clone_url": f"https://example.com/{name}.git"})
         assert answer.status_code == 200, answer.text

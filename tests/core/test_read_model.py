@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from scenario import T0, TASK, event_id, published, submitted
 
+from penstock import events as e
 from penstock import subjects as s
 from penstock.codec import encode_event, type_of
 from penstock.events import JobClaimed, KnownEvent, TaskSucceeded
 from penstock.reader import Stored
-from penstock.values import Delivery, Usage
+from penstock.values import Delivery, Plan, Usage
 from penstock_orchestrator.projector import ReadModel
 from penstock_orchestrator.rows import TaskRow
 from penstock_orchestrator.step_rows import StepRow
+from penstock_orchestrator.talk_rows import DecisionRow, MessageRow, PlanRow
 
 DELIVERED = Delivery(kind="branch", commit="c" * 40)
 LIFE: tuple[KnownEvent, ...] = (*published(), TaskSucceeded(delivery=DELIVERED, attempts=1, usage=Usage()))
@@ -24,7 +26,7 @@ def stored(event: KnownEvent, seq: int) -> Stored:
 
 
 def written(model: ReadModel, batches: list[list[Stored]]) -> tuple[dict[str, TaskRow], dict[str, StepRow], list[int]]:
-    """What stands in the three tables after these batches, each written on its own."""
+    """What stands in the tables of tasks, jobs and events after these batches, each written on its own."""
     tasks: dict[str, TaskRow] = {}
     steps: dict[str, StepRow] = {}
     timeline: list[int] = []
@@ -35,6 +37,68 @@ def written(model: ReadModel, batches: list[list[Stored]]) -> tuple[dict[str, Ta
         timeline += [event[0] for event in model.events]
         model.written()
     return tasks, steps, timeline
+
+
+def talk(model: ReadModel, batches: list[list[Stored]]) -> tuple[list[PlanRow], list[MessageRow], list[DecisionRow]]:
+    """What stands in the tables of plans, messages and decisions after these batches, each written on its own."""
+    plans: dict[str, PlanRow] = {}
+    messages: dict[str, MessageRow] = {}
+    decisions: dict[str, DecisionRow] = {}
+    for batch in batches:
+        model.take(batch)
+        plans |= {row.job: row for row in model.plan_rows()}
+        messages |= {row.message: row for row in model.message_rows()}
+        decisions |= {row.decision: row for row in model.decision_rows()}
+        model.written()
+    return list(plans.values()), list(messages.values()), list(decisions.values())
+
+
+PLAN = Plan(summary="one \0 thing", steps=("do it",), risk="low")
+MESSAGE, DECISION = "m" * 26, "d" * 26
+TALK: tuple[KnownEvent, ...] = (
+    submitted(),
+    e.PlanRequested(number=1, host="h1", session_id="s"),
+    e.JobClaimed(job=event_id(2), host="h1", epoch=1),
+    e.PlanProposed(job=event_id(2), epoch=1, plan=PLAN, usage=Usage(turns=3)),
+    e.PlanCommented(number=1, comment="smaller", commented_by="ana", via="chat"),
+    e.PlanRequested(number=2, host="h1", session_id="s", comments=("smaller",)),
+    e.JobClaimed(job=event_id(6), host="h1", epoch=2),
+    e.PlanProposed(job=event_id(6), epoch=2, plan=PLAN),
+    e.PlanApproved(number=1, approved_by="somebody who has not seen the new one"),
+    e.PlanUnanswered(number=2, waited_seconds=60, meaning="park"),
+    e.PlanApproved(number=2, approved_by="ana", via="http"),
+    e.MessageAccepted(message=MESSAGE, text="leave the schema", sender="ana"),
+    e.AgentRequested(attempt=1, host="h1", session_id="s", messages=(MESSAGE,)),
+    e.JobClaimed(job=event_id(13), host="h1", epoch=3),
+    e.MessageDelivered(message=MESSAGE, job=event_id(13)),
+    e.DecisionRaised(job=event_id(13), epoch=2, decision="x" * 26, subject="x", question="from before"),
+    e.DecisionRaised(job=event_id(13), epoch=3, decision=DECISION, subject="publish", question="now?"),
+    e.AgentProgressed(job=event_id(13), epoch=3, usage=Usage(turns=9, cost_usd=0.5, wall_seconds=2.0)),
+)
+
+
+def test_plans_messages_and_decisions_are_the_same_whatever_the_batches() -> None:
+    log = [stored(event, seq) for seq, event in enumerate(TALK, start=1)]
+    found = talk(ReadModel(0), [log])
+    assert found == talk(ReadModel(0), [[one] for one in log])
+    (first, second), (message,), (decision,) = found
+    assert (first.number, first.state, first.job) == (1, "commented", event_id(2))
+    assert (second.number, second.state, second.answered_by, second.silence) == (2, "approved", "ana", "park")
+    assert "\\u0000" not in first.plan
+    assert (message.job, message.consumed_at) == (event_id(13), None)
+    assert message.delivered_at is not None
+    assert (decision.decision, decision.subject, decision.answer) == (DECISION, "publish", None)
+
+
+def test_what_a_run_has_used_so_far_is_in_the_row_of_its_task_and_of_its_job() -> None:
+    log = [stored(event, seq) for seq, event in enumerate(TALK, start=1)]
+    tasks, steps, _ = written(ReadModel(0), [log])
+    row, step = tasks[TASK], steps[event_id(13)]
+    assert (step.turns, step.cost_usd, step.ended) == (9, 0.5, None)
+    assert (row.turns, row.cost_at_least_usd) == (12, 0.5)
+    assert row.cost_usd is None, "the plan's run has not said what it cost"
+    assert (row.plan_number, row.plan_state, row.decisions_open) == (2, "approved", 1)
+    assert [step.kind for step in steps.values()] == ["plan", "plan", "agent"]
 
 
 def test_one_batch_and_a_batch_for_each_event_give_the_same_rows() -> None:
