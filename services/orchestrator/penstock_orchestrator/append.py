@@ -43,15 +43,17 @@ class Appender:
             lock = self._locks[name] = asyncio.Lock()
         return lock
 
-    async def append(self, repo: str, task_id: str, event: KnownEvent, after: int, *, cause: str) -> int:
-        """The sequence of the stored event, already folded; 0 when another event took its place (folded too).
+    async def append(
+        self, repo: str, task_id: str, event: KnownEvent, after: int, *, cause: str, at: datetime | None = None
+    ) -> int:
+        """The sequence of the stored event, already folded; 0 when another event took its place (folded too). `at`: the
+        moment for which the event was decided, so that whoever asks again at the recorded time gets the same; None: now.
 
         Raises what the broker raises, and Unreadable or TooLarge for an event that no reader could take."""
         event_id = ids.fresh()
         type_ = type_of(event)
-        body = encode_event(
-            event, id=event_id, repo=repo, task=task_id, at=self._clock(), causation_id=cause, source=self._source
-        )
+        at = self._clock() if at is None else at
+        body = encode_event(event, id=event_id, repo=repo, task=task_id, at=at, causation_id=cause, source=self._source)
         try:
             appended = await self._writer.append(
                 repo=repo, task=task_id, type_=type_, id=event_id, body=body, after=after

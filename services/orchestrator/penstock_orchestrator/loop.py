@@ -180,14 +180,14 @@ class Loop:
                 self._enqueued.add(job.id)
             if task.stop_wanted and task.job is not None:
                 await self.order_stop(task.job.id, task.stop_wanted)
-            event = self._next(task)
+            now = self._clock()
+            event = self._next(task, now)
             if event is None:
                 return
-            await self._appender.append(task.repo, task.id, event, task.seq, cause=task.id)
+            await self._appender.append(task.repo, task.id, event, task.seq, cause=task.id, at=now)
 
-    def _next(self, task: Task) -> KnownEvent | None:
+    def _next(self, task: Task, now: datetime) -> KnownEvent | None:
         """What is due, as far as the rest of the fleet lets it."""
-        now = self._clock()
         found = due(task, now)
         event: KnownEvent | None = found.event
         if event is None:
