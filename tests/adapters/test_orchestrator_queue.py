@@ -1,0 +1,537 @@
+"""Many tasks on one orchestrator: whose turn it is, what is held, and tasks that nobody asked for by hand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+from executor_double import BASE, ExecutorDouble, all_well
+from msgspec.structs import replace
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from orchestrator_fixtures import add_repo, ask, is_end, orchestrator, put, running, submission, tags, until
+from processes import ServiceProcess
+from servers import NatsForTest
+
+from penstock import codec, ids
+from penstock import subjects as s
+from penstock.catalog import Control, FleetSettings, Schedule, Template
+from penstock.codec import decode_event, encode
+from penstock.commands import Accepted, CancelTask, RefusedReply, RetryTask, SubmitTask, WakeTask, Why, WhyTask
+from penstock.events import (
+    AgentFailed,
+    AgentProgressed,
+    DependencyResolved,
+    JobClaimed,
+    JobLost,
+    PrepareFailed,
+    PrepareSucceeded,
+    Recorded,
+    TaskBlocked,
+    TaskParked,
+    TaskSubmitted,
+)
+from penstock.jobs import AgentWork, Job, PrepareWork, StopOrder, VerifyWork
+from penstock.reader import Reader
+from penstock.reports import ReportBody
+from penstock.values import Usage
+from penstock.wish import Wish
+from penstock_orchestrator.core.schedule import submission as fire_of
+
+pytestmark = pytest.mark.anyio
+
+WAIT_SECONDS_MAX = 30.0
+FLEET = s.catalog_control("fleet", "all")
+
+
+@pytest.fixture
+async def nc(nats: NatsForTest) -> AsyncIterator[Client]:
+    client = await nats.connect()
+    await add_repo(client)
+    yield client
+    await client.close()
+
+
+Start = Callable[..., Awaitable[ServiceProcess]]
+
+
+@pytest.fixture
+async def start(nats: NatsForTest, postgres: str, tmp_path: Path) -> AsyncIterator[Start]:
+    """Starts an orchestrator, with what the catalogue holds by then."""
+    begun: list[ServiceProcess] = []
+
+    async def start_one(**settings: str) -> ServiceProcess:
+        process = orchestrator(nats, postgres, tmp_path / f"o{len(begun)}", **settings)
+        begun.append(process)
+        process.start()
+        await process.ready()
+        return process
+
+    yield start_one
+    for process in begun:
+        process.kill()
+
+
+async def told(nc: Client, task: str, part: str) -> Why:
+    """The answer to "why", as soon as it holds these words."""
+    deadline = asyncio.get_running_loop().time() + WAIT_SECONDS_MAX
+    while True:
+        reply = await ask(nc, WhyTask(id=ids.fresh(), task=task))
+        assert isinstance(reply, Why)
+        if part in reply.why:
+            return reply
+        assert asyncio.get_running_loop().time() < deadline, reply
+        await asyncio.sleep(0.02)
+
+
+async def log_of(nc: Client, wanted: int, kind: str = "*") -> list[Recorded]:
+    """The first `wanted` events of a type, of all tasks, as they follow each other."""
+    found: list[Recorded] = []
+
+    async def follow() -> None:
+        async with aclosing(Reader(nc, s.EVENTS, filters=[f"task.event.*.*.{kind}"]).batches()) as batches:
+            async for batch in batches:
+                found.extend(decode_event(stored.body, stored.seq) for stored in batch)
+                if len(found) >= wanted:
+                    return
+
+    await asyncio.wait_for(follow(), WAIT_SECONDS_MAX)
+    return found
+
+
+def named(wanted: str) -> Callable[[Recorded], bool]:
+    return lambda event: tags(event) == wanted
+
+
+def of_kind(events: list[Recorded], kind: type[object]) -> list[Recorded]:
+    return [event for event in events if isinstance(event.data, kind)]
+
+
+# Turns
+
+
+async def test_the_queue_goes_by_priority_and_one_at_a_time_where_a_repo_says_so(start: Start, nc: Client) -> None:
+    await add_repo(nc, parallel_max=1)
+    await put(nc, FLEET, Control(mode="pause", set_by="ann", reason="moving house"))
+    process = await start()
+    tasks = [submission(priority=priority) for priority in (9, 1, 5)]
+    for command in tasks:
+        assert isinstance(await ask(nc, command), Accepted)
+    nine, one, five = (command.task for command in tasks)
+    why = await told(nc, five, "the fleet is paused by ann: moving house")
+    assert (why.position, why.phase, why.can_move) == (2, "queued", "a person: resume the fleet")
+    async with running(ExecutorDouble(nc)):
+        await put(nc, FLEET, None)
+        for task in (nine, one, five):
+            await until(nc, task, is_end)
+    turns = [event for event in await log_of(nc, 1, "*") if tags(event) in ("task_admitted", "task_succeeded")]
+    assert [(tags(event), event.task) for event in turns] == [
+        (kind, task) for task in (one, five, nine) for kind in ("task_admitted", "task_succeeded")
+    ]
+    assert "task.cannot_be_decided" not in process.log
+
+
+async def test_a_full_repo_lets_others_pass_and_the_fleets_limit_is_read_while_it_runs(
+    start: Start, nc: Client
+) -> None:
+    await add_repo(nc, "full", parallel_max=1)
+    await put(nc, s.CATALOG_SETTINGS, FleetSettings(tasks_max=2))
+    await start()
+    async with running(ExecutorDouble(nc, plan=lambda job, epoch: None)):
+        first, second, other, last = (submission(name) for name in ("full", "full", "shop", "shop"))
+        for command in (first, second, other):
+            await ask(nc, command)
+        await until(nc, other.task, named("job_claimed"))
+        assert (await told(nc, second.task, "all 2 slots of the fleet are taken")).position == 1
+        await put(nc, s.CATALOG_SETTINGS, FleetSettings(tasks_max=3))
+        await told(nc, second.task, "1 of 1 tasks of repo full are at work")
+        await ask(nc, last)
+        await until(nc, last.task, named("job_claimed"))
+
+
+async def test_a_pause_stops_a_task_between_two_steps_and_its_end_lets_it_go_on(start: Start, nc: Client) -> None:
+    await start()
+    hold = asyncio.Event()
+    command = submission()
+    async with running(ExecutorDouble(nc, plan=lambda job, epoch: silent(job, epoch, AgentWork, hold))) as double:
+        await ask(nc, command)
+        while not double.held:
+            await asyncio.sleep(0.01)
+        await put(nc, s.catalog_control("repo", "shop"), Control(mode="pause", set_by="bob"))
+        waiting = submission()
+        await ask(nc, waiting)
+        await told(nc, waiting.task, "repo shop is paused by bob")
+        job = double.jobs[-1]
+        await double.report(job, all_well(job, double.held[job.id].epoch))
+        why = await told(nc, command.task, "the next step waits: repo shop is paused by bob")
+        assert why.position is None
+        hold.set()
+        await put(nc, s.catalog_control("repo", "shop"), None)
+        for task in (command.task, waiting.task):
+            assert tags((await until(nc, task, is_end))[-1]) == "task_succeeded"
+
+
+def silent(job: Job, epoch: int, kind: type[object], until_set: asyncio.Event) -> ReportBody | None:
+    """Everything goes well, but a job of this kind is held without a word, for now."""
+    return None if isinstance(job.work, kind) and not until_set.is_set() else all_well(job, epoch)
+
+
+async def test_a_full_host_gives_the_order_back_and_another_takes_it(start: Start, nc: Client) -> None:
+    await put(nc, s.CATALOG_SETTINGS, FleetSettings(hosts={"h1": 1}))
+    await start()
+
+    def on_h2(job: Job, epoch: int) -> ReportBody | None:
+        if isinstance(job.work, PrepareWork):
+            return PrepareSucceeded(job=job.id, epoch=epoch, host="h2", base_commit=BASE, branch=job.work.branch)
+        return all_well(job, epoch)
+
+    first, second = submission(), submission()
+    never = asyncio.Event()
+    async with running(ExecutorDouble(nc, plan=lambda job, epoch: silent(job, epoch, AgentWork, never))) as h1:
+        await ask(nc, first)
+        while not h1.held:
+            await asyncio.sleep(0.01)
+        await ask(nc, second)
+        await until(nc, second.task, named("prepare_requested"))
+        async with running(ExecutorDouble(nc, plan=on_h2, host="h2")) as h2:
+            events = await until(nc, second.task, is_end)
+        assert [job.task for job in h1.jobs] == [first.task] * 2
+        assert [job.task for job in h2.jobs] == [second.task] * 4
+    assert {event.data.host for event in events if isinstance(event.data, JobClaimed)} == {"h2"}
+
+
+# Others
+
+
+async def test_a_chain_waits_for_its_links_and_a_retry_mends_a_broken_one(start: Start, nc: Client) -> None:
+    await start()
+    broken = [True]
+
+    def fails(job: Job, epoch: int) -> ReportBody | None:
+        if isinstance(job.work, PrepareWork) and broken[0]:
+            return PrepareFailed(job=job.id, epoch=epoch, error_class="git.bad_url", message="no such place")
+        return all_well(job, epoch)
+
+    first = submission()
+    second = submission(depends_on=(first.task,))
+    third = submission(depends_on=(second.task, first.task))
+    for command in (first, second, third):
+        assert isinstance(await ask(nc, command), Accepted)
+    assert "waits for tasks" in (await told(nc, third.task, second.task)).why
+    refused = await ask(nc, submission(depends_on=(ids.fresh(),)))
+    assert isinstance(refused, RefusedReply)
+    async with running(ExecutorDouble(nc, plan=fails)):
+        blocked = (await until(nc, second.task, named("task_blocked")))[-1].data
+        assert isinstance(blocked, TaskBlocked)
+        assert blocked.reason == "dependency.failed"
+        broken[0] = False
+        retry = RetryTask(id=ids.fresh(), task=ids.fresh(), of=first.task, requested_by="ann")
+        assert isinstance(await ask(nc, retry), Accepted)
+        await until(nc, retry.task, is_end)
+        events = await until(nc, second.task, is_end)
+        last = await until(nc, third.task, is_end)
+    outcomes = [event.data.outcome for event in events if isinstance(event.data, DependencyResolved)]
+    assert outcomes == ["failed", "succeeded"]
+    assert tags(events[-1]) == tags(last[-1]) == "task_succeeded"
+    assert events[-1].seq < next(event.seq for event in last if tags(event) == "task_admitted")
+
+
+async def test_a_limit_of_the_account_holds_the_others_until_one_has_tried(start: Start, nc: Client) -> None:
+    await start()
+    limited: list[str] = []
+
+    def limit_once(job: Job, epoch: int) -> ReportBody | None:
+        if isinstance(job.work, AgentWork) and not limited:
+            limited.append(job.task)
+            again = datetime.now(UTC) + timedelta(seconds=3)
+            return AgentFailed(
+                job=job.id,
+                epoch=epoch,
+                error_class="vendor.rate_limit",
+                message="slow down",
+                transient=True,
+                retry_at=again,
+            )
+        return all_well(job, epoch)
+
+    first, second, elsewhere = submission(), submission(), submission(account="another")
+    async with running(ExecutorDouble(nc, plan=limit_once)):
+        await ask(nc, first)
+        await until(nc, first.task, named("task_parked"))
+        await ask(nc, second)
+        parked = (await until(nc, second.task, named("task_parked")))[-1].data
+        assert isinstance(parked, TaskParked)
+        assert parked.reason == "account.held"
+        await ask(nc, elsewhere)
+        free = await until(nc, elsewhere.task, is_end)
+        tried = await until(nc, first.task, is_end)
+        held = await until(nc, second.task, is_end)
+    assert not of_kind(free, TaskParked)
+    assert tags(tried[-1]) == tags(held[-1]) == "task_succeeded"
+    success = next(event.seq for event in tried if tags(event) == "agent_succeeded")
+    asked = [event.seq for event in held if tags(event) == "agent_requested"]
+    assert asked > [success]
+    assert free[-1].seq < success
+
+
+async def test_a_person_who_wakes_the_limited_task_need_not_wait_for_the_hold(start: Start, nc: Client) -> None:
+    await start()
+    limited: list[str] = []
+
+    def limit_once(job: Job, epoch: int) -> ReportBody | None:
+        if isinstance(job.work, AgentWork) and not limited:
+            limited.append(job.task)
+            again = datetime.now(UTC) + timedelta(hours=2)
+            return AgentFailed(
+                job=job.id, epoch=epoch, error_class="vendor.usage_window", message="", transient=True, retry_at=again
+            )
+        return all_well(job, epoch)
+
+    command = submission()
+    async with running(ExecutorDouble(nc, plan=limit_once)):
+        await ask(nc, command)
+        await until(nc, command.task, named("task_parked"))
+        assert isinstance(await ask(nc, WakeTask(id=ids.fresh(), task=command.task, requested_by="ann")), Accepted)
+        assert tags((await until(nc, command.task, is_end))[-1]) == "task_succeeded"
+
+
+async def test_a_days_money_that_is_spent_parks_the_next_agent_until_tomorrow(start: Start, nc: Client) -> None:
+    await add_repo(nc, max_cost_usd_per_day=0.2)
+    await start()
+    first, second = submission(), submission()
+    async with running(ExecutorDouble(nc)):
+        await ask(nc, first)
+        await until(nc, first.task, is_end)
+        await ask(nc, second)
+        parked = (await until(nc, second.task, named("task_parked")))[-1]
+    assert isinstance(parked.data, TaskParked)
+    assert parked.data.reason == "budget.repo_day"
+    assert parked.data.wake_at.date() == (parked.at + timedelta(days=1)).date()
+
+
+# Being told to stop
+
+
+async def test_a_run_over_its_budget_is_told_to_stop_and_the_task_waits_for_a_person(start: Start, nc: Client) -> None:
+    await start(stop_patience_seconds="60")
+    orders: asyncio.Queue[Msg] = asyncio.Queue()
+    await nc.subscribe("penstock.control.stop.>", cb=orders.put)
+    command = submission(max_cost_usd=1.0)
+    never = asyncio.Event()
+    async with running(ExecutorDouble(nc, plan=lambda job, epoch: silent(job, epoch, AgentWork, never))) as double:
+        await ask(nc, command)
+        job = await held_job(double)
+        await double.report(job, over(job, double))
+        for _ in range(2):
+            order = msgspec.json.decode((await orders.get()).data, type=StopOrder)
+            assert (order.job, order.reason) == (job.id, "budget.cost")
+        await double.stopped(job)
+        events = await until(nc, command.task, named("task_blocked"))
+    assert isinstance(events[-1].data, TaskBlocked)
+    assert events[-1].data.reason == "budget.cost"
+    assert [tags(event) for event in events][-4:] == [
+        "budget_warned",
+        "job_stop_requested",
+        "job_stopped",
+        "task_blocked",
+    ]
+
+
+async def test_a_run_that_does_not_stop_loses_its_lease(start: Start, nc: Client) -> None:
+    await start(stop_patience_seconds="1")
+    command = submission(max_cost_usd=1.0)
+    never = asyncio.Event()
+    async with running(ExecutorDouble(nc, plan=lambda job, epoch: silent(job, epoch, AgentWork, never))) as double:
+        await ask(nc, command)
+        job = await held_job(double)
+        await double.report(job, over(job, double))
+        events = await until(nc, command.task, named("task_blocked"))
+    assert of_kind(events, JobLost)
+
+
+async def held_job(double: ExecutorDouble) -> Job:
+    while not double.held:
+        await asyncio.sleep(0.01)
+    return double.jobs[-1]
+
+
+def over(job: Job, double: ExecutorDouble) -> AgentProgressed:
+    usage = Usage(turns=3, cost_usd=1.5, wall_seconds=1.0)
+    return AgentProgressed(job=job.id, epoch=double.held[job.id].epoch, usage=usage)
+
+
+# The catalogue
+
+
+async def test_a_template_fills_in_what_a_command_leaves_out(start: Start, nc: Client) -> None:
+    await start()
+    await put(
+        nc,
+        s.catalog_template("small"),
+        Template(name="small", task=Wish(repo="shop", title="From the template", vendor="scripted", priority=2)),
+    )
+    command = SubmitTask(id=ids.fresh(), task=ids.fresh(), template="small", priority=7)
+    assert isinstance(await ask(nc, command), Accepted)
+    spec = (await until(nc, command.task, named("task_submitted")))[0].data
+    assert isinstance(spec, TaskSubmitted)
+    assert (spec.title, spec.priority, spec.repo.name, spec.template) == ("From the template", 7, "shop", "small")
+    assert spec.policy.failures_alike_max == 2
+    unknown = await ask(nc, submission(template="none"))
+    assert isinstance(unknown, RefusedReply)
+    assert unknown.code == "unknown_template"
+
+
+async def test_an_entry_that_cannot_be_read_leaves_the_one_before_in_force(start: Start, nc: Client) -> None:
+    await put(nc, FLEET, Control(mode="drain", set_by="ann"))
+    process = await start()
+    await nc.jetstream().publish(s.kv(s.CATALOG, FLEET), b'{"mode":"nonsense"}')
+    await nc.jetstream().publish(s.kv(s.CATALOG, s.CATALOG_SETTINGS), b"[" * 10_000)
+    await put(nc, s.catalog_schedule("bad"), Schedule(name="bad", cron="61 * * * *"))
+    while process.log.count("catalogue.unreadable") < 3:
+        await asyncio.sleep(0.02)
+    command = submission()
+    await ask(nc, command)
+    await told(nc, command.task, "the fleet is drained by ann")
+
+
+async def test_a_command_is_only_answered_on_its_own_subject(start: Start, nc: Client) -> None:
+    await start()
+    command = submission()
+    await ask(nc, command)
+    cancel = CancelTask(id=ids.fresh(), task=command.task)
+    answer = await nc.request(s.command("job", "claim"), encode(cancel), timeout=5)
+    reply = codec.replies.decode(answer.data)
+    assert isinstance(reply, RefusedReply)
+    assert (reply.code, reply.field) == ("invalid", "kind")
+
+
+# Tasks that nobody asked for by hand
+
+
+async def test_a_missed_fire_is_made_up_for_once_by_two_orchestrators(start: Start, nc: Client) -> None:
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).replace(hour=4, minute=30, second=0, microsecond=0)
+    schedule = Schedule(
+        name="nightly",
+        cron=f"30 4 {yesterday.day} {yesterday.month} *",
+        task=Wish(repo="shop", title="Update the packages", vendor="scripted"),
+        since=yesterday - timedelta(hours=1),
+    )
+    await put(nc, s.catalog_schedule("nightly"), schedule)
+    processes = [await start(), await start()]
+    fired = fire_of(schedule, yesterday)
+    async with running(ExecutorDouble(nc)):
+        events = await until(nc, fired.task, is_end)
+        leader = next(process for process in processes if "leader.elected" in process.log)
+        other = next(process for process in processes if process is not leader)
+        leader.kill()
+        while "leader.elected" not in other.log:
+            await asyncio.sleep(0.02)
+        command = submission()
+        await ask(nc, command)
+        await until(nc, command.task, is_end)
+    spec = events[0].data
+    assert isinstance(spec, TaskSubmitted)
+    assert spec.origin is not None
+    assert (spec.origin.kind, spec.origin.name, spec.origin.scheduled_for) == ("schedule", "nightly", yesterday)
+    assert spec.submitted_by == "schedule:nightly"
+    assert [event.task for event in await log_of(nc, 2, "task_submitted")] == [fired.task, command.task]
+    assert "schedule.fired" not in other.log
+
+
+async def test_a_schedule_fires_when_its_time_comes_and_one_that_is_refused_stops_no_other(
+    start: Start, nc: Client, tmp_path: Path
+) -> None:
+    offset = tmp_path / "offset"
+    process = await start(clock_offset_file=str(offset))
+    wish = Wish(title="Update the packages", vendor="scripted")
+    now = datetime.now(UTC)
+    for name, repo in (("bad", "nowhere"), ("good", "shop")):
+        entry = Schedule(name=name, cron="0 0 1 * *", task=replace(wish, repo=repo), since=now)
+        await put(nc, s.catalog_schedule(name), entry)
+    first = datetime(now.year + now.month // 12, now.month % 12 + 1, 1, tzinfo=UTC)
+    offset.write_text(f"{(first - now).total_seconds() + 1:.0f}")
+    fired = fire_of(Schedule(name="good", cron="0 0 1 * *", task=replace(wish, repo="shop"), since=now), first)
+    async with running(ExecutorDouble(nc)):
+        events = await until(nc, fired.task, is_end)
+    assert tags(events[-1]) == "task_succeeded"
+    assert process.log.count("schedule.refused") == 1
+    assert "clock.no_offset" in process.log
+
+
+async def test_tasks_come_as_messages_and_what_is_refused_lies_among_the_dead_letters(start: Start, nc: Client) -> None:
+    await start()
+    js = nc.jetstream()
+    good = submission(submitted_by="build server")
+    without_ids = b'{"repo": "shop", "title": "By message", "vendor": "scripted"}'
+    for body, message_id in (
+        (encode(good), ""),
+        (encode(good), ""),
+        (encode(submission("nowhere")), ""),
+        (b"{]", ""),
+        (without_ids, ""),
+        (without_ids, "order-17"),
+        (encode(replace(submission(), as_agent_of=good.task)), ""),
+    ):
+        await js.publish(s.INTAKE_SUBJECT, body, headers={s.MSG_ID: message_id} if message_id else None)
+    by_message = ids.derived("intake", "task", "order-17")
+    async with running(ExecutorDouble(nc)):
+        for task in (good.task, by_message):
+            events = await until(nc, task, is_end)
+            assert tags(events[-1]) == "task_succeeded"
+    spec = (await until(nc, good.task, named("task_submitted")))[0].data
+    assert isinstance(spec, TaskSubmitted)
+    assert spec.submitted_by == "intake:build server"
+    assert spec.origin is not None
+    assert spec.origin.kind == "intake"
+    reasons = sorted([await dead(nc, number) for number in range(1, 5)])
+    assert [reason.split(":")[0] for reason in reasons] == [
+        "forbidden",
+        "not a submission",
+        "not a submission",
+        "unknown_repo",
+    ]
+    assert len(await log_of(nc, 2, "task_submitted")) == 2
+    deadline = asyncio.get_running_loop().time() + WAIT_SECONDS_MAX
+    while (await js.stream_info(s.INTAKE)).state.messages:
+        assert asyncio.get_running_loop().time() < deadline
+        await asyncio.sleep(0.02)
+
+
+async def dead(nc: Client, number: int) -> str:
+    """The reason of the dead letter with this number, once it is there."""
+    deadline = asyncio.get_running_loop().time() + WAIT_SECONDS_MAX
+    while (await nc.jetstream().stream_info(s.DEAD)).state.last_seq < number:
+        assert asyncio.get_running_loop().time() < deadline
+        await asyncio.sleep(0.02)
+    message = await nc.jetstream().get_msg(s.DEAD, number)
+    return str((message.headers or {})[s.DEAD_REASON])
+
+
+async def test_a_clock_that_is_set_ahead_wakes_a_parked_task(start: Start, nc: Client, tmp_path: Path) -> None:
+    offset = tmp_path / "offset"
+    offset.write_text("0")
+    await start(clock_offset_file=str(offset), park_seconds_min="3000", park_seconds_max="4000")
+    tries: list[str] = []
+
+    def unreachable_once(job: Job, epoch: int) -> ReportBody | None:
+        if isinstance(job.work, PrepareWork) and not tries:
+            tries.append(job.id)
+            return PrepareFailed(
+                job=job.id, epoch=epoch, error_class="git.unreachable", message="no route", transient=True
+            )
+        return all_well(job, epoch)
+
+    command = submission()
+    async with running(ExecutorDouble(nc, plan=unreachable_once)) as double:
+        await ask(nc, command)
+        await until(nc, command.task, named("task_parked"))
+        offset.write_text("5000")
+        events = await until(nc, command.task, is_end)
+    assert tags(events[-1]) == "task_succeeded"
+    assert [tags(event) for event in events].count("task_admitted") == 2
+    assert sum(isinstance(job.work, VerifyWork) for job in double.jobs) == 1
