@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from msgspec.structs import replace
 
 from penstock.catalog import Repo
-from penstock.commands import SubmitTask, TaskCommand
+from penstock.commands import ApprovePlan, CommentPlan, RejectPlan, SendMessage, SubmitTask, TaskCommand, UnblockTask
 from penstock.events import (
     AgentFailed,
+    AgentProgressed,
     AgentRequested,
     AgentSucceeded,
+    CompactFailed,
+    CompactSucceeded,
+    DecisionRaised,
     FailureClassified,
+    GateScored,
     JobClaimed,
+    JobLost,
+    JobStopped,
     KnownEvent,
+    PlanFailed,
+    PlanProposed,
     PrepareFailed,
     PrepareRequested,
     PrepareSucceeded,
@@ -29,7 +43,7 @@ from penstock.events import (
     VerifySucceeded,
 )
 from penstock.reports import Report, ReportBody
-from penstock.values import Change, CommandResult, Delivery, Policy, RepoSnapshot, Usage, VerifyCommands
+from penstock.values import Change, CommandResult, Delivery, Evidence, Plan, Policy, RepoSnapshot, Usage, VerifyCommands
 from penstock_orchestrator.core.advance import advance, wants_slot
 from penstock_orchestrator.core.decide import accept, decide
 from penstock_orchestrator.core.evolve import evolve
@@ -40,6 +54,19 @@ from penstock_orchestrator.core.task import Task
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 TASK = "t" * 26
 BASE, HEAD = "b" * 40, "c" * 40
+DAY_SECONDS = 86_400.0
+WHOLE_POLICY = Policy(
+    failures_alike_max=2,
+    reset_seconds_max=8 * DAY_SECONDS,
+    compact_after_attempts=3,
+    abstain_below=40.0,
+    budget_warning=0.8,
+)
+"""As the orchestrator decides when nobody has set anything."""
+
+SETTLES_MAX = 30
+"""Events that may be due one after the other before a host or a person is waited for."""
+
 POLICY = Policy(park_seconds_min=10.0, park_seconds_max=100.0, parks_max=3, lost_max=2, pauses_max=2)
 REPO = RepoSnapshot(name="shop", clone_url="https://git.example/shop.git", verify=VerifyCommands(test="make test"))
 
@@ -78,11 +105,15 @@ class Then:
         assert part in self.refusal.message
 
 
+E = TypeVar("E")
+
+
 @dataclass(frozen=True)
 class Given:
     """A task with a history."""
 
     task: Task | None
+    log: tuple[KnownEvent | Unknown, ...] = ()
 
     @property
     def state(self) -> Task:
@@ -120,8 +151,49 @@ class Given:
                 state = state.and_then(events[0])
         return state
 
-    def and_then(self, *events: KnownEvent | Unknown) -> Given:
-        return after(self.task, *events)
+    def and_then(self, *events: KnownEvent | Unknown, seconds: float = 0.0) -> Given:
+        return Given(after(self.task, *events, seconds=seconds).task, (*self.log, *events))
+
+    def settled(self, seconds: float = 0.0) -> Given:
+        """With all that is due by then: until a host, a person or the clock has to come next."""
+        now, state = T0 + timedelta(seconds=seconds), self
+        for _ in range(SETTLES_MAX):
+            events = [ADMITTED] if wants_slot(state.state, now) else advance(state.state, now)
+            if not events:
+                return state
+            state = state.and_then(*events, seconds=seconds)
+        raise AssertionError(f"this never comes to rest: {state.log[-4:]}")
+
+    def works(self, *said: Callable[[int], KnownEvent]) -> Given:
+        """The job that is asked for is claimed, and this is what its host says."""
+        assert self.state.job is not None, self.log[-1]
+        seq = seq_of(self.state.job.id)
+        return self.and_then(claimed(seq), *(one(seq) for one in said))
+
+    def lives(self, *said: Callable[[int], KnownEvent], seconds: float = 0.0) -> Given:
+        """One job after the other, each answered so, and all that is due in between and after."""
+        state = self.settled(seconds)
+        for one in said:
+            state = state.works(one).settled(seconds)
+        return state
+
+    def asked(self, command: TaskCommand) -> Given:
+        """What came of the command is part of the history."""
+        events = decide(self.task, command)
+        state = self
+        for event in events:
+            done = evolve(state.state, recorded(event, state.state.seq + 1, cause=command.id))
+            state = Given(done, (*state.log, event))
+        return state
+
+    def said(self, kind: type[E]) -> list[E]:
+        """All events of this type, in their order."""
+        return [event for event in self.log if isinstance(event, kind)]
+
+    def last(self, kind: type[E]) -> E:
+        """The last event of all, which is of this type."""
+        assert isinstance(self.log[-1], kind), self.log[-3:]
+        return self.log[-1]
 
 
 def report(body: ReportBody, *, epoch: int | None = None) -> Report:
@@ -137,12 +209,12 @@ def report(body: ReportBody, *, epoch: int | None = None) -> Report:
     )
 
 
-def after(task: Task | None, *events: KnownEvent | Unknown) -> Given:
+def after(task: Task | None, *events: KnownEvent | Unknown, seconds: float = 0.0) -> Given:
     seq = 0 if task is None else task.seq
     for event in events:
         seq += 1
-        task = evolve(task, recorded(event, seq))
-    return Given(task)
+        task = evolve(task, recorded(event, seq, at=T0 + timedelta(seconds=seconds)))
+    return Given(task, events)
 
 
 def given(*events: KnownEvent | Unknown) -> Given:
@@ -154,6 +226,17 @@ def given(*events: KnownEvent | Unknown) -> Given:
 
 def job_at(seq: int) -> str:
     return event_id(seq)
+
+
+def seq_of(job: str) -> int:
+    return int(job[1:])
+
+
+def whole(**more: object) -> TaskSubmitted:
+    """A task under the whole policy; keywords of the policy go into it."""
+    known = set(Policy.__struct_fields__)
+    policy = replace(WHOLE_POLICY, **{name: value for name, value in more.items() if name in known})
+    return submitted(policy=policy, **{name: value for name, value in more.items() if name not in known})
 
 
 def submitted(**more: object) -> TaskSubmitted:
@@ -236,3 +319,104 @@ def verified(**more: object) -> tuple[KnownEvent, ...]:
 def published(**more: object) -> tuple[KnownEvent, ...]:
     """Up to the delivery; thirteen events."""
     return (*verified(**more), PUBLISH, claimed(11), publish_ok(11))
+
+
+# What hosts say, each for the job that was asked for at `seq`, with what one test is about
+
+
+Said = Callable[[int], KnownEvent]
+NOTHING, A_DIME = Usage(), Usage(cost_usd=0.1)
+
+
+def found(**more: object) -> Said:
+    """A clone on h1, and what the repository knows of the task."""
+    evidence = Evidence(words=2, overlap=1, paths=("sum.py",), recent_commits=1, recent_commits_all=9)
+    return lambda seq: replace(prepare_ok(seq), **({"evidence": evidence} | more))
+
+
+def failed(error_class: str = "agent.crashed", **more: object) -> Said:
+    """An agent's run that failed, after three turns for half a dollar."""
+    usage = Usage(turns=3, input_tokens=100, output_tokens=10, cost_usd=0.5, wall_seconds=20.0)
+    return lambda seq: agent_bad(seq, error_class, **({"usage": usage} | more))
+
+
+def worked(**more: object) -> Said:
+    return lambda seq: replace(agent_ok(seq), **more)
+
+
+def refused(tail: str = "", **more: object) -> Said:
+    """A check that said no, and what it printed."""
+    one = CommandResult(stage="test", command="make test", exit_code=2, wall_seconds=1.0, tail=tail)
+    plain: dict[str, object] = {"commit": HEAD, "error_class": "verify.failed", "message": "no", "commands": (one,)}
+    return lambda seq: VerifyFailed(job=job_at(seq), epoch=7, **(plain | more))  # type: ignore[arg-type]  # a test's own keywords
+
+
+def proposed(*files: str, risk: str = "unknown", usage: Usage = NOTHING) -> Said:
+    plan = Plan(summary="Mend it", steps=("read", "write"), files_to_touch=files, risk=risk)
+    return lambda seq: PlanProposed(job=job_at(seq), epoch=7, plan=plan, usage=usage)
+
+
+def no_plan(error_class: str = "agent.crashed", **more: object) -> Said:
+    plain: dict[str, object] = {"error_class": error_class, "message": "no plan in it"}
+    return lambda seq: PlanFailed(job=job_at(seq), epoch=7, **(plain | more))  # type: ignore[arg-type]  # a test's own keywords
+
+
+def summed_up(summary: str, usage: Usage = A_DIME) -> Said:
+    return lambda seq: CompactSucceeded(job=job_at(seq), epoch=7, summary=summary, usage=usage)
+
+
+def no_summary(usage: Usage = A_DIME) -> Said:
+    return lambda seq: CompactFailed(
+        job=job_at(seq), epoch=7, error_class="vendor.overloaded", message="later", usage=usage
+    )
+
+
+def progress(**usage: object) -> Said:
+    return lambda seq: AgentProgressed(job=job_at(seq), epoch=7, usage=Usage(**usage))  # type: ignore[arg-type]  # likewise
+
+
+def raised(decision: str, subject: str = "publish", options: Iterable[str] = ()) -> Said:
+    return lambda seq: DecisionRaised(
+        job=job_at(seq), epoch=7, decision=decision, subject=subject, question="Shall I?", options=tuple(options)
+    )
+
+
+def stopped(**more: object) -> Said:
+    plain: dict[str, object] = {"reason": "told to"}
+    return lambda seq: JobStopped(job=job_at(seq), epoch=7, **(plain | more))  # type: ignore[arg-type]  # likewise
+
+
+def gone(*, host_gone: bool = False) -> Said:
+    return lambda seq: JobLost(job=job_at(seq), epoch=7, host="h1", reason="silence", host_gone=host_gone)
+
+
+def scored(score: float = 80.0, *, abstained: bool = False) -> GateScored:
+    return GateScored(score=score, confidence="high", signals=(), abstained=abstained, abstain_below=40.0)
+
+
+# What people ask for
+
+
+def unblock(**more: object) -> UnblockTask:
+    return UnblockTask(id=_fresh("u", more), task=TASK, requested_by="ann", **more)  # type: ignore[arg-type]  # likewise
+
+
+def approve(number: int = 1) -> ApprovePlan:
+    return ApprovePlan(id=_fresh("a", number), task=TASK, number=number, requested_by="ann", via="http")
+
+
+def comment(text: str, number: int = 1) -> CommentPlan:
+    return CommentPlan(id=_fresh("m", text), task=TASK, number=number, comment=text, requested_by="bob", via="chat")
+
+
+def reject(number: int = 1) -> RejectPlan:
+    return RejectPlan(id=_fresh("r", number), task=TASK, number=number, requested_by="cem", reason="no", via="http")
+
+
+def tell(text: str, **more: object) -> SendMessage:
+    return SendMessage(id=_fresh("s", text), task=TASK, text=text, **({"requested_by": "ann"} | more))  # type: ignore[arg-type]  # likewise
+
+
+def _fresh(letter: str, seed: object) -> str:
+    """An id that is the same for the same wish."""
+    return f"{letter}{zlib.crc32(repr(seed).encode()):025d}"

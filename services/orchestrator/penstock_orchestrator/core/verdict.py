@@ -13,6 +13,7 @@ from typing import Final, Literal, TypeAlias
 from penstock.bounds import LINE_LENGTH_MAX, MESSAGE_LENGTH_MAX, clip
 from penstock.events import FailureClassified
 from penstock_orchestrator.core.classify import CLASSES, classify
+from penstock_orchestrator.core.classify.table import UNCLASSIFIED
 from penstock_orchestrator.core.task import BUDGET, MAX_TURNS, Failure, StepKind, Task, is_hosts_fault
 
 Answer: TypeAlias = Literal["again", "pause", "park", "block", "fail", "escalate"]
@@ -71,7 +72,7 @@ def _look(task: Task, failure: Failure) -> tuple[str, Severity, str, str]:
         return given, "park", "", ""
     if given in VAGUE:
         told = classify(failure.message, source="agent")
-        if told.evidence:
+        if told.error_class != UNCLASSIFIED:
             return told.error_class, told.severity, told.hint, told.evidence
     known = CLASSES.get(given)
     if known is not None and failure.kind in _WORKING:
