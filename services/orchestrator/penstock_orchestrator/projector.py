@@ -32,6 +32,7 @@ from penstock_orchestrator.talk_rows import (
     DECISION_COLUMNS,
     MESSAGE_COLUMNS,
     PLAN_COLUMNS,
+    TALK,
     DecisionRow,
     MessageRow,
     PlanRow,
@@ -213,7 +214,7 @@ class ReadModel:
         self._tell(stored, recorded, news)
         self._tasks[task.id] = task
         step = step_row(self._steps.setdefault(task.id, {}), task, recorded)
-        said = self._talks.setdefault(task.id, Talk()).take(task, recorded)
+        said = self._talk(task, recorded) if type(recorded.data) in TALK else None
         if news:
             self._dirty_tasks[task.id] = task
             if step is not None:
@@ -222,7 +223,13 @@ class ReadModel:
                 self._said(said)
         if task.outcome is not None:
             self._ended.add(task.id)
-            del self._tasks[task.id], self._steps[task.id], self._talks[task.id]
+            del self._tasks[task.id], self._steps[task.id]
+            self._talks.pop(task.id, None)
+
+    def _talk(self, task: Task, recorded: Recorded) -> TalkRow | None:
+        if task.id not in self._talks:
+            self._talks[task.id] = Talk()
+        return self._talks[task.id].take(task, recorded)
 
     def _said(self, row: TalkRow) -> None:
         match row:

@@ -6,7 +6,7 @@ Rule of this room: pure. A row is changed only by what the task itself has taken
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final, TypeAlias, assert_never
+from typing import Final, TypeAlias, assert_never, get_args
 
 from msgspec import Struct
 from msgspec.structs import fields, replace
@@ -203,6 +203,18 @@ class Talk:
 AboutPlan: TypeAlias = e.PlanProposed | e.PlanCommented | e.PlanApproved | e.PlanRejected | e.PlanUnanswered
 
 _SILENCE: Final[dict[str, PlanState]] = {"approve": "approved", "deny": "rejected", "park": "unanswered"}
+
+TALK: Final[frozenset[type]] = frozenset(
+    {
+        *get_args(AboutPlan),
+        e.MessageAccepted,
+        e.MessageDelivered,
+        e.MessageConsumed,
+        e.DecisionRaised,
+        e.DecisionAnswered,
+    }
+)
+"""The events that `Talk.take` makes something of: one in ten at most, so that a rebuild asks the others nothing."""
 
 
 def _by(name: str, via: str) -> dict[str, str | None]:
