@@ -48,6 +48,23 @@ HOLD_FORGOTTEN_SECONDS: Final = 3_600.0
 
 ACCOUNT_HELD: Final = "account.held"
 
+ABOUT_ACCOUNTS: Final = frozenset(
+    {
+        TaskParked,
+        AgentSucceeded,
+        PlanProposed,
+        CompactSucceeded,
+        AgentFailed,
+        PlanFailed,
+        TaskWoken,
+        TaskAdmitted,
+        AgentRequested,
+        PlanRequested,
+        CompactRequested,
+    }
+)
+"""Events that may say something about a vendor account."""
+
 
 class Hold(Struct, kw_only=True):
     """A vendor account that has met a limit. After `until`, one task is let through to try; `probe` is that task, as long as
@@ -135,10 +152,12 @@ class Fleet:
             return
         if before is None:
             self._begun(after)
-        self._place(after)
-        if recorded is not None:
+        elif before.admitted or after.admitted:
+            self._place(before, after)
+        if recorded is not None and before is not None:
             self._charge(before, after, recorded.at)
-            self._limits(before, after, recorded)
+            if type(recorded.data) in ABOUT_ACCOUNTS:
+                self._limits(before, after, recorded)
         if after.outcome is not None:
             self._ended(after)
             return
@@ -157,7 +176,10 @@ class Fleet:
         """Where the task's slot is counted, None where it holds none."""
         return self._places.get(task_id)
 
-    def _place(self, task: Task) -> None:
+    def _place(self, before: Task, task: Task) -> None:
+        where = (before.admitted, before.host, before.job, before.vendor, before.outcome)
+        if where == (task.admitted, task.host, task.job, task.vendor, task.outcome):
+            return
         new = Place(task.repo, task.account, host_of(task)) if task.admitted and task.outcome is None else None
         old = self._places.get(task.id)
         if new == old:
@@ -301,16 +323,16 @@ class Fleet:
         """The task that is let through to try the account, empty where there is none at it."""
         return hold.probe if hold.probe in self._places else ""
 
-    def _limits(self, before: Task | None, after: Task, recorded: Recorded) -> None:
+    def _limits(self, before: Task, after: Task, recorded: Recorded) -> None:
         """What the event says about the vendor account: a limit, a success, or somebody's wish to try now."""
         event = recorded.data
         match event:
             case TaskParked() if event.reason in ACCOUNT_LIMITS:
                 self._limited(after.account, event, recorded.at)
             case AgentSucceeded() | PlanProposed() | CompactSucceeded() | AgentFailed() | PlanFailed():
-                if before is not None and _worked(event) and before.job is not None:
+                if before.job is not None and _worked(event):
                     self._lift(before.account, before.job)
-            case TaskWoken() if before is not None and before.parked is not None:
+            case TaskWoken() if before.parked is not None:
                 hold = self.holds.get(after.account)
                 if hold is not None and before.parked.reason in ACCOUNT_LIMITS | {ACCOUNT_HELD}:
                     hold.until = min(hold.until, recorded.at)
@@ -340,8 +362,8 @@ class Fleet:
             return 0.0
         return self._day_cost_usd if repo is None else self._day_cost_usd_of_repo.get(repo, 0.0)
 
-    def _charge(self, before: Task | None, after: Task, at: datetime) -> None:
-        if before is None or (before.cost_seen == after.cost_seen and before.run_usage is after.run_usage):
+    def _charge(self, before: Task, after: Task, at: datetime) -> None:
+        if before.cost_seen == after.cost_seen and before.run_usage is after.run_usage:
             return
         if after.spec.billing == SUBSCRIPTION:
             cost_usd = after.cost_seen - before.cost_seen
