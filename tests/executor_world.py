@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -90,8 +90,8 @@ class Desk:
 
     async def report(self, job: Job, within_seconds: float = WAIT_SECONDS_MAX) -> Report:
         """The report of the job's end, waited for."""
-        async with asyncio.timeout(within_seconds):
-            async for report in self.told(job):
+        async with asyncio.timeout(within_seconds), aclosing(self.told(job)) as told:
+            async for report in told:
                 if not isinstance(report.body, NEWS):
                     return report
         raise AssertionError("the reader ended")
@@ -99,14 +99,14 @@ class Desk:
     async def news(self, job: Job, kind: type[T], count: int = 1) -> list[T]:
         """The first `count` reports of this kind from the middle of the job, waited for."""
         found: list[T] = []
-        async with asyncio.timeout(WAIT_SECONDS_MAX):
-            async for report in self.told(job):
+        async with asyncio.timeout(WAIT_SECONDS_MAX), aclosing(self.told(job)) as told:
+            async for report in told:
                 found += [report.body] if isinstance(report.body, kind) else []
                 if len(found) == count:
                     return found
         raise AssertionError("the reader ended")
 
-    async def told(self, job: Job) -> AsyncIterator[Report]:
+    async def told(self, job: Job) -> AsyncGenerator[Report, None]:
         """Everything that is reported of the job, as it comes, for ever."""
         filter_ = s.report("*", job.id, "*")
         async with aclosing(Reader(self.nc, s.REPORTS, filters=[filter_]).batches()) as batches:
@@ -216,6 +216,10 @@ class World:
 
     def script(self, name: str, *attempts: list[dict[str, Any]]) -> None:
         (self.folder / "scripts" / f"{name}.json").write_text(json.dumps({"attempts": list(attempts)}))
+
+    def cases(self, name: str, *cases: dict[str, Any]) -> None:
+        """A script that chooses its steps by the run."""
+        (self.folder / "scripts" / f"{name}.json").write_text(json.dumps({"cases": list(cases)}))
 
     # -- orders ------------------------------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from penstock.codec import encode
 from penstock.jobs import Job
 from penstock.output import BATCH_BYTES_MAX, BATCH_LINES_MAX, OutputBatch, OutputLine
 from penstock_agent_exec.agents.facts import shown
+from penstock_agent_exec.ending import end
 
 log = structlog.get_logger()
 
@@ -142,5 +143,4 @@ async def output_stream(nc: Client, job: Job, epoch: int) -> AsyncIterator[Outpu
         stream.end()
         await asyncio.wait({running}, timeout=LAST_WORDS_SECONDS_MAX)
     finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        await end(running)

@@ -24,6 +24,7 @@ from penstock.codec import Codec, Undecodable
 from penstock.jobs import StopOrder
 from penstock.lease import Lease, Lost
 from penstock_agent_exec.agents.facts import shown
+from penstock_agent_exec.ending import end
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -86,8 +87,7 @@ class Tenure:
     async def end(self) -> None:
         """Give the lease up; one that was lost stays where it is."""
         lost = self._keeping.done()
-        self._keeping.cancel()
-        await asyncio.gather(self._keeping, return_exceptions=True)
+        await end(self._keeping)
         if not lost:
             await self._lease.release()
 
@@ -134,5 +134,6 @@ async def _first(work: Coroutine[Any, Any, T], waker: asyncio.Future[Any]) -> T:
         raise _Outrun
     finally:
         if not task.done():
+            # Once: what is being cancelled has something to put in order.
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)

@@ -28,6 +28,7 @@ from penstock_agent_exec.sandbox import DEFAULT_PATH, Bind, python_binds, python
 
 NAME: Final = "scripted"
 PROGRAM: Final = Path(__file__).parent.parent / "scripted_agent.py"
+INTERRUPTED: Final = "agent.interrupted"
 SCRIPT_BYTES_MAX: Final = 4 * 1024 * 1024
 
 Text: TypeAlias = Annotated[str, Meta(max_length=1_000_000)]
@@ -278,7 +279,8 @@ class Scripted:
         last = seen.finished
         ok = last is not None and not last.is_error and ending.why != "cancelled"
         error_class, transient = None, False
-        if not ok and last is not None and last.is_error and last.kind:
+        ended_by_itself = ending.why == "exited" or (last is not None and last.kind != INTERRUPTED)
+        if not ok and ended_by_itself and last is not None and last.is_error and last.kind:
             error_class, transient = last.kind, last.reason == "transient"
         elif not ok:
             error_class, transient = why_we_stopped(ending)

@@ -26,6 +26,7 @@ from penstock.reports import Report
 from penstock.values import Usage
 from penstock_agent_exec.agents.facts import AnyFact, Decision, shown
 from penstock_agent_exec.agents.seen import Seen
+from penstock_agent_exec.ending import end
 from penstock_agent_exec.report import news_of, send, send_once
 from penstock_agent_exec.steps.bench import InHand
 
@@ -78,7 +79,7 @@ class Middle:
         if self.max_cost_usd is not None and cost_usd is not None and 0 < cost_usd >= self.max_cost_usd:
             self.over_budget = self.over_budget or not self.cancel.is_set()
             self.cancel.set()
-        if self._is_due():
+        if self._has_changed():
             self._news.set()
 
     def usage(self) -> Usage:
@@ -185,8 +186,7 @@ def _figures(usage: Usage) -> Usage:
 
 
 async def _end(task: asyncio.Task[None]) -> None:
-    """Cancel and await; a fault in telling is logged and costs the run nothing."""
-    task.cancel()
-    (result,) = await asyncio.gather(task, return_exceptions=True)
-    if isinstance(result, Exception):
-        log.error("progress.broken", exc_info=result)
+    """A fault in telling is logged and costs the run nothing."""
+    await end(task)
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("progress.broken", exc_info=error)
