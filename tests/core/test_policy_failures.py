@@ -63,6 +63,22 @@ def test_words_that_fit_no_tool_leave_the_class_that_the_host_gave() -> None:
     assert (told.error_class, told.severity) == ("verify.failed", "recoverable")
 
 
+def test_a_check_that_was_killed_without_a_word_is_known_by_its_exit_status() -> None:
+    killed = CommandResult(stage="test", command="make test", exit_code=137, wall_seconds=1.0)
+    told = given().lives(prepare_ok, agent_ok, refused(commands=(killed,))).said(FailureClassified)[0]
+    assert (told.error_class, told.severity) == ("env.out_of_memory", "hard")
+
+
+def test_a_check_that_was_stopped_keeps_its_class() -> None:
+    late = CommandResult(stage="test", command="make test", exit_code=None, wall_seconds=600.0, ended="timed_out")
+    told = (
+        given()
+        .lives(prepare_ok, agent_ok, refused(commands=(late,), error_class="verify.timeout"))
+        .said(FailureClassified)[0]
+    )
+    assert (told.error_class, told.severity) == ("verify.timeout", "recoverable")
+
+
 def test_a_check_without_a_command_that_failed_keeps_its_class() -> None:
     told = (
         given()

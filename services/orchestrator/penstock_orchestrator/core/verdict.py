@@ -87,8 +87,8 @@ def _look_at_check(task: Task, failure: Failure) -> tuple[str, Severity, str, st
     told = classify(
         failed.tail, stage=failed.stage, exit_code=failed.exit_code, command=failed.command, source="verify"
     )
-    if not told.evidence:
-        return failure.error_class, "recoverable", "", ""
+    if told.error_class == UNCLASSIFIED:
+        return failure.error_class, "recoverable", "", told.evidence
     severity = told.severity
     if severity == "park" and task.parks >= CHECK_WAITS_MAX:
         severity = "hard"
