@@ -72,7 +72,7 @@ def show(name: str, environ: Mapping[str, str]) -> int:
 def _play(console: Console, name: str, stage: Stage) -> bool:
     scene = SCENES[name]
     console.rule(f"[bold]{name}", align="left")
-    console.print(f"{(scene.__doc__ or '').strip()}\n")
+    console.print(" ".join((scene.__doc__ or "").split()) + "\n")
     try:
         scene(stage)
     except (DemoFailed, ApiSaidNo, OSError, subprocess.SubprocessError) as error:

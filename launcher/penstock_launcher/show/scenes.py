@@ -58,8 +58,8 @@ def limit(stage: Stage) -> None:
 
 
 def failover(stage: Stage) -> None:
-    """The agent fails the same check twice: no third try of the same kind. The backup model takes over with a summary of what
-    was tried, and a fresh count of attempts."""
+    """The agent fails the same check twice: a fresh session starts from a summary of what was tried. When that fails too, the
+    backup model takes over, with a fresh count of attempts."""
     stage.repo()
     weak = stage.script("weak", write("40\n", "A guess"), write("43\n", "Another guess"))
     strong = stage.script("strong", write())
