@@ -27,6 +27,7 @@ from penstock.events import (
     AgentFailed,
     AgentProgressed,
     DependencyResolved,
+    GateScored,
     JobClaimed,
     JobLost,
     PrepareFailed,
@@ -39,8 +40,9 @@ from penstock.events import (
 from penstock.jobs import AgentWork, Job, PrepareWork, StopOrder, VerifyWork
 from penstock.reader import Reader
 from penstock.reports import ReportBody
-from penstock.values import Usage
+from penstock.values import Evidence, Usage
 from penstock.wish import Wish
+from penstock_orchestrator.clock import Clock
 from penstock_orchestrator.core.schedule import submission as fire_of
 
 pytestmark = pytest.mark.anyio
@@ -314,6 +316,26 @@ async def test_a_days_money_that_is_spent_parks_the_next_agent_until_tomorrow(st
     assert parked.data.wake_at.date() == (parked.at + timedelta(days=1)).date()
 
 
+async def test_the_score_knows_how_the_repos_earlier_tasks_have_ended(start: Start, nc: Client) -> None:
+    await start()
+
+    def with_evidence(job: Job, epoch: int) -> ReportBody | None:
+        said = all_well(job, epoch)
+        if isinstance(said, PrepareSucceeded):
+            return replace(said, evidence=Evidence(words=3, overlap=2, recent_commits=0, recent_commits_all=5))
+        return said
+
+    scored: list[GateScored] = []
+    async with running(ExecutorDouble(nc, plan=with_evidence)):
+        for _ in range(2):
+            command = submission()
+            await ask(nc, command)
+            events = await until(nc, command.task, is_end)
+            scored += [event.data for event in events if isinstance(event.data, GateScored)]
+    assert [gate.history.succeeded for gate in scored] == [0, 1]
+    assert scored[1].history.turns == (2,)
+
+
 # Being told to stop
 
 
@@ -535,3 +557,18 @@ async def test_a_clock_that_is_set_ahead_wakes_a_parked_task(start: Start, nc: C
     assert tags(events[-1]) == "task_succeeded"
     assert [tags(event) for event in events].count("task_admitted") == 2
     assert sum(isinstance(job.work, VerifyWork) for job in double.jobs) == 1
+
+
+async def test_an_offset_that_is_none_counts_as_nothing_and_a_good_one_at_once(tmp_path: Path) -> None:
+    offset = tmp_path / "offset"
+    clock = Clock(str(offset))
+
+    def ahead() -> int:
+        return round((clock() - datetime.now(UTC)).total_seconds())
+
+    assert ahead() == 0
+    for text, wanted in (("60", 60), ("nan", 0), ("1e99", 0), ("-30\n", -30), ("soon", 0), ("7200", 7200)):
+        offset.write_text(text)
+        assert ahead() == wanted
+    offset.unlink()
+    assert ahead() == 0

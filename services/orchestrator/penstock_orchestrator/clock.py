@@ -22,7 +22,7 @@ class Clock:
 
     def __init__(self, offset_file: str = "") -> None:
         self._path = Path(offset_file) if offset_file else None
-        self._seen: tuple[int, int] | None = None
+        self._seen: tuple[int, int, int] | None = None
         self._offset = timedelta()
         self._complained = False
 
@@ -33,7 +33,7 @@ class Clock:
     def _read(self, path: Path) -> timedelta:
         try:
             found = path.stat()
-            seen = (found.st_mtime_ns, found.st_ino)
+            seen = (found.st_mtime_ns, found.st_ino, found.st_size)
             if seen != self._seen:
                 self._offset = _seconds(path.read_text(encoding="ascii"))
                 self._seen = seen

@@ -1,7 +1,7 @@
 """Leading and following: one orchestrator decides, the others fold along and are ready to take over.
 
 Rule of this room: leadership is comfort, not safety. Two leaders at once would only meet conflicts, since every append
-names the sequence it follows.
+names the sequence it follows; at worst, one that has slept gives out a slot too many before it hears of the other.
 """
 
 from __future__ import annotations
