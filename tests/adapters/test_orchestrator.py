@@ -316,7 +316,10 @@ async def test_dropped_tables_come_back_byte_for_byte(
         process.kill()
 
 
-TABLES = (("task", "task"), ("step", "job"), ("event", "seq"), ("projection", "name"))
+TABLES = (
+    *(("task", "task"), ("step", "job"), ("plan", "job"), ("message", "task, message")),
+    *(("decision", "task, decision"), ("event", "seq"), ("projection", "name")),
+)
 
 
 async def test_two_orchestrators_do_everything_once_and_the_second_takes_over(
