@@ -187,11 +187,6 @@ async def test_a_full_host_gives_the_order_back_and_another_takes_it(start: Star
     await put(nc, s.CATALOG_SETTINGS, FleetSettings(hosts={"h1": 1}))
     await start()
 
-    def on_h2(job: Job, epoch: int) -> ReportBody | None:
-        if isinstance(job.work, PrepareWork):
-            return PrepareSucceeded(job=job.id, epoch=epoch, host="h2", base_commit=BASE, branch=job.work.branch)
-        return all_well(job, epoch)
-
     first, second = submission(), submission()
     never = asyncio.Event()
     async with running(ExecutorDouble(nc, plan=lambda job, epoch: silent(job, epoch, AgentWork, never))) as h1:
@@ -572,3 +567,37 @@ async def test_an_offset_that_is_none_counts_as_nothing_and_a_good_one_at_once(t
         assert ahead() == wanted
     offset.unlink()
     assert ahead() == 0
+
+
+async def test_however_often_leaders_die_no_more_tasks_hold_slots_than_may(start: Start, nc: Client) -> None:
+    await put(nc, s.CATALOG_SETTINGS, FleetSettings(tasks_max=5))
+    await add_repo(nc, "narrow", parallel_max=2)
+    processes = [await start(), await start()]
+    tasks = [submission(("shop", "narrow")[number % 2], priority=1 + number % 9) for number in range(40)]
+    async with running(ExecutorDouble(nc)), running(ExecutorDouble(nc, host="h2", plan=on_h2)):
+        for number, command in enumerate(tasks):
+            assert isinstance(await ask(nc, command), Accepted)
+            if number % 8 == 7:
+                victim = processes[number // 8 % 2]
+                victim.kill()
+                victim.start()
+        for command in tasks:
+            assert tags((await until(nc, command.task, is_end))[-1]) == "task_succeeded"
+    most = {"": 0, "narrow": 0}
+    holders: dict[str, str] = {}
+    for event in await log_of(nc, 40 * 15):
+        if tags(event) == "task_admitted":
+            holders[event.task] = event.repo
+        elif is_end(event):
+            del holders[event.task]
+        most[""] = max(most[""], len(holders))
+        most["narrow"] = max(most["narrow"], list(holders.values()).count("narrow"))
+    assert holders == {}
+    assert most == {"": 5, "narrow": 2}
+
+
+def on_h2(job: Job, epoch: int) -> ReportBody | None:
+    """Everything goes well, on another host."""
+    if isinstance(job.work, PrepareWork):
+        return PrepareSucceeded(job=job.id, epoch=epoch, host="h2", base_commit=BASE, branch=job.work.branch)
+    return all_well(job, epoch)

@@ -248,6 +248,18 @@ def test_a_task_with_its_clone_on_a_full_host_waits_and_others_do_not() -> None:
     assert world.admit(later(11)) == []
 
 
+def test_of_two_that_come_back_to_a_host_for_one_only_one_is_let_in() -> None:
+    world = World(hosts={"h1": 1})
+    for name in ("a", "b"):
+        world.submit(name, account=name)
+    world.admit()
+    for name in ("a", "b"):
+        world.prepared(name)
+        world.tell(name, TaskParked(reason="git.unreachable", message="", wake_at=later(5), number=1))
+    assert world.admit(later(6)) == ["a"]
+    assert world.admit(later(6)) == []
+
+
 def test_a_parked_task_gives_its_slot_back_and_gets_one_again_when_its_time_has_come() -> None:
     world = World(tasks_max=1)
     world.submit("a")

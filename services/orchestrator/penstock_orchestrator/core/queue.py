@@ -176,7 +176,7 @@ def resolutions(fleet: Fleet, task: Task) -> list[DependencyResolved]:
         outcome = fleet.outcome_of(on)
         if outcome is None:
             outcome = "missing"
-        if outcome and known.get(on) != outcome and known.get(on) != "succeeded":
+        if outcome and known.get(on) != outcome:
             found.append(DependencyResolved(on=on, outcome=outcome))
     return found
 
