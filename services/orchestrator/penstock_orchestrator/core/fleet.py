@@ -220,6 +220,10 @@ class Fleet:
         """Take a task out of those that wait, to be asked what it wants instead."""
         self._out(task_id)
         self.passed_over.add(task_id)
+        task = self.living.get(task_id)
+        if task is not None and task.parked is not None:
+            # The clock was put back: its time comes once more.
+            heapq.heappush(self._parked, (task.parked.wake_at, task_id))
 
     def lanes(self) -> Iterator[tuple[Lane, list[Turn]]]:
         """Those that wait, each lane in its order. Settle first."""

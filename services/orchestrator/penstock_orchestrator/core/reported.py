@@ -71,7 +71,8 @@ Failed: TypeAlias = PrepareFailed | PlanFailed | AgentFailed | VerifyFailed | Pu
 def lost(task: Task, event: JobLost) -> Task:
     """The holder of the running job is gone. What its run had used by its own word stays spent."""
     run = task.run_usage
-    task = spent(task, run) if run is not None else task
+    if run is not None and task.job is not None:
+        task = _run_counted(task, task.job, run)
     task = replace(task, job=None, stop=None, run_usage=None, lost=task.lost + 1)
     if not event.host_gone:
         # The session is there still, with all that it was told once the run had taken a turn.
@@ -102,7 +103,7 @@ def ended(task: Task, job: CurrentJob, event: Ending, at: datetime) -> Task:
     match event:
         case JobStopped():
             usage = most(event.usage, task.run_usage) if job.kind in AGENT_STEPS else event.usage
-            task = spent(task, usage)
+            task = _run_counted(task, job, usage)
             task = _mail_answered(task) if usage.turns else _mail_back(task)
             return replace(task, stop=None, run_usage=None, kept=event.kept or task.kept)
         case PrepareSucceeded():
@@ -187,8 +188,8 @@ def _planned(task: Task, event: PlanProposed | PlanFailed, at: datetime) -> Task
 
 
 def _worked(task: Task, event: AgentSucceeded) -> Task:
-    task = _over(_run_spent(task, event))
-    task = noted(task, "agent", None, event.summary, event.change.files)
+    task, _ = _run_spent(task, event)
+    task = noted(_over(task), "agent", None, event.summary, event.change.files)
     change = replace(
         task, change=event.change, judged="none", pauses=0, kept=event.kept or task.kept, last_failure=None
     )
@@ -199,8 +200,9 @@ def _agent_failed(task: Task, event: AgentFailed) -> Task:
     failure = _failure("agent", event, retry_at=event.retry_at)
     pause = event.error_class == MAX_TURNS
     free = failure.transient or pause or event.error_class in SESSION_ENDERS or event.error_class == BUDGET
-    task = noted(_over(_run_spent(task, event)), "agent", failure)
-    task = _mail_answered(task) if event.usage.turns else _mail_back(task)
+    task, used = _run_spent(task, event)
+    task = noted(_over(task), "agent", failure)
+    task = _mail_answered(task) if used.turns else _mail_back(task)
     task = failed(
         replace(task, kept=event.kept or task.kept, pauses=task.pauses + (1 if pause else 0)),
         replace(failure, spent=not free),
@@ -233,14 +235,26 @@ def _checked(task: Task, commands: tuple[CommandResult, ...]) -> Task:
     return replace(task, usage=budget.add(task.usage, Usage(cost_usd=0.0, wall_seconds=wall)))
 
 
-def _run_spent(task: Task, event: AgentSucceeded | AgentFailed) -> Task:
-    """Counts the run once, also where the vendor counts over the whole session."""
-    seen = task.run_usage if isinstance(event, AgentFailed) else None
-    if not event.usage_of_session:
-        return spent(task, most(event.usage, seen))
-    before = None if event.session_restarted else task.session_usage
-    used = budget.since(event.usage, before or Usage(cost_usd=0.0))
-    return replace(spent(task, most(used, seen)), session_usage=most(event.usage, before))
+def _run_spent(task: Task, event: AgentSucceeded | AgentFailed) -> tuple[Task, Usage]:
+    """Counts the run once, also where the vendor counts over the whole session: the task, and what this run used."""
+    if event.session_restarted:
+        task = replace(task, session_usage=None)
+    used = event.usage
+    if event.usage_of_session:
+        used = budget.since(used, task.session_usage or Usage(cost_usd=0.0))
+    used = most(used, task.run_usage if isinstance(event, AgentFailed) else None)
+    return _counted(task, used), used
+
+
+def _run_counted(task: Task, job: CurrentJob, used: Usage) -> Task:
+    return _counted(task, used) if job.kind == "agent" else spent(task, used)
+
+
+def _counted(task: Task, used: Usage) -> Task:
+    """The task with one more run of its session counted, however it ended: a vendor that counts over the whole session will
+    say it once more."""
+    known = replace(used, cost_usd=used.cost_usd or 0.0)
+    return replace(spent(task, used), session_usage=budget.add(task.session_usage or Usage(cost_usd=0.0), known))
 
 
 def most(said: Usage, seen: Usage | None) -> Usage:
