@@ -26,7 +26,7 @@ from penstock import codec, ids
 from penstock import subjects as s
 from penstock.catalog import HostState, LeaseValue
 from penstock.codec import encode
-from penstock.commands import CLAIM_VERB, Accepted, ClaimJob, NotReady, RefusedReply
+from penstock.commands import CLAIM_VERB, Accepted, ClaimJob, Reply
 from penstock.events import AgentProgressed, DecisionRaised, PrepareSucceeded
 from penstock.jobs import AgentWork, Job, PrepareWork, PublishWork, StopOrder, VerifyWork, Work
 from penstock.lease import read, revoke
@@ -38,7 +38,7 @@ from penstock.values import RepoSnapshot, VerifyCommands
 WAIT_SECONDS_MAX: Final = 30.0
 MEND: Final[dict[str, Any]] = {"do": "write", "path": "calc.py", "content": CALC_MENDED}
 COMMIT: Final[dict[str, Any]] = {"do": "commit", "message": "Add, as the name says"}
-Answer = Callable[[ClaimJob], Accepted | RefusedReply | NotReady | None]
+Answer = Callable[[ClaimJob], Reply | None]
 NEWS: Final = (AgentProgressed, DecisionRaised)
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from agent_bench import Bench, git
 
-from penstock_agent_exec.agents.facts import FileChanged, Garbage, Started, Text, ToolResult, ToolUse
+from penstock_agent_exec.agents.facts import Decision, FileChanged, Garbage, Started, Text, ToolResult, ToolUse, Usage
 from penstock_agent_exec.agents.scripted import Scripted, read_script
 from penstock_agent_exec.agents.vendor import RunRefused
 from penstock_agent_exec.process import Watch
@@ -102,6 +102,119 @@ async def test_it_fails_in_the_class_that_stands_in_the_script(bench: Bench, scr
     assert verdict.message == "full"
     assert verdict.resets_at is not None
     assert 500 < (verdict.resets_at - datetime.now(UTC)).total_seconds() <= 600
+
+
+async def test_a_limit_says_when_it_is_over_in_seconds_as_a_time_or_not_at_all(bench: Bench, scripts: Path) -> None:
+    at = "2031-05-06T07:08:09Z"
+    steps: list[dict[str, object]] = [
+        {"do": "rate_limit", "retry_after_seconds": 60},
+        {"do": "rate_limit", "resets_at": at, "window": True},
+        {"do": "rate_limit"},
+    ]
+    write_script(scripts, *[[step] for step in steps])
+    verdicts = [(await bench.attempt(None, model="fix", attempt=number)).verdict for number in (1, 2, 3)]
+    classes = ["vendor.rate_limit", "vendor.usage_window", "vendor.rate_limit"]
+    assert [verdict.error_class for verdict in verdicts] == classes
+    assert all(verdict.transient for verdict in verdicts)
+    first, second, third = (verdict.resets_at for verdict in verdicts)
+    assert first is not None
+    assert 30 < (first - datetime.now(UTC)).total_seconds() <= 60
+    assert second == datetime.fromisoformat(at)
+    assert third is None
+
+
+@pytest.mark.parametrize(
+    ("step", "error_class"),
+    [("turn_limit", "vendor.max_turns"), ("context_full", "vendor.context_overflow")],
+)
+async def test_an_end_that_has_a_step_of_its_own_has_its_class(
+    bench: Bench, scripts: Path, step: str, error_class: str
+) -> None:
+    write_script(scripts, [{"do": step}])
+    verdict = (await bench.attempt(None, model="fix")).verdict
+    assert (verdict.ok, verdict.error_class, verdict.transient) == (False, error_class, False)
+
+
+async def test_it_may_fail_in_any_class(bench: Bench, scripts: Path) -> None:
+    write_script(scripts, [{"do": "fail", "class": "deps.npm_lock_drift"}])
+    assert (await bench.attempt(None, model="fix")).verdict.error_class == "deps.npm_lock_drift"
+
+
+async def test_what_it_used_is_said_at_once_and_summed_up_at_the_end(bench: Bench, scripts: Path) -> None:
+    used = {"do": "usage", "turns": 2, "input_tokens": 100, "cache_read_tokens": 5, "cost_usd": 0.5}
+    write_script(scripts, [used, used, {"do": "hang"}], [used, used | {"cost_usd": None}])
+    running = asyncio.create_task(bench.attempt(None, model="fix"))
+    await bench.heard(Usage)
+    bench.steering.cancel.set()
+    interrupted = (await running).verdict.usage
+    assert next(fact.cost_usd for fact in bench.facts if isinstance(fact, Usage)) == 0.5
+    assert interrupted.cost_usd is not None
+    assert interrupted.cost_usd >= 0.5
+    bench.steering.cancel.clear()
+    done = (await bench.attempt(None, model="fix", attempt=2)).verdict.usage
+    assert (done.turns, done.input_tokens, done.cache_read_tokens, done.cost_usd) == (4, 200, 10, None)
+
+
+async def test_it_waits_for_a_file_in_its_home_and_no_longer_than_it_may(bench: Bench, scripts: Path) -> None:
+    waits = {"do": "wait", "file": "go", "seconds": 60}
+    write_script(scripts, [{"do": "run", "argv": ["true"]}, waits], [waits | {"file": "never", "seconds": 0.1}])
+    running = asyncio.create_task(bench.attempt(None, model="fix"))
+    await bench.heard(ToolUse)
+    assert not running.done()
+    (bench.state / "go").touch()
+    assert (await running).verdict.ok
+    assert (await bench.attempt(None, model="fix", attempt=2)).verdict.ok
+
+
+async def test_a_decision_is_a_fact_of_the_run(bench: Bench, scripts: Path) -> None:
+    write_script(scripts, [{"do": "decision", "subject": "publish", "question": "Now?", "options": ["yes", "no"]}])
+    assert (await bench.attempt(None, model="fix")).verdict.ok
+    assert Decision(subject="publish", question="Now?", options=("yes", "no")) in bench.facts
+
+
+async def test_the_first_case_that_fits_the_run_is_played_and_else_the_attempts(bench: Bench, scripts: Path) -> None:
+    def case(text: str, **when: object) -> dict[str, object]:
+        return {"when": when, "steps": [{"do": "say", "text": text}]}
+
+    script = {
+        "cases": [
+            case("plan", run="plan"),
+            case("gone on", resumed=True),
+            case("answered", prompt_contains="blue"),
+            case("third", attempt=3),
+            case("other", vendor="scripted-backup"),
+        ],
+        "attempts": [[{"do": "say", "text": "otherwise"}]],
+    }
+    (scripts / "fix.json").write_text(json.dumps(script))
+
+    async def said(prompt: str = "Do it.", **run: object) -> str:
+        return (await bench.attempt(None, prompt, model="fix", **run)).verdict.final_text
+
+    assert await said() == "otherwise"
+    assert await said(purpose="plan") == "plan"
+    assert await said(resume=True) == "gone on"
+    assert await said("Make it blue.") == "answered"
+    assert await said(attempt=3) == "third"
+    bench.vendor = Scripted(scripts, "scripted-backup")
+    assert await said() == "other"
+    with pytest.raises(RunRefused, match="nothing for this run"):
+        await said(purpose="compact")
+
+
+async def test_an_answer_is_handed_on_in_full(bench: Bench, scripts: Path) -> None:
+    text = "x" * 30_000
+    script = {"cases": [{"when": {"run": "compact"}, "steps": [{"do": "summary", "text": text}]}]}
+    (scripts / "fix.json").write_text(json.dumps(script))
+    verdict = (await bench.attempt(None, model="fix", purpose="compact")).verdict
+    assert verdict.answer == text
+    assert len(verdict.final_text) <= 4_000
+
+
+async def test_one_that_is_interrupted_by_a_limit_says_which(bench: Bench, scripts: Path) -> None:
+    write_script(scripts, [{"do": "hang"}])
+    outcome = await bench.attempt(None, model="fix", watch=Watch(wall_seconds=0.5))
+    assert outcome.verdict.error_class == "agent.timeout"
 
 
 async def test_a_step_that_cannot_be_done_fails_the_run_with_its_reason(bench: Bench, scripts: Path) -> None:

@@ -16,7 +16,7 @@ from whole import Remote, calc_remote
 from penstock import ids
 from penstock import subjects as s
 from penstock.catalog import LeaseValue
-from penstock.commands import Accepted, ClaimJob, NotReady, RefusedReply
+from penstock.commands import Accepted, ClaimJob, NotReady, RefusedReply, Why
 from penstock.events import AgentSucceeded, JobStopped, PrepareSucceeded
 from penstock.lease import Lease, read
 from penstock_agent_exec.folder import MARK
@@ -72,6 +72,42 @@ async def test_an_orchestrator_that_is_not_ready_is_asked_again_with_the_same_co
     await place.desk.report(await place.desk.order(place.prepare(task), task=task))
     assert len(place.desk.claims) == 4
     assert len({claim.id for claim in place.desk.claims}) == 1
+
+
+async def test_an_order_that_is_not_yet_to_be_done_comes_back_and_holds_no_slot_meanwhile(
+    place: World, task: str
+) -> None:
+    paused = ids.fresh()
+    over = asyncio.Event()
+
+    def host_is_paused(claim: ClaimJob) -> Accepted | NotReady:
+        if claim.task == paused and not over.is_set():
+            return NotReady(message="the host is paused")
+        return Accepted(task=claim.task, seq=1)
+
+    place.desk.answer = host_is_paused
+    process = await place.start()
+    waiting = await place.desk.order(place.prepare(paused), task=paused)
+    await logged(process, "claim.not_ready")
+    # The one slot is free for another task, and the order is still there.
+    await place.prepared(task)
+    assert await place.desk.is_queued(waiting.id)
+    assert await place.desk.reports(waiting) == 0
+    over.set()
+    await place.desk.body(waiting, PrepareSucceeded)
+    assert len({claim.id for claim in place.desk.claims if claim.task == paused}) > 1
+
+
+async def test_an_answer_of_another_kind_is_no_answer(place: World, task: str) -> None:
+    answers = [Why(task=task, seq=1, phase="queued", why="it waits", can_move="nobody")]
+
+    def second_time(claim: ClaimJob) -> Accepted | Why:
+        return answers.pop() if answers else Accepted(task=claim.task, seq=1)
+
+    place.desk.answer = second_time
+    await place.start()
+    await place.prepared(task)
+    assert len(place.desk.claims) == 2
 
 
 async def test_a_refused_claim_gives_the_lease_back_takes_the_order_off_and_reports_nothing(

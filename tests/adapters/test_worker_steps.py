@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -244,6 +245,58 @@ async def test_a_clone_that_the_host_has_lost_is_made_again_and_that_is_said(pla
     job = await place.desk.order(place.agent(task, base, "mends"), task=task)
     assert (await place.desk.body(job, AgentSucceeded)).change.files == ("calc.py",)
     await place.desk.says(job, "not on this host any more")
+
+
+async def test_a_session_that_is_lost_is_begun_again_with_the_whole_history_and_that_is_said(
+    place: World, task: str
+) -> None:
+    base = (await place.prepared(task)).base_commit
+    lost = {"when": {"resumed": True}, "steps": [{"do": "fail", "class": "vendor.session_lost"}]}
+    whole = {"when": {"prompt_contains": "from the beginning"}, "steps": [MEND, COMMIT]}
+    place.cases("forgets", lost, whole)
+    work = place.agent(task, base, "forgets", resume=True)
+    done = await place.step(task, work, AgentSucceeded)
+    assert done.session_restarted
+    assert done.session_id != work.session_id
+    place.script("goes-on", [MEND, COMMIT, {"do": "write", "path": "x", "content": "x"}])
+    gone_on = await place.step(task, place.agent(task, base, "goes-on", resume=True), AgentSucceeded)
+    assert not gone_on.session_restarted
+
+
+async def test_a_session_that_is_in_use_is_come_back_to_soon(place: World, task: str) -> None:
+    base = (await place.prepared(task)).base_commit
+    place.script("busy", [{"do": "fail", "class": "vendor.session_in_use", "transient": True}])
+    failed = await place.step(task, place.agent(task, base, "busy"), AgentFailed)
+    assert (failed.error_class, failed.transient) == ("vendor.session_in_use", True)
+    assert failed.retry_at is not None
+    assert 0 < (failed.retry_at - datetime.now(UTC)).total_seconds() <= 10
+
+
+async def test_the_scripted_agent_under_a_second_name_is_a_second_vendor(
+    tmp_path: Path, remote: Remote, task: str
+) -> None:
+    names = ("scripted", "scripted-backup")
+    server = NatsForTest(tmp_path / "two-pools", pools=names)
+    server.start()
+    try:
+        await server.provision()
+        await _goes_over(tmp_path, server, remote, task, names)
+    finally:
+        server.kill()
+
+
+async def _goes_over(tmp_path: Path, server: NatsForTest, remote: Remote, task: str, names: tuple[str, str]) -> None:
+    async with world(tmp_path / "w", server, remote) as place:
+        await place.start(vendors=",".join(names))
+        base = (await place.prepared(task)).base_commit
+        place.cases(
+            "fails-over",
+            {"when": {"vendor": "scripted"}, "steps": [{"do": "fail", "class": "vendor.overloaded"}]},
+            {"when": {"vendor": "scripted-backup"}, "steps": [MEND, COMMIT]},
+        )
+        first, second = (place.agent(task, base, "fails-over", vendor=name) for name in names)
+        assert (await place.step(task, first, AgentFailed)).error_class == "vendor.overloaded"
+        assert (await place.step(task, second, AgentSucceeded)).change.files == ("calc.py",)
 
 
 async def test_prepare_done_twice_keeps_the_work_that_is_there(place: World, task: str) -> None:

@@ -17,7 +17,7 @@ from nats.aio.msg import Msg
 from penstock import ids
 from penstock import subjects as s
 from penstock.codec import Undecodable, encode, replies
-from penstock.commands import CLAIM_VERB, Accepted, ClaimJob, Explained, NotReady, RefusedReply
+from penstock.commands import CLAIM_VERB, Accepted, ClaimJob, NotReady, RefusedReply
 from penstock.jobs import Job
 from penstock.streams import JOB_ACK_SECONDS
 
@@ -80,7 +80,7 @@ async def _ask(nc: Client, command: ClaimJob) -> Accepted | RefusedReply | NotRe
     try:
         answer = await nc.request(s.command(*CLAIM_VERB), encode(command), timeout=ANSWER_SECONDS_MAX)
         reply = replies.decode(answer.data)
-        if not isinstance(reply, Explained):
+        if isinstance(reply, Accepted | RefusedReply | NotReady):
             return reply
         log.warning("claim.answer_of_another_kind", job=command.job)
     except (nats.errors.Error, OSError) as error:

@@ -104,6 +104,9 @@ class RecordingForge:
 
 
 def recorded(folder: Path) -> list[Recorded]:
-    """Every pull request that was opened, oldest first."""
+    """Every pull request that was opened, oldest first. Raises ForgeFailed for a file that is none of ours."""
     path = folder / "pull-requests.json"
-    return msgspec.json.decode(path.read_bytes(), type=list[Recorded]) if path.is_file() else []
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=list[Recorded]) if path.is_file() else []
+    except msgspec.MsgspecError as error:
+        raise ForgeFailed(f"{path.name} cannot be read: {error}") from error
