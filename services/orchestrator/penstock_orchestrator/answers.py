@@ -42,6 +42,7 @@ from penstock_orchestrator.core.queue import may_claim, why
 from penstock_orchestrator.core.refused import Refused
 from penstock_orchestrator.core.submit import Known, again, submit
 from penstock_orchestrator.core.task import Task
+from penstock_orchestrator.explained import explained
 from penstock_orchestrator.fold import Fold
 from penstock_orchestrator.loop import Loop
 from penstock_orchestrator.tables import find_repo, find_template
@@ -73,7 +74,8 @@ class Answers:
         if isinstance(command, WhyTask):
             return self._why(command)
         if isinstance(command, ExplainTask):
-            return RefusedReply(code="not_possible", message="this version cannot tell a task's history")
+            task = self._fold.tasks.get(command.task)
+            return _unknown(command.task) if task is None else await explained(self._nc, task.repo, command)
         try:
             async with self._appender.lock(command.task):
                 reply = await self._command(command)
@@ -158,7 +160,7 @@ class Answers:
     def _why(self, command: WhyTask) -> Why | RefusedReply:
         task = self._fold.tasks.get(command.task)
         if task is None:
-            return RefusedReply(code="unknown_task", message=f"there is no task {command.task}", field="task")
+            return _unknown(command.task)
         if stuck := self._loop.stuck.get(task.id):
             told = f"this version cannot decide what is next: {stuck}"
             can_move = "a later version of the orchestrator"
@@ -166,6 +168,10 @@ class Answers:
                 task=task.id, seq=task.seq, phase="blocked", why=clip(told, MESSAGE_LENGTH_MAX), can_move=can_move
             )
         return why(self._fleet, task, self._clock())
+
+
+def _unknown(task: str) -> RefusedReply:
+    return RefusedReply(code="unknown_task", message=f"there is no task {task}", field="task")
 
 
 async def _readable(field: str, entry: Awaitable[T]) -> T:

@@ -1,0 +1,277 @@
+"""Why a rule spoke, for a person: one clause for each rule, and the very facts of the state that it looked at.
+
+Rule of this room: one entry for every rule of `advance.RULES`. Facts are read off the state as it was before the decision;
+they decide nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Final, TypeAlias
+
+from msgspec import Struct
+
+from penstock.bounds import LINE_LENGTH_MAX, clip
+from penstock_orchestrator.core.step import stage
+from penstock_orchestrator.core.task import AGENT_STEPS, Failure, Task
+
+Facts: TypeAlias = tuple[tuple[str, str], ...]
+NAMED_MAX: Final = 10
+"""Of a list, so many are named."""
+
+
+class Reason(Struct, frozen=True):
+    """`because` completes the sentence "<what was decided>, because ..."."""
+
+    because: str
+    facts: Callable[[Task, datetime], Facts]
+
+
+def when(at: datetime) -> str:
+    """A moment, to the second."""
+    return f"{at:%Y-%m-%d %H:%M:%S} {at.tzname()}"
+
+
+def named(items: tuple[str, ...] | list[str]) -> str:
+    """A list on one line, cut after a few."""
+    more = f" and {len(items) - NAMED_MAX} more" if len(items) > NAMED_MAX else ""
+    return clip(", ".join(items[:NAMED_MAX]) + more or "none", LINE_LENGTH_MAX)
+
+
+def of(spent: float, most: float, unit: str = "") -> str:
+    """`spent` of a limit that 0 switches off."""
+    return f"{spent:g} of {f'{most:g}' if most else 'no limit'}{unit}"
+
+
+def _ended(task: Task, _: datetime) -> Facts:
+    return (("outcome", task.outcome or "none"), ("held", clip(task.held, LINE_LENGTH_MAX) or "no"))
+
+
+def _mail(task: Task, _: datetime) -> Facts:
+    return (
+        ("messages told", named([mail.id for mail in task.mail if mail.job])),
+        ("delivered", named([mail.id for mail in task.mail if mail.delivered])),
+        ("answered", named([mail.id for mail in task.mail if mail.answered])),
+        *_job(task),
+    )
+
+
+def _handed_over(task: Task, _: datetime) -> Facts:
+    delivery = task.delivery
+    where = "none" if delivery is None else f"{delivery.kind} {delivery.commit[:12]}"
+    return (("delivery", where), ("checks", task.skipped or task.judged))
+
+
+def _budgets(task: Task, _: datetime) -> Facts:
+    most = task.max_cost_usd
+    cost = f"{task.cost_so_far:.2f} of {'no limit' if most is None else f'{most:.2f}'} USD"
+    unknown = " (of some runs nobody knows)" if task.usage.cost_usd is None else ""
+    return (
+        ("cost", cost + unknown),
+        ("work time", f"{task.wall_so_far:.0f} of {task.max_wall_seconds:.0f} s"),
+        ("warning at", f"{task.spec.policy.budget_warning:.0%}" if task.spec.policy.budget_warning else "off"),
+        ("warned", named(sorted(task.warned))),
+    )
+
+
+def _budget_stop(task: Task, now: datetime) -> Facts:
+    return (*_budgets(task, now), *_job(task))
+
+
+def _points(task: Task, _: datetime) -> Facts:
+    asked = [f"{point.id}: {point.subject}" for point in task.points]
+    return (("open decisions", named(asked)), *_job(task))
+
+
+def _cancelled(task: Task, _: datetime) -> Facts:
+    cancel = task.cancel
+    by = () if cancel is None else (("asked for by", cancel.requested_by or "somebody"), ("reason", cancel.reason))
+    return (*by, *_job(task))
+
+
+def _at_work(task: Task, _: datetime) -> Facts:
+    return _job(task)
+
+
+def _job(task: Task) -> Facts:
+    job = task.job
+    if job is None:
+        return (("job", "none"),)
+    state = f"on {job.host}" if job.epoch is not None else "not claimed yet"
+    return (("job", f"{job.kind} {job.id}, {state}"),)
+
+
+def _blocked(task: Task, _: datetime) -> Facts:
+    blocked = task.blocked
+    return () if blocked is None else (("blocked for", blocked.reason), ("can do", blocked.can_do))
+
+
+def _failure(task: Task, _: datetime) -> Facts:
+    return () if task.failure is None else _of_failure(task, task.failure)
+
+
+def _of_failure(task: Task, failure: Failure) -> Facts:
+    policy, told = task.spec.policy, failure.told
+    facts: list[tuple[str, str]] = [("step", failure.kind), ("class", failure.known_as)]
+    if told is None:
+        facts.append(("classes in a row", f"{task.alike_class or 'none'}, {task.alike} times"))
+        facts.append(("passes by itself", "yes" if failure.transient else "not said"))
+    else:
+        facts.append(("severity", told.severity))
+        facts.append(("times in a row", of(told.times, policy.failures_alike_max)))
+    if failure.retry_at is not None:
+        facts.append(("retry at", when(failure.retry_at)))
+    return (
+        *facts,
+        ("attempts spent", of(task.attempts_spent, task.spec.max_attempts)),
+        ("parks in a row", of(task.parks, policy.parks_max)),
+        ("pauses", of(task.pauses, policy.pauses_max)),
+        ("backup", _backup(task)),
+    )
+
+
+def _backup(task: Task) -> str:
+    if task.failed_over:
+        return "at work already"
+    return "none" if task.backup is None else " ".join(task.backup).strip()
+
+
+def _escalated(task: Task, now: datetime) -> Facts:
+    return (("escalated to", task.escalated or "nowhere"), *_failure(task, now))
+
+
+def _parked(task: Task, now: datetime) -> Facts:
+    parked = task.parked
+    return (
+        () if parked is None else (("parked for", parked.reason), ("until", when(parked.wake_at)), ("now", when(now)))
+    )
+
+
+def _dependencies(task: Task, _: datetime) -> Facts:
+    found = dict(task.resolved)
+    each = [f"{on} {found.get(on, 'open')}" for on in task.spec.depends_on]
+    return (("waits for", named(each)), ("let pass", named(sorted(task.waived))))
+
+
+def _lost(task: Task, _: datetime) -> Facts:
+    return (("jobs lost in a row", f"{task.lost} of {task.spec.policy.lost_max} allowed"),)
+
+
+def _plan(task: Task, now: datetime) -> Facts:
+    plan, gate = task.plan, task.spec.plan_gate
+    if plan is None:
+        return (("plan", "none yet"),)
+    said = plan.answer + (f" by {plan.answered_by}" if plan.answered_by else "")
+    waited = (now - plan.proposed_at).total_seconds()
+    after = f"{gate.silence} after {gate.silence_seconds:g} s" if gate.silence_seconds else gate.silence
+    return (
+        ("plan", f"number {plan.number}"),
+        ("answer", said),
+        ("risk", plan.plan.risk),
+        ("silence means", after),
+        ("waited", f"{waited:.0f} s"),
+    )
+
+
+def _attempts(task: Task, _: datetime) -> Facts:
+    failure = task.failure or task.last_failure
+    return (
+        ("attempts spent", of(task.attempts_spent, task.spec.max_attempts)),
+        ("last failure", "none" if failure is None else failure.known_as),
+        ("backup", _backup(task)),
+    )
+
+
+def _plans(task: Task, _: datetime) -> Facts:
+    return (("plans made", of(task.proposals, task.spec.policy.plans_max)),)
+
+
+def _gate(task: Task, _: datetime) -> Facts:
+    scored = task.gate
+    if scored is None:
+        return (("score", "not yet"), ("evidence", "none" if task.evidence is None else "from the host"))
+    return (
+        ("score", f"{scored.score:.0f} of 100"),
+        ("abstain below", f"{scored.abstain_below:.0f}" if scored.abstain_below else "off"),
+        ("warnings", named(scored.warnings)),
+        ("let pass", named(sorted(task.waived))),
+    )
+
+
+def _window(task: Task, now: datetime) -> Facts:
+    window = task.spec.window
+    hours = "any hour" if window is None else f"{window.opens} to {window.closes} {window.timezone}"
+    return (("agents may run", hours), ("now", when(now)), ("next step", stage(task)))
+
+
+def _slot(task: Task, _: datetime) -> Facts:
+    return (
+        ("slot", "held" if task.admitted else "none"),
+        ("waits since", when(task.queued_at)),
+        ("priority", str(task.priority)),
+    )
+
+
+def _compaction(task: Task, _: datetime) -> Facts:
+    policy = task.spec.policy
+    return (
+        ("wanted for", task.compact_wanted or "the number of attempts"),
+        ("attempts of this session", of(task.session_attempts, policy.compact_after_attempts)),
+        ("made by", policy.compaction),
+        ("an agent's summary", f"{len(task.compacted)} characters" if task.compacted else "none"),
+        ("runs and checks so far", str(len(task.notes))),
+    )
+
+
+def _preflight(task: Task, _: datetime) -> Facts:
+    allowed = () if task.plan is None else task.plan.plan.files_to_touch
+    changed = () if task.change is None else task.change.files
+    return (("the plan names", named(allowed)), ("the change touches", named(changed)))
+
+
+def _next(task: Task, now: datetime) -> Facts:
+    change = task.change
+    facts = [
+        ("next step", stage(task)),
+        ("host", task.host or "any"),
+        ("change", "none" if change is None else change.commit[:12]),
+        ("checks", task.skipped or task.judged),
+    ]
+    if stage(task) in AGENT_STEPS:
+        facts += [*_attempts(task, now), ("messages to tell", str(len(task.pending_mail)))]
+        facts.append(("session", f"number {task.session_number}, {'resumed' if task.session_begun else 'new'}"))
+    return tuple(facts)
+
+
+REASONS: Final[Mapping[str, Reason]] = {
+    "the_end_is_the_end": Reason("the task has ended, or holds an event that this version cannot read", _ended),
+    "message_delivered": Reason("a host has begun the run that was told this message", _mail),
+    "message_consumed": Reason("the run that was told this message has ended, having worked", _mail),
+    "handed_over": Reason("the change is where it was asked for", _handed_over),
+    "budget_warning": Reason("so much of a budget is spent that a warning is due", _budgets),
+    "budget_stop": Reason("the run at work has reached a budget by its own word", _budget_stop),
+    "decision_stop": Reason("the agent has asked a person something", _points),
+    "cancelled": Reason("somebody wants it stopped, and no host works on it any more", _cancelled),
+    "at_work": Reason("a job is asked for or running, and its end is waited for", _at_work),
+    "blocked": Reason("a person must act first", _blocked),
+    "decision_open": Reason("a question of the agent is open", _points),
+    "classify": Reason("a step has failed, and what it looks like decides what comes next", _failure),
+    "escalated": Reason("another try of the same kind would be no use", _escalated),
+    "after_failure": Reason("this is the answer to a failure of this class", _failure),
+    "parked": Reason("the time to go on has not come", _parked),
+    "dependencies": Reason("it waits for other tasks", _dependencies),
+    "lost_too_often": Reason("too many jobs in a row were lost", _lost),
+    "plan_waits": Reason("that is what a plan's answer, or silence, means for this task", _plan),
+    "attempts_spent": Reason("no attempt is left", _attempts),
+    "budget_spent": Reason("a budget is spent, and the next step would cost more", _budgets),
+    "too_many_plans": Reason("as many plans were made as are allowed", _plans),
+    "abstained": Reason("the score is below the limit under which a person is asked first", _gate),
+    "night_window": Reason("agents may not run at this hour", _window),
+    "slot": Reason("it holds no slot of the queue", _slot),
+    "gate_due": Reason("the score is not there yet", _gate),
+    "compaction": Reason("the next session is to start from a summary", _compaction),
+    "preflight": Reason("the change touches files that the approved plan does not name", _preflight),
+    "next_step": Reason("nothing stands in the way of it", _next),
+}
+"""By the rule's name."""
