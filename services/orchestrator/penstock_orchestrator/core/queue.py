@@ -82,13 +82,8 @@ def admissions(fleet: Fleet, now: datetime) -> list[tuple[str, TaskAdmitted]]:
     given = Given(Counter(), Counter(), Counter(), set())
     found: list[tuple[str, TaskAdmitted]] = []
     passed: list[str] = []
-    heads: list[tuple[Turn, Lane, Iterator[Turn]]] = []
-    for lane, turns in fleet.lanes():
-        if not _obstacle(fleet, lane, given, now):
-            rest = iter(turns)
-            heads.append((next(rest), lane, rest))
-    heapq.heapify(heads)
     most = min(fleet.settings.tasks_max - fleet.slots_taken, ADMISSIONS_AT_ONCE_MAX)
+    heads = _heads(fleet) if most > 0 else []
     while heads and len(found) < most:
         turn, lane, rest = heapq.heappop(heads)
         if _obstacle(fleet, lane, given, now):
@@ -107,6 +102,16 @@ def admissions(fleet: Fleet, now: datetime) -> list[tuple[str, TaskAdmitted]]:
     for task_id in passed:
         fleet.pass_over(task_id)
     return found
+
+
+def _heads(fleet: Fleet) -> list[tuple[Turn, Lane, Iterator[Turn]]]:
+    """A heap of the lanes, by their first tasks, each with those behind it."""
+    heads = []
+    for lane, turns in fleet.lanes():
+        rest = iter(turns)
+        heads.append((next(rest), lane, rest))
+    heapq.heapify(heads)
+    return heads
 
 
 def _admitted(fleet: Fleet, task: Task, now: datetime) -> TaskAdmitted:
