@@ -1,0 +1,428 @@
+"""Why a task is not moving, who can move it and when: an answer in every phase; what a later version's event does; what
+reports, claims and orders to stop do that come too late or twice."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from msgspec.structs import replace
+from scenario import (
+    AGENT,
+    HEAD,
+    T0,
+    TASK,
+    Given,
+    Said,
+    agent_bad,
+    agent_ok,
+    approve,
+    claimed,
+    failed,
+    given,
+    gone,
+    job_at,
+    no_plan,
+    no_summary,
+    prepare_bad,
+    prepare_ok,
+    progress,
+    proposed,
+    publish_bad,
+    publish_ok,
+    raised,
+    recorded,
+    refused,
+    report,
+    seq_of,
+    stopped,
+    submitted,
+    summed_up,
+    tell,
+    unblock,
+    verify_ok,
+    whole,
+)
+
+from penstock.commands import CancelTask, ClaimJob, WakeTask
+from penstock.events import (
+    AgentRequested,
+    DependencyResolved,
+    JobClaimed,
+    JobLost,
+    JobStopRequested,
+    TaskCancelled,
+    TaskCancelRequested,
+    TaskSucceeded,
+    TaskUnblocked,
+    TaskUnverified,
+    Unknown,
+)
+from penstock.values import Kept, PlanGate, RepoSnapshot, Usage, Window
+from penstock_orchestrator.core.advance import RULES, due, lost, next_look
+from penstock_orchestrator.core.decide import accept
+from penstock_orchestrator.core.evolve import evolve, hold
+from penstock_orchestrator.core.task import COMMANDS_REMEMBERED
+from penstock_orchestrator.core.waiting import phase, waiting
+
+CANCEL = CancelTask(id="k" * 26, task=TASK, requested_by="ann", reason="no")
+WANTED = TaskCancelRequested(requested_by="ann", reason="no")
+KEPT = Kept(ref="refs/penstock/wip/1", commit=HEAD)
+
+
+def living(**more: object) -> Given:
+    return given(whole(**more))
+
+
+PHASES: dict[str, tuple[Given, str, str, str]] = {
+    # name: state, phase, why, who can move it
+    "new": (living(), "queued", "prepare waits for a slot of the queue", "the queue"),
+    "deciding": (
+        living().and_then(*living().settled().log[1:2]),
+        "preparing",
+        "the next step is being decided",
+        "the orchestrator",
+    ),
+    "asked for": (
+        living().settled(),
+        "preparing",
+        "prepare waits for a host with a free slot that offers the vendor scripted",
+        "any host that offers scripted",
+    ),
+    "preparing": (living().settled().works(), "preparing", "prepare runs on host h1", "host h1"),
+    "planning": (
+        living(mode="interactive").lives(prepare_ok),
+        "planning",
+        "plan waits for a free slot on host h1, which has the task's clone",
+        "host h1",
+    ),
+    "plan approved": (
+        living(mode="interactive").lives(prepare_ok, proposed("a")).asked(approve()),
+        "queued",
+        "agent waits for a slot of the queue",
+        "the queue",
+    ),
+    "running": (living().lives(prepare_ok).works(), "running", "agent runs on host h1", "host h1"),
+    "stopping": (
+        living().lives(prepare_ok).works().asked(CANCEL),
+        "running",
+        "agent runs on host h1 (told to stop: the task was cancelled)",
+        "host h1",
+    ),
+    "summing up": (
+        living(compaction="agent").lives(prepare_ok, failed("vendor.context_overflow")).works(),
+        "running",
+        "compact runs on host h1",
+        "host h1",
+    ),
+    "verifying": (living().lives(prepare_ok, agent_ok).works(), "verifying", "verify runs on host h1", "host h1"),
+    "publishing": (
+        living().lives(prepare_ok, agent_ok, verify_ok).works(),
+        "publishing",
+        "publish runs on host h1",
+        "host h1",
+    ),
+    "handed over": (
+        living().lives(prepare_ok, agent_ok, verify_ok).works(publish_ok),
+        "publishing",
+        "the next step is being decided",
+        "the orchestrator",
+    ),
+    "parked": (
+        living().lives(prepare_ok, failed("vendor.rate_limit", transient=True)),
+        "parked",
+        "vendor.rate_limit: it broke",
+        "the clock, or a person: wake it",
+    ),
+    "blocked": (
+        living().lives(prepare_ok, failed("vendor.auth")),
+        "blocked",
+        "vendor.auth: it broke",
+        "a person: renew the vendor's key or login on the host, then unblock the task",
+    ),
+    "held": (
+        living().and_then(Unknown(type="teleported")),
+        "blocked",
+        "event e0000000000000000000000002 has the unknown type 'teleported'",
+        "a later version of the orchestrator",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PHASES)
+def test_in_every_phase_a_task_says_why_it_waits_and_who_can_move_it(name: str) -> None:
+    state, where, why, who = PHASES[name]
+    answer = waiting(state.state)
+    assert (phase(state.state), answer.why, answer.can_move) == (where, why, who)
+    parked = state.state.parked
+    assert answer.wake_at == (None if parked is None else parked.wake_at)
+
+
+def ended(*said: Said, **more: object) -> Given:
+    return living(**more).lives(prepare_ok, *said)
+
+
+@pytest.mark.parametrize(
+    ("state", "where", "outcome"),
+    [
+        (ended(agent_ok, verify_ok, publish_ok), "done", "succeeded"),
+        (ended(agent_ok, publish_ok, repo=RepoSnapshot(name="shop", clone_url="x")), "done", "unverified"),
+        (ended(failed("agent.no_change"), max_attempts=1), "failed", "no_change"),
+        (ended(failed("agent.crashed"), max_attempts=1), "failed", "failed"),
+        (living().and_then(WANTED).settled(), "cancelled", "cancelled"),
+    ],
+)
+def test_an_ended_task_waits_for_nothing_and_holds_nothing(state: Given, where: str, outcome: str) -> None:
+    task = state.state
+    assert (phase(task), task.outcome, task.ended_at) == (where, outcome, T0)
+    answer = waiting(task)
+    assert (answer.why, answer.can_move, answer.wake_at, next_look(task)) == ("", "", None, None)
+    assert (task.job, task.stop, task.parked, task.blocked, task.admitted) == (None, None, None, None, False)
+    # The end is the end.
+    for event in (AGENT, TaskUnblocked(unblocked_by="x"), WANTED, DependencyResolved(on="o" * 26, outcome="failed")):
+        assert replace(state.and_then(event).state, seq=task.seq) == task
+    assert lost(task, "h1", "silence") == []
+    assert state.settled(1e9).log == state.log
+
+
+def test_what_a_handed_over_change_ends_as_depends_on_what_has_checked_it() -> None:
+    assert ended(agent_ok, verify_ok, publish_ok).last(TaskSucceeded).usage.cost_usd == 0.5
+    assert ended(agent_ok, publish_ok, skip_verify=True).last(TaskUnverified).reason == "skip_verify"
+    bare = RepoSnapshot(name="shop", clone_url="x")
+    assert ended(agent_ok, publish_ok, repo=bare).last(TaskUnverified).reason == "nothing_configured"
+
+
+# When the clock moves it
+
+
+def test_the_next_look_is_when_the_clock_alone_may_make_something_due() -> None:
+    assert next_look(living().state) is None
+    parked = PHASES["parked"][0].state
+    assert parked.parked is not None
+    assert next_look(parked) == parked.parked.wake_at
+    assert next_look(PHASES["blocked"][0].state) is None
+    assert next_look(PHASES["running"][0].state) is None
+    gate = PlanGate(silence="park", silence_seconds=60.0)
+    plan = living(mode="interactive", plan_gate=gate).lives(prepare_ok, proposed("a"))
+    assert next_look(plan.state) == T0 + timedelta(seconds=60)
+    assert next_look(plan.and_then(WANTED).settled().state) is None
+
+
+# The rules
+
+
+def test_every_rule_has_a_name_of_its_own_and_a_decision_says_which_rule_made_it() -> None:
+    names = [name for name, _ in RULES]
+    assert len(set(names)) == len(names)
+    rules = {
+        "the_end_is_the_end": living().and_then(Unknown(type="x")),
+        "slot": living(),
+        "at_work": living().settled(),
+        "blocked": PHASES["blocked"][0],
+        "parked": PHASES["parked"][0],
+        "handed_over": PHASES["handed over"][0],
+        "cancelled": PHASES["stopping"][0],
+        "dependencies": living(depends_on=("o" * 26,)),
+        "night_window": living(window=Window(opens="08:00", closes="09:00")),
+        "plan_waits": living(mode="interactive").lives(prepare_ok, proposed("a")),
+        "next_step": living().and_then(*living().settled().log[1:2]),
+    }
+    for name, state in rules.items():
+        assert due(state.state, T0).rule == name
+
+
+# Held by what this version cannot read
+
+
+def test_an_event_that_cannot_be_decoded_holds_the_task_with_the_reason() -> None:
+    state = living().state
+    held = hold(state, 9, "cannot be read")
+    assert (held.seq, held.held, phase(held)) == (9, "cannot be read", "blocked")
+    assert Given(held).settled(1e9).log == ()
+    Given(held).when(CANCEL).refused("cannot be read; a later version")
+    assert lost(held, "h1", "silence") == []
+    running = living().lives(prepare_ok).works()
+    assert running.state.job is not None
+    body = agent_bad(seq_of(running.state.job.id))
+    assert accept(running.task, report(body)) == [body]
+    assert accept(hold(running.state, 9, "x"), report(body)) == []
+    assert lost(hold(running.state, 9, "x"), "h1", "silence") == []
+
+
+# Cancel
+
+
+def test_a_cancelled_wait_is_over_at_once_and_what_was_kept_and_spent_is_said() -> None:
+    for name in ("parked", "blocked"):
+        state = PHASES[name][0].asked(CANCEL).settled()
+        end = state.last(TaskCancelled)
+        assert (end.cancelled_by, end.reason, end.usage.cost_usd) == ("ann", "no", 0.5)
+    state = living().lives(prepare_ok).works().asked(CANCEL).settled()
+    assert state.settled(1e9).log == state.log
+    assert state.state.job is not None
+    seq = seq_of(state.state.job.id)
+    end = state.and_then(stopped(kept=KEPT, usage=Usage(cost_usd=0.2))(seq)).settled().last(TaskCancelled)
+    assert (end.kept, end.usage.cost_usd) == (KEPT, 0.2)
+    end = state.and_then(progress(cost_usd=0.3)(seq), gone()(seq)).settled().last(TaskCancelled)
+    assert (end.kept, end.usage.cost_usd) == (None, 0.3)
+    end = state.and_then(agent_ok(seq)).settled().last(TaskCancelled)
+    assert end.usage.cost_usd == 0.5
+
+
+def test_a_cancelled_task_is_not_stopped_twice() -> None:
+    state = living(max_cost_usd=1.0).lives(prepare_ok).works().asked(CANCEL)
+    assert state.state.job is not None
+    state = state.and_then(progress(cost_usd=2.0)(seq_of(state.state.job.id))).settled()
+    assert state.said(JobStopRequested) == []
+    assert state.state.stop_wanted == "the task was cancelled"
+
+
+def test_no_job_is_stopped_that_no_host_has() -> None:
+    assert living().settled().state.stop_wanted == ""
+    assert living().state.stop_wanted == ""
+    assert living().lives(prepare_ok).works().state.stop_wanted == ""
+
+
+# Reports and claims
+
+
+BODIES: dict[str, tuple[Said, ...]] = {
+    "prepare": (prepare_ok, prepare_bad),
+    "plan": (proposed("a"), no_plan()),
+    "agent": (agent_ok, failed(), raised("d" * 26)),
+    "compact": (summed_up("so"), no_summary()),
+    "verify": (verify_ok, refused("no")),
+    "publish": (publish_ok, publish_bad),
+}
+AT_WORK: dict[str, Given] = {
+    "prepare": PHASES["preparing"][0],
+    "plan": living(mode="interactive").lives(prepare_ok).works(),
+    "agent": PHASES["running"][0],
+    "compact": PHASES["summing up"][0],
+    "verify": PHASES["verifying"][0],
+    "publish": PHASES["publishing"][0],
+}
+
+
+@pytest.mark.parametrize("kind", AT_WORK)
+def test_a_job_is_heard_about_what_it_is_and_nothing_else(kind: str) -> None:
+    state = AT_WORK[kind]
+    assert state.state.job is not None
+    assert state.state.job.kind == kind
+    seq = seq_of(state.state.job.id)
+    for other, bodies in BODIES.items():
+        for said in bodies:
+            body = said(seq)
+            assert accept(state.task, report(body)) == ([body] if other == kind else [])  # type: ignore[arg-type]  # one of its bodies
+    halt = stopped()(seq)
+    assert accept(state.task, report(halt)) == [halt]  # type: ignore[arg-type]  # likewise
+    news = progress(turns=1)(seq)
+    assert accept(state.task, report(news)) == ([news] if kind in ("plan", "agent", "compact") else [])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", AT_WORK)
+def test_what_comes_late_from_another_job_or_under_an_old_lease_changes_nothing(kind: str) -> None:
+    state = AT_WORK[kind]
+    assert state.state.job is not None
+    seq = seq_of(state.state.job.id)
+    for said in BODIES[kind]:
+        for stray in (replace(said(seq), epoch=6), said(seq - 1)):
+            assert accept(state.task, report(stray)) == []  # type: ignore[arg-type]  # likewise
+            assert replace(state.and_then(stray).state, seq=state.state.seq) == state.state
+        forged = replace(report(said(seq)), epoch=6)  # type: ignore[arg-type]  # likewise
+        assert accept(state.task, forged) == []
+        assert accept(state.task, replace(report(said(seq)), job=job_at(99))) == []  # type: ignore[arg-type]  # likewise
+    for event in (
+        JobLost(job=job_at(seq), epoch=6, host="h1", reason="?"),
+        JobLost(job=job_at(99), epoch=7, host="h1", reason="?"),
+        claimed(seq, epoch=9),
+        claimed(99),
+    ):
+        assert replace(state.and_then(event).state, seq=state.state.seq) == state.state
+
+
+def test_reports_about_nothing_are_forgotten() -> None:
+    body = agent_bad(5)
+    assert accept(None, report(body)) == []
+    assert accept(living().task, report(body)) == []
+    over = ended(agent_ok, verify_ok, publish_ok)
+    assert accept(over.task, report(body)) == []
+
+
+def test_an_unclaimed_job_is_lost_under_no_lease_and_a_claimed_one_under_its_own() -> None:
+    state = living().settled()
+    assert state.state.job is not None
+    assert lost(state.state, "h1", "away", host_gone=True) == [
+        JobLost(job=state.state.job.id, epoch=0, host="h1", reason="away", host_gone=True)
+    ]
+    (event,) = lost(state.works().state, "h1", "silence")
+    assert isinstance(event, JobLost)
+    assert (event.epoch, event.host_gone) == (7, False)
+    assert lost(living().state, "h1", "silence") == []
+
+
+def test_a_claim_names_host_lease_and_process() -> None:
+    state = living().settled()
+    assert state.state.job is not None
+    job = state.state.job.id
+    order = ClaimJob(id="j" * 26, task=TASK, job=job, host="h2", epoch=3, instance="i9")
+    state = state.asked(order)
+    assert state.last(JobClaimed) == JobClaimed(job=job, host="h2", epoch=3, instance="i9")
+    assert state.state.job is not None
+    assert (state.state.job.host, state.state.job.epoch, state.state.job.instance) == ("h2", 3, "i9")
+    state.when(replace(order, id="l" * 26)).then_nothing()
+    state.when(replace(order, id="l" * 26, epoch=4)).refused("held by h2 under epoch 3")
+    state.when(replace(order, id="l" * 26, instance="i8")).refused("held by h2 under epoch 3")
+    living().when(order).refused("not asked for")
+
+
+# The log
+
+
+def test_nothing_is_a_task_before_it_was_submitted_and_it_is_submitted_once() -> None:
+    assert evolve(None, recorded(AGENT, 1)) is None
+    assert given(AGENT).task is None
+    state = living()
+    assert replace(state.and_then(submitted(title="other")).state, seq=1) == state.state
+
+
+def test_the_last_change_is_remembered_with_its_time_and_a_stray_event_is_none() -> None:
+    state = living().and_then(WANTED, seconds=5.0)
+    assert (state.state.updated_at, state.state.seq) == (T0 + timedelta(seconds=5), 2)
+    again = state.and_then(claimed(99), seconds=9.0)
+    assert (again.state.updated_at, again.state.seq) == (T0 + timedelta(seconds=5), 3)
+
+
+def test_a_command_is_remembered_for_as_long_as_anybody_may_repeat_it() -> None:
+    first = tell("note")
+    state = living().asked(first)
+    state.when(first).then_nothing()
+    for number in range(COMMANDS_REMEMBERED):
+        state = state.and_then(TaskUnblocked(unblocked_by=f"a{number}"))
+    assert len(state.state.commands) == COMMANDS_REMEMBERED
+    assert first.id not in state.state.commands
+
+
+def test_a_log_from_before_the_queue_needs_no_slot_for_what_it_has_begun() -> None:
+    old = given(submitted(), *living().settled().log[2:3])
+    assert old.state.admitted
+    assert old.state.job is not None
+
+
+def test_an_unblocked_task_has_counts_that_begin_anew_and_an_unblock_of_nothing_lets_nothing_pass() -> None:
+    state = PHASES["blocked"][0].asked(unblock())
+    task = state.state
+    assert (task.blocked, task.failure, task.parks, task.lost, task.pauses, task.alike) == (None, None, 0, 0, 0, 0)
+    assert (task.escalated, task.escalations, task.waived) == ("", 0, frozenset({"vendor.auth"}))
+    assert living().and_then(TaskUnblocked(unblocked_by="x")).state.waived == frozenset()
+
+
+def test_what_happens_to_a_task_that_is_not_there_is_refused() -> None:
+    Given(None).when(WakeTask(id="w" * 26, task=TASK)).refused(f"there is no task {TASK}")
+
+
+def test_a_park_is_left_when_the_next_step_is_asked_for() -> None:
+    state = PHASES["parked"][0].settled(1e3)
+    assert isinstance(state.log[-1], AgentRequested)
+    assert state.state.parked is None
+    assert phase(state.state) == "running"
