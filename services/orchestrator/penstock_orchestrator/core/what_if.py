@@ -145,7 +145,15 @@ class _Lockstep:
             if not decided and (why := self.world.cut_off(self.task, event.data)):
                 return None, why, None
             self._both(event)
-        return None, "", None
+        return self._at_the_end(self.events[-1])
+
+    def _at_the_end(self, last: Recorded) -> tuple[Difference | None, str, Course | None]:
+        """The log of a task that goes on may end before what would have been decided here."""
+        other = self._due(self.task, last.at)
+        if other.event is None or not _differs(due(self.recorded, last.at), other):
+            return None, "", None
+        first = _difference(last, last.at, "pending", other, None)
+        return first, "", Course(self.world, self.task, last.at, last.seq + 1, self._due)
 
     def _other_decision(self, event: Recorded) -> Difference | None:
         here, other = due(self.recorded, event.at), self._due(self.task, event.at)

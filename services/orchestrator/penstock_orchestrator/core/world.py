@@ -30,9 +30,6 @@ TIMED_OUT: Final = "agent.timeout"
 _CANNOT: Final = "the log cannot know"
 
 Rules: TypeAlias = Callable[[Task, datetime], Due]
-Said: TypeAlias = tuple[datetime, e.KnownEvent, str]
-"""When something comes, what it is, and what was assumed for it."""
-
 _Unasked: TypeAlias = (
     e.TaskCancelRequested
     | e.PriorityChanged
@@ -54,6 +51,16 @@ class Step(Struct, frozen=True, kw_only=True):
     event: e.KnownEvent
     rule: str = ""
     assumed: str = ""
+
+
+class Said(Struct, frozen=True):
+    """What comes next, and when: `event` is None where only the clock goes on. `taken`: the event of the log that it is, None
+    where it is none."""
+
+    at: datetime
+    event: e.KnownEvent | None = None
+    assumed: str = ""
+    taken: e.Recorded | None = None
 
 
 class Asked(Struct, frozen=True, kw_only=True):
@@ -94,7 +101,7 @@ class World:
 
     def cut_off(self, task: Task, event: e.AnyEvent) -> str:
         """Why what a run said in the log cannot stand for this task, which gives it other limits; empty where it can."""
-        if task.job is None or task.job.id not in self.jobs or not isinstance(event, _Run):
+        if not isinstance(event, _Run) or task.job is None or task.job.id != event.job or event.job not in self.jobs:
             return ""
         return _cut_off(self.jobs[task.job.id].work, work_of(task), event)
 
@@ -177,46 +184,43 @@ class Course:
 
     def _wait(self, rule: str) -> str:
         """Let the next thing of the world happen. Why not, where nothing can."""
-        said = self._awaited(rule)
-        unasked = self._unasked(None if isinstance(said, str) else said[0])
-        if unasked is not None:
-            self._say(unasked)
-            return ""
-        if isinstance(said, str):
+        awaited = self._awaited(rule)
+        unasked = self._unasked(awaited.at if isinstance(awaited, Said) else None)
+        said = awaited if unasked is None else unasked
+        if not isinstance(said, Said):
             return said
-        self._say(said)
+        self.now = max(self.now, said.at)
+        for told in (self._inputs, self._answers):
+            if said.taken in told:
+                told.remove(said.taken)
+        if said.event is not None:
+            self._append(said.event, assumed=said.assumed)
         return ""
 
-    def _say(self, said: Said | tuple[datetime, None, str]) -> None:
-        at, event, assumed = said
-        self.now = max(self.now, at)
-        if event is not None:
-            self._append(event, assumed=assumed)
-
-    def _awaited(self, rule: str) -> Said | tuple[datetime, None, str] | str:
+    def _awaited(self, rule: str) -> Said | str:
         task = self.task
         match rule:
             case "at_work" | "cancelled":
                 return self._answer()
             case "slot":
                 given = e.TaskAdmitted(number=task.admissions + 1, priority=task.priority, waited_seconds=0.0)
-                return self.now, given, "a slot is there at once, and the rest of the fleet stands in nobody's way"
+                return Said(
+                    self.now, given, "a slot is there at once, and the rest of the fleet stands in nobody's way"
+                )
             case "gate_due":
                 scored = next((event for event in self.world.inputs if isinstance(event.data, e.GateScored)), None)
                 if scored is None:
                     return "the log holds no score"
-                return self.now, _known(rejudged(scored.data, task)), "the score is the one of the log"
+                return Said(self.now, _known(rejudged(scored.data, task)), "the score is the one of the log")
             case "parked":
                 assert task.parked is not None
-                return task.parked.wake_at, None, ""
+                return Said(task.parked.wake_at)
             case "blocked":
                 return self._person()
             case "plan_waits":
                 return self._plan()
-            case "dependencies":
-                return "the log does not tell how the tasks that are waited for ended"
             case _:
-                return f"the task is held: {task.held}"
+                return f"it would wait for what this log does not tell ({rule})"
 
     def _answer(self) -> Said | str:
         """What the host says next about the running job."""
@@ -227,17 +231,16 @@ class Course:
             stopped = e.JobStopped(
                 job=task.job.id, epoch=task.job.epoch or 0, reason=task.stop_wanted, usage=task.run_usage or Usage()
             )
-            return self.now, stopped, "a run that is told to stop ends at once, with what it had used by its last word"
+            return Said(self.now, stopped, "a run that is told to stop ends at once, with what it had said it had used")
         if not self._answers:
             return f"the log ends while the job {task.job.kind} runs"
         event = self._answers[0]
         if isinstance(event.data, e.JobStopped) and asked.told_to_stop and not task.stop_wanted:
-            return "in the log this run was told to stop; how it would have gone on, the log cannot know"
+            return f"in the log this run was told to stop; how it would have gone on, {_CANNOT}"
         if why := self.world.cut_off(task, event.data):
             return why
-        self._answers.pop(0)
         assumed = "" if asked.request.at == task.job.requested_at else "what was asked again is answered as in the log"
-        return task.job.requested_at + (event.at - asked.request.at), _known(event.data), assumed
+        return Said(task.job.requested_at + (event.at - asked.request.at), _known(event.data), assumed, event)
 
     def _person(self) -> Said | str:
         blocked = self.task.blocked
@@ -248,11 +251,10 @@ class Course:
             unblocks = isinstance(data, e.TaskUnblocked) and self.world.blocks.get(event.seq) == blocked.reason
             answers = isinstance(data, e.DecisionAnswered) and data.decision in open_
             if unblocks or answers:
-                self._inputs.remove(event)
-                return event.at, _known(data), "people answer the same question as they did in the log"
-        return f"a person would be asked ({blocked.reason}: {blocked.message}); what they would do, the log cannot know"
+                return Said(event.at, _known(data), "people answer the same question as they did in the log", event)
+        return f"a person would be asked ({blocked.reason}: {blocked.message}); what they would do, {_CANNOT}"
 
-    def _plan(self) -> Said | tuple[datetime, None, str] | str:
+    def _plan(self) -> Said | str:
         plan = self.task.plan
         assert plan is not None
         look = next_look(self.task)
@@ -261,20 +263,22 @@ class Course:
             if isinstance(data, e.PlanApproved | e.PlanRejected | e.PlanCommented) and data.number == plan.number:
                 if look is not None and look < event.at:
                     break
-                self._inputs.remove(event)
-                return event.at, data, "people answer the same plan as they did in the log"
-        return "a person would be asked about the plan" if look is None else (look, None, "")
+                return Said(event.at, data, "people answer the same plan as they did in the log", event)
+        return (
+            f"a person would be asked about plan {plan.number}; what they would do, {_CANNOT}"
+            if look is None
+            else Said(look)
+        )
 
-    def _unasked(self, until: datetime | None) -> Said | tuple[datetime, None, str] | None:
+    def _unasked(self, until: datetime | None) -> Said | None:
         """What somebody did of their own accord, up to then (None: at any time)."""
-        for event in list(self._inputs):
+        for event in self._inputs:
             if until is not None and event.at > until:
                 return None
-            if not isinstance(event.data, _Unasked):
-                continue
-            self._inputs.remove(event)
-            if self._takes(event.data):
-                return event.at, event.data, "what people did of their own accord, they do at the same time"
+            if isinstance(event.data, _Unasked) and self._takes(event.data):
+                return Said(
+                    event.at, event.data, "what people did of their own accord, they do at the same time", event
+                )
         return None
 
     def _takes(self, data: _Unasked) -> bool:
@@ -337,8 +341,8 @@ _NEVER: Final[dict[type[Work], str]] = {
 
 
 def _cut_off(had: Work, would: Work, said: _Run) -> str:
-    if not isinstance(had, AgentWork | PlanWork | CompactWork) or not isinstance(would, type(had)):
-        return ""
+    assert isinstance(had, AgentWork | PlanWork | CompactWork)
+    assert isinstance(would, AgentWork | PlanWork | CompactWork)
     used = said.usage
     limits: tuple[tuple[str, str, float | None, float | None, float | None], ...] = (
         ("turns", MAX_TURNS, used.turns, had.max_turns, would.max_turns),
