@@ -46,9 +46,11 @@ GIT_ENVIRON: Final = {
 
 HAPPY: Final = [
     "task_submitted",
+    "task_admitted",
     "prepare_requested",
     "job_claimed",
     "prepare_succeeded",
+    "gate_scored",
     "agent_requested",
     "job_claimed",
     "agent_succeeded",
