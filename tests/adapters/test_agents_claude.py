@@ -8,6 +8,7 @@ import signal
 import tempfile
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -36,7 +37,7 @@ from penstock.settings import Secret
 from penstock_agent_exec.agents.claude import Claude, find_claude
 from penstock_agent_exec.agents.facts import Started, Text, ToolResult, ToolUse
 from penstock_agent_exec.agents.run import Steering
-from penstock_agent_exec.agents.vendor import HostLacks
+from penstock_agent_exec.agents.vendor import AgentRun, HostLacks
 from penstock_agent_exec.process import Watch
 from penstock_agent_exec.sandbox import python_program
 from penstock_agent_exec.sandbox_probe import probe
@@ -324,3 +325,13 @@ def test_a_host_without_the_program_is_told_what_to_install(tmp_path: Path) -> N
         find_claude(other)
     with pytest.raises(HostLacks, match="which is not Claude Code"):
         find_claude(Path("/bin/true"))
+
+
+def test_a_run_that_only_reads_gets_no_leave_to_write() -> None:
+    run = AgentRun(prompt="Plan it.", session_id="s", model="m", state_dir="/home", work_dir="/work")
+    writes = Claude(Path("/bin/claude"), "2.1.197").command(run).argv
+    reads = Claude(Path("/bin/claude"), "2.1.197").command(replace(run, purpose="plan")).argv
+    assert "--dangerously-skip-permissions" in writes
+    assert "--dangerously-skip-permissions" not in reads
+    assert reads[reads.index("--tools") + 1] == "Read,Grep,Glob,Bash"
+    assert reads[reads.index("--permission-mode") + 1] == "dontAsk"

@@ -6,6 +6,7 @@ import asyncio
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from agent_bench import Bench, git
@@ -188,7 +189,7 @@ async def test_the_first_case_that_fits_the_run_is_played_and_else_the_attempts(
     }
     (scripts / "fix.json").write_text(json.dumps(script))
 
-    async def said(prompt: str = "Do it.", **run: object) -> str:
+    async def said(prompt: str = "Do it.", **run: Any) -> str:
         return (await bench.attempt(None, prompt, model="fix", **run)).verdict.final_text
 
     assert await said() == "otherwise"

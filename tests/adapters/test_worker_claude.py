@@ -79,7 +79,7 @@ async def test_a_session_is_gone_on_with_where_it_is_and_begun_again_where_it_is
     other = more | {"session_id": "1f0c2a52-0000-4000-8000-000000000002"}
     before = len(model.requests)
     job = await place.desk.order(place.agent(task, base, "", **other), task=task)
-    await place.desk.body(job, AgentSucceeded)
+    assert (await place.desk.body(job, AgentSucceeded)).session_restarted
     assert "The whole history." in model.requests[before].text
     assert "Only the hint." not in model.requests[before].text
     await place.desk.says(job, "the session to go on with is not on this host")
