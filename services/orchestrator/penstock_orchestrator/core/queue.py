@@ -278,9 +278,11 @@ def may_claim(fleet: Fleet, task: Task, host: str) -> str:
     # Drained: what it has begun it goes on with.
     if control is not None and (control.mode == "pause" or task.host != host):
         return _control_words(_scope_words("host", host), control)
-    most = fleet.settings.hosts.get(host)
     place = fleet.place_of(task.id)
-    others = fleet.of_host[host] - (1 if place is not None and place.host == host else 0)
+    if place is not None and place.host == host:
+        # It is counted there. Where there are too many (the limit was lowered), each goes on: or they would wait for each other.
+        return ""
+    most, others = fleet.settings.hosts.get(host), fleet.of_host[host]
     if most is not None and others >= most:
         return f"host {host} has {others} of {most} tasks already"
     return ""
