@@ -65,13 +65,10 @@ def advance(task: Task, now: datetime) -> list[KnownEvent]:
 
 def due(task: Task, now: datetime) -> Due:
     """The same, with the rule that decided."""
-    for name, rule in RULES:
-        said = rule(task, now)
-        if said == WAIT:
-            return Due(rule=name, event=None)
-        if said is not None:
-            return Due(rule=name, event=said)
-    raise AssertionError("the last rule always speaks")
+    answers = ((name, rule(task, now)) for name, rule in RULES)
+    # The last rule always speaks.
+    name, said = next((name, said) for name, said in answers if said is not None)
+    return Due(rule=name, event=None if said == WAIT else said)
 
 
 def wants_slot(task: Task, now: datetime) -> bool:
@@ -149,7 +146,7 @@ def _message_consumed(task: Task, _: datetime) -> Answer:
 
 def _handed_over(task: Task, _: datetime) -> Answer:
     # Handed over is handed over, whoever wanted to cancel meanwhile.
-    return step.end_well(task) if task.delivery is not None else None
+    return step.next_step(task) if task.delivery is not None else None
 
 
 # -- money and time ----------------------------------------------------------------------------------------------------
@@ -335,7 +332,7 @@ def _escalate(task: Task, failure: Failure) -> KnownEvent:
     told = failure.told
     assert told is not None
     if told.severity != "hard" and task.backup is None and _exhausted(task):
-        return _give_up(task)
+        return _fail(task, failure)
     return TaskEscalated(error_class=told.error_class, severity=told.severity, times=told.times, to=rung(task, failure))
 
 
@@ -357,21 +354,15 @@ def _park(task: Task, failure: Failure, now: datetime) -> KnownEvent:
 def _attempts_spent(task: Task, _: datetime) -> Answer:
     if stage(task) not in _PAID or not _exhausted(task):
         return None
-    failure = task.failure or task.last_failure
-    if task.backup is not None and failure is not None:
-        return _fail_over(task, failure)
-    return _give_up(task)
+    cause = task.failure or task.last_failure or _NO_CAUSE
+    return _fail(task, cause) if task.backup is None else _fail_over(task, cause)
 
 
 def _exhausted(task: Task) -> bool:
     return task.attempts_spent >= task.spec.max_attempts
 
 
-def _give_up(task: Task) -> KnownEvent:
-    failure = task.failure or task.last_failure
-    if failure is None:
-        failure = Failure(kind="agent", error_class="agent.unknown", message="no attempt is left", transient=False)
-    return _fail(task, failure)
+_NO_CAUSE: Final = Failure(kind="agent", error_class="agent.unknown", message="no attempt is left", transient=False)
 
 
 def _fail(task: Task, failure: Failure) -> TaskFailed:

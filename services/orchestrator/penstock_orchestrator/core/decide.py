@@ -6,7 +6,7 @@ agent asks for passes through one gate: it may write messages and raise decision
 
 from __future__ import annotations
 
-from typing import Final, assert_never
+from typing import Final, TypeAlias, assert_never
 
 from penstock.commands import (
     AnswerDecision,
@@ -60,6 +60,20 @@ from penstock_orchestrator.core.task import AGENT_STEPS, MAIL_MAX, JobKind, Prop
 POINTS_MAX: Final = 10
 """Decisions that may be open in one task at once."""
 
+ToTheLiving: TypeAlias = (
+    UnblockTask
+    | WakeTask
+    | PrioritizeTask
+    | CompactTask
+    | ApprovePlan
+    | RejectPlan
+    | CommentPlan
+    | SendMessage
+    | RaiseDecision
+    | AnswerDecision
+)
+"""Commands that an ended task can only refuse."""
+
 AGENT_MAY: Final = (SendMessage, RaiseDecision)
 
 
@@ -83,7 +97,7 @@ def decide(task: Task | None, command: TaskCommand) -> list[KnownEvent]:
     return _living(task, command)
 
 
-def _living(task: Task, command: TaskCommand) -> list[KnownEvent]:
+def _living(task: Task, command: ToTheLiving) -> list[KnownEvent]:
     match command:
         case UnblockTask():
             return _unblock(task, command)
@@ -105,8 +119,6 @@ def _living(task: Task, command: TaskCommand) -> list[KnownEvent]:
             return _raise(task, command)
         case AnswerDecision():
             return _answer_decision(task, command)
-        case CancelTask() | ClaimJob():
-            raise AssertionError("answered before")
         case _:
             assert_never(command)
 
