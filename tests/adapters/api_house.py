@@ -25,6 +25,8 @@ from penstock.commands import (
     CancelTask,
     Command,
     ContinueTask,
+    Explained,
+    ExplainTask,
     NotReady,
     PrioritizeTask,
     RefusedReply,
@@ -32,6 +34,7 @@ from penstock.commands import (
     RetryTask,
     SendMessage,
     SubmitTask,
+    Transition,
     UnblockTask,
     Why,
     WhyTask,
@@ -72,13 +75,16 @@ def cancelled() -> TaskCancelled:
 
 class Orchestrator:
     """Decides like the real one as far as the api can see: one log entry per wish, the same answer for the same wish.
-    `why`: what it says to that question; where it is None it is not ready to say."""
+    `why`: what it says to that question; where it is None it is not ready to say. `told`: the history of every task, a page
+    of `page` steps at a time."""
 
     def __init__(self, nc: Client) -> None:
         self.mood: Mood = "willing"
         self.refusals: deque[RefusedReply] = deque()
         self.heard: list[Command] = []
         self.why: Why | None = None
+        self.told: tuple[Transition, ...] = ()
+        self.page = 2
         self.last: dict[str, int] = {}
         self._log = LogWriter(nc)
         self._wishes: dict[str, tuple[bytes, int]] = {}
@@ -115,6 +121,9 @@ class Orchestrator:
                 return await self._new(command, submitted(command.title))
             case _ if command.task not in self.last:
                 return RefusedReply(code="unknown_task", message=f"there is no task {command.task}", field="task")
+            case ExplainTask():
+                rest = tuple(one for one in self.told if one.seq > command.after)
+                return Explained(task=command.task, transitions=rest[: self.page], more=len(rest) > self.page)
             case SendMessage():
                 said = MessageAccepted(
                     message=command.id, text=command.text, sender=command.requested_by, from_task=command.as_agent_of

@@ -57,6 +57,7 @@ ACCESS: Final[Mapping[tuple[str, str], Role | None]] = {
     ("POST", "/v1/tasks/{task}/decisions"): "agent",
     ("POST", "/v1/tasks/{task}/decisions/{decision}/answer"): "operator",
     ("GET", "/v1/tasks/{task}/events"): "viewer",
+    ("GET", "/v1/tasks/{task}/explain"): "viewer",
     ("GET", "/v1/tasks/{task}/stream"): "viewer",
     ("GET", "/v1/tasks/{task}/patch"): "viewer",
     ("GET", "/v1/stream"): "viewer",

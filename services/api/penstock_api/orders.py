@@ -17,7 +17,9 @@ from penstock import subjects as s
 from penstock.codec import Undecodable
 from penstock.commands import (
     Accepted,
+    Command,
     Explained,
+    ExplainTask,
     NewTask,
     NotReady,
     RefusedReply,
@@ -47,6 +49,26 @@ class Orders:
     async def send(self, command: NewTask | TaskCommand) -> Accepted | RefusedReply:
         """The orchestrator's decision. Raises Problem (503) when nobody has decided within a few seconds; the command may
         then still be done, once, when it is sent again with the same id."""
+        reply = await self._answered(command)
+        match reply:
+            case Accepted() | RefusedReply():
+                return reply
+            case Why() | Explained():
+                raise _not_understood("an answer to another question")
+
+    async def explain(self, task: str, after: int) -> Explained:
+        """A page of the task's history, step by step, from after that sequence. Raises Problem: 404, 409, 503."""
+        reply = await self._answered(ExplainTask(id=ids.fresh(), task=task, after=after))
+        match reply:
+            case Explained():
+                return reply
+            case RefusedReply():
+                raise _refusal(reply, None)
+            case Accepted() | Why():
+                raise _not_understood("an answer to another question")
+
+    async def _answered(self, command: Command) -> Accepted | RefusedReply | Why | Explained:
+        """Asked again until there is an answer that is one, or no time left (Problem, 503)."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + ORDER_SECONDS_MAX
         subject, body = s.command(*verb_of(command)), codec.encode(command)
@@ -55,13 +77,9 @@ class Orders:
             try:
                 seconds = min(ASK_SECONDS, max(deadline - loop.time(), 0.1))
                 reply = _decoded(await self._ask(subject, body, seconds))
-                match reply:
-                    case Accepted() | RefusedReply():
-                        return reply
-                    case NotReady():
-                        reason = reply.message
-                    case Why() | Explained():
-                        raise _not_understood("an answer to another question")
+                if not isinstance(reply, NotReady):
+                    return reply
+                reason = reply.message
             except nats.errors.NoRespondersError:
                 reason = "none is leading right now; one takes over within seconds"
             except TimeoutError:

@@ -136,18 +136,26 @@ def read_task(task: str) -> list[Recorded]:
     except Undecodable as error:
         raise Unanswerable(f"--task {task}: its log holds what is no event: {error}") from error
     except (nats.errors.Error, OSError, TimeoutError) as error:
-        raise Unanswerable(f"--task {task}: the broker does not answer: {str(error) or type(error).__name__}") from error
+        raise Unanswerable(
+            f"--task {task}: the broker does not answer: {str(error) or type(error).__name__}"
+        ) from error
 
 
 async def _load(task: str, given: Settings) -> list[Recorded]:
-    nc = await nats.connect(
-        given.nats_url,
-        user=given.nats_user or None,
-        password=given.nats_password.reveal() or None,
-        inbox_prefix=f"_INBOX.{given.nats_user or 'replay'}",
-        allow_reconnect=False,
-        connect_timeout=CONNECT_SECONDS,
-    )
+    try:
+        # The client would try a broker that is not there for minutes.
+        async with asyncio.timeout(CONNECT_SECONDS):
+            nc = await nats.connect(
+                given.nats_url,
+                user=given.nats_user or None,
+                password=given.nats_password.reveal() or None,
+                inbox_prefix=f"_INBOX.{given.nats_user or 'replay'}",
+                allow_reconnect=False,
+                error_cb=_said_otherwise,
+            )
+    except TimeoutError as error:
+        # The address may hold a password.
+        raise Unanswerable(f"PENSTOCK_NATS_URL: no broker answers there within {CONNECT_SECONDS:g} s") from error
     try:
         log = list(await load_task(nc, "*", task))
     finally:
@@ -155,6 +163,10 @@ async def _load(task: str, given: Settings) -> list[Recorded]:
     if not log:
         raise Unanswerable(f"--task {task}: the log has no such task")
     return log
+
+
+async def _said_otherwise(_: Exception) -> None:
+    """The client tells of each try; the outcome says enough."""
 
 
 # For people ------------------------------------------------------------------------------------------------------------
@@ -181,14 +193,14 @@ def report(log: Sequence[Recorded], found: Sequence[Difference]) -> str:
     return "\n".join(clean(line) for line in [*lines, *(_different(one) for one in found)])
 
 
-def _different(one: Difference) -> str:
+def _different(one: Difference, otherwise: str = "by today's rules") -> str:
     said = {
-        "decision": "recorded {was}; by today's rules {now}",
-        "missing": "nothing was decided for long; by today's rules {now}",
+        "decision": "recorded {was}; {otherwise} {now}",
+        "missing": "nothing was recorded; {otherwise} {now}",
         "words": "the same decision, in other words: {now}",
         "pending": "is due where the log ends: {now}",
     }[one.kind]
-    words = said.format(was=_clause(one.recorded), now=_clause(one.today))
+    words = said.format(was=_clause(one.recorded), otherwise=otherwise, now=_clause(one.today))
     return f"{one.seq:>9}  {one.at:%Y-%m-%d %H:%M:%S}  {one.rule}: {words}"
 
 
@@ -198,7 +210,7 @@ def tell(story: Story) -> str:
     if story.first is None:
         lines.append("no decision differs" if not story.unknown else "no decision differs as far as the log can tell")
     else:
-        lines += ["the first decision that differs:", _different(story.first)]
+        lines += ["the first decision that differs:", _different(story.first, "with these limits")]
     if story.course:
         lines.append("from there on:")
     for step in story.course:

@@ -11,6 +11,7 @@ from litestar.types import ControllerRouterHandler
 
 from penstock_api.routes import (
     controls,
+    explain,
     house,
     plans,
     repos,
@@ -47,6 +48,7 @@ ROUTES: Final[list[ControllerRouterHandler]] = [
     talk.list_decisions,
     talk.answer_decision,
     tasks.list_events,
+    explain.explain_task,
     tasks.get_patch,
     streams.stream_task,
     streams.stream_all,
