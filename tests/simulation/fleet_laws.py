@@ -1,0 +1,191 @@
+"""What must hold over all tasks: limits, holds of accounts, turns, the cost of a day; and the one judge of every append.
+
+Rule of this room: as among the laws of one task; the holds and the day's costs are written down here a second time.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from penstock.events import (
+    AgentFailed,
+    AgentSucceeded,
+    CompactSucceeded,
+    PlanFailed,
+    PlanProposed,
+    TaskAdmitted,
+    TaskParked,
+    TaskWoken,
+)
+from penstock_orchestrator.core import advance as advancing
+from penstock_orchestrator.core.fleet import needs_agent
+from penstock_orchestrator.core.task import Task
+from simulation.book import AGENT_REQUESTS
+from simulation.entries import enter
+from simulation.laws import ABOUT, AFTERWARDS, ALWAYS, Law
+from simulation.world import AccountHold, Broken, Step
+
+LIMITS: Final = frozenset({"vendor.rate_limit", "vendor.usage_window", "vendor.overloaded"})
+_ABOUT_ACCOUNTS: Final = frozenset(
+    {TaskParked, AgentSucceeded, PlanProposed, CompactSucceeded, AgentFailed, PlanFailed, TaskWoken, TaskAdmitted}
+)
+FORGOTTEN: Final = timedelta(hours=1)
+
+
+def judge(step: Step) -> None:
+    """Ask every law about an append, and write it into the second books. Raises Broken."""
+    for law in ALWAYS:
+        _ask(law, step)
+    kind = type(step.event)
+    for law in ABOUT.get(kind, ()):
+        _ask(law, step)
+    if kind is TaskAdmitted:
+        for law in (limits_hold, nobody_is_admitted_twice, whose_turn_it_is, what_is_drained_begins_nothing):
+            _ask(law, step)
+    elif kind in AGENT_REQUESTS:
+        _ask(one_tries_a_held_account, step)
+    before = step.book.cost_so_far
+    enter(step.book, step.recorded)
+    for law in AFTERWARDS:
+        _ask(law, step)
+    _charge(step, step.book.cost_so_far - before)
+    if kind in _ABOUT_ACCOUNTS:
+        _limits(step)
+
+
+def _ask(law: Law, step: Step) -> None:
+    if said := law(step):
+        raise Broken(law.__name__, f"task {step.after.id}, event {step.recorded.seq}: {said}")
+
+
+def limits_hold(step: Step) -> str:
+    """No slot is given beyond the limits of the fleet, the repository, the account and the host."""
+    task, world = step.after, step.world
+    at_work = [one for one in step.leader.tasks.values() if one.admitted and one.outcome is None and one.id != task.id]
+    if len(at_work) >= world.settings.tasks_max:
+        return f"{len(at_work)} tasks have a slot already"
+    if sum(one.repo == task.repo for one in at_work) >= world.repos[task.repo].parallel_max:
+        return f"repository {task.repo} is full"
+    most = world.settings.accounts.get(task.account)
+    if most is not None and sum(one.account == task.account for one in at_work) >= most:
+        return f"account {task.account} is full"
+    most = world.settings.hosts.get(task.host or "")
+    if most is not None and sum(one.host == task.host for one in at_work) >= most:
+        return f"host {task.host} is full"
+    return ""
+
+
+def nobody_is_admitted_twice(step: Step) -> str:
+    """A slot is given to who has none, and each with its own number."""
+    assert isinstance(step.event, TaskAdmitted)
+    if step.book.slot:
+        return "it has a slot"
+    number = 0 if step.before is None else step.before.admissions
+    return "" if step.event.number == number + 1 else f"admission {step.event.number} after {number}"
+
+
+def whose_turn_it_is(step: Step) -> str:
+    """Of tasks that the same limits apply to, the one of the best priority and the longest wait begins first."""
+    task, world = step.before, step.world
+    assert task is not None
+    ageing = world.settings.ageing_seconds
+    mine = task.priority * ageing + task.queued_at.timestamp()
+    for other in step.leader.tasks.values():
+        if other.id == task.id or other.admitted or other.outcome is not None or not _alike(task, other):
+            continue
+        if other.priority * ageing + other.queued_at.timestamp() < mine - 1e-3 and advancing.wants_slot(
+            other, world.now
+        ):
+            return f"task {other.id} (priority {other.priority}) waits since {other.queued_at}"
+    return ""
+
+
+def _alike(task: Task, other: Task) -> bool:
+    """Whether both wait for the same: repository, account, host, and as much of a task done."""
+    mine = (task.repo, task.vendor, task.account, task.host, task.change is None, task.spec.mode)
+    return mine == (other.repo, other.vendor, other.account, other.host, other.change is None, other.spec.mode)
+
+
+def what_is_drained_begins_nothing(step: Step) -> str:
+    """No slot is given while somebody's hand is on the fleet, the repository or the vendor."""
+    for scope in (("fleet", "all"), ("repo", step.after.repo), ("vendor", step.after.vendor)):
+        if scope in step.world.controls:
+            return f"{scope} is {step.world.controls[scope].mode}d"
+    return ""
+
+
+def one_tries_a_held_account(step: Step) -> str:
+    """An account that has met a limit begins nothing before the limit's end, and then one task at a time, until it works."""
+    world, account = step.world, step.after.account
+    hold = world.holds.get(account)
+    if hold is None or step.leader.position < len(world.log):
+        return ""
+    now = step.recorded.at
+    if now > hold.until + FORGOTTEN:
+        del world.holds[account]
+        return ""
+    if step.after.id in hold.trying:
+        # It was let through, and the clock put back: it is the one still.
+        return ""
+    if now < hold.until:
+        return f"account {account} is held until {hold.until}"
+    others = _trying(step, hold)
+    if others:
+        return f"{others} try account {account} already"
+    hold.trying.add(step.after.id)
+    return ""
+
+
+def _trying(step: Step, hold: AccountHold) -> list[str]:
+    """Others that were let through and hold their slot."""
+    world, account = step.world, step.after.account
+    slots = [one for one in hold.trying if one != step.after.id and world.books[one].slot]
+    return [one for one in slots if world.tasks[one].account == account and world.tasks[one].outcome is None]
+
+
+def _limits(step: Step) -> None:
+    """What the event says of its account."""
+    event, world = step.event, step.world
+    match event:
+        case TaskParked() if event.reason in LIMITS:
+            account = step.after.account
+            hold = world.holds.get(account)
+            until = event.wake_at if hold is None else max(hold.until, event.wake_at)
+            world.holds[account] = AccountHold(
+                since=step.recorded.seq, since_at=step.recorded.at, until=until, trying=set()
+            )
+        case AgentSucceeded() | PlanProposed() | CompactSucceeded():
+            _lift(step)
+        case AgentFailed() | PlanFailed() if event.usage.turns and event.error_class not in LIMITS:
+            _lift(step)
+        case TaskAdmitted() if needs_agent(step.after):
+            # It is given the slot in order to try.
+            hold = world.holds.get(step.after.account)
+            if hold is not None and step.recorded.at >= hold.until and not _trying(step, hold):
+                hold.trying.add(step.after.id)
+        case TaskWoken() if step.before is not None and step.before.parked is not None:
+            hold = world.holds.get(step.after.account)
+            if hold is not None and step.before.parked.reason in LIMITS | {"account.held"}:
+                hold.until = min(hold.until, step.recorded.at)
+        case _:
+            return
+
+
+def _lift(step: Step) -> None:
+    assert step.before is not None
+    hold = step.world.holds.get(step.before.account)
+    job = step.before.job
+    # After the clock was put back the two orders differ: then either may count.
+    if hold is not None and job is not None and (step.book.job_seq > hold.since or job.requested_at >= hold.since_at):
+        del step.world.holds[step.before.account]
+
+
+def _charge(step: Step, cost_usd: float) -> None:
+    if cost_usd <= 0:
+        return
+    world, today = step.world, step.recorded.at.date().isoformat()
+    if today >= world.last_day:
+        world.last_day = today
+        world.day_costs[today, ""] += cost_usd
+        world.day_costs[today, step.after.repo] += cost_usd

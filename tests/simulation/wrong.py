@@ -1,0 +1,324 @@
+"""The wrong versions of single decisions: one slip each, that a person might make.
+
+Rule of this room: each is put in the place of one function; the rest of the core stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from itertools import count
+from typing import TypeAlias
+
+from msgspec.structs import replace
+
+from penstock.commands import ClaimJob
+from penstock.events import (
+    FailedOver,
+    FailureClassified,
+    JobClaimed,
+    JobLost,
+    KnownEvent,
+    PlanUnanswered,
+    Recorded,
+    TaskFailed,
+    TaskParked,
+    TaskSucceeded,
+)
+from penstock.reports import Report
+from penstock.values import Usage
+from penstock_orchestrator.core import advance, budget, decide, evolve, queue, reported, step, verdict
+from penstock_orchestrator.core.fleet import ACCOUNT_HELD, Fleet, Hold, Lane, Turn
+from penstock_orchestrator.core.step import Stage
+from penstock_orchestrator.core.task import CurrentJob, Failure, Outcome, Task
+
+Put: TypeAlias = Callable[[object, str, object], None]
+
+
+def rule(name: str, wrong: Callable[[Task, datetime], advance.Answer]) -> Callable[[Put], None]:
+    """The rule of this name decides so instead."""
+    assert name in dict(advance.RULES)
+    return lambda put: put(
+        advance, "RULES", tuple((one, wrong if one == name else rule) for one, rule in advance.RULES)
+    )
+
+
+def silent(_: Task, __: datetime) -> advance.Answer:
+    return None
+
+
+def nothing(*_: object) -> None:
+    return None
+
+
+def no_words(*_: object) -> str:
+    return ""
+
+
+def same(task: Task, *_: object) -> Task:
+    return task
+
+
+# -- wrong versions that need more than a line -------------------------------------------------------------------------
+
+
+def accepts_anybody(put: Put) -> None:
+    def accept(task: Task | None, report: Report) -> list[KnownEvent]:
+        if task is None or task.outcome is not None or task.job is None:
+            return []
+        return [report.body] if decide._kind_of(report.body) == task.job.kind else []
+
+    put(decide, "accept", accept)
+
+
+def grants_twice(put: Put) -> None:
+    def claim(task: Task, command: ClaimJob) -> list[KnownEvent]:
+        return [JobClaimed(job=command.job, host=command.host, epoch=command.epoch, instance=command.instance)]
+
+    put(decide, "_claim", claim)
+
+
+def counts_no_attempts(put: Put) -> None:
+    def failed(task: Task, failure: Failure) -> Task:
+        return replace(task, failure=failure)
+
+    put(reported, "failed", failed)
+
+
+def spends_twice(put: Put) -> None:
+    right = reported.spent
+
+    def spent(task: Task, usage: Usage) -> Task:
+        return right(right(task, usage), usage)
+
+    put(reported, "spent", spent)
+
+
+def forgets_what_a_lost_run_told(put: Put) -> None:
+    right = reported.lost
+
+    def lost(task: Task, event: JobLost) -> Task:
+        return right(replace(task, run_usage=None), event)
+
+    put(reported, "lost", lost)
+
+
+def takes_the_last_word(put: Put) -> None:
+    def most(said: Usage, seen: Usage | None) -> Usage:
+        return said
+
+    put(reported, "most", most)
+    put(decide, "most", most)
+
+
+def counts_sessions_whole(put: Put) -> None:
+    put(budget, "since", lambda total, before: total)
+
+
+def stage(wrong: Callable[[Task, Stage], Stage]) -> Callable[[Put], None]:
+    right = step.stage
+
+    def stage(task: Task) -> Stage:
+        return wrong(task, right(task))
+
+    def plant(put: Put) -> None:
+        for module in (step, advance):
+            put(module, "stage", stage)
+
+    return plant
+
+
+def rejected_is_approved(task: Task, right: Stage) -> Stage:
+    if right == "plan" and task.plan is not None and task.plan.answer == "rejected":
+        return "verify" if task.change is not None else "agent"
+    return right
+
+
+def ends_well_always(put: Put) -> None:
+    def end_well(task: Task) -> TaskSucceeded:
+        assert task.delivery is not None
+        return TaskSucceeded(delivery=task.delivery, attempts=task.attempts, usage=task.usage)
+
+    put(step, "end_well", end_well)
+
+
+def calls_no_change_a_success(put: Put) -> None:
+    right = evolve._ended
+
+    def ended(task: Task, recorded: Recorded, event: evolve.End) -> Task:
+        after = right(task, recorded, event)
+        if isinstance(event, TaskFailed) and after.outcome == "no_change":
+            good: Outcome = "succeeded"
+            return replace(after, outcome=good)
+        return after
+
+    put(evolve, "_ended", ended)
+
+
+def forgets_the_delivery(put: Put) -> None:
+    right = reported.ended
+
+    def ended(task: Task, job: CurrentJob, event: reported.Ending, at: datetime) -> Task:
+        return replace(right(task, job, event, at), delivery=None, delivery_job=None)
+
+    put(reported, "ended", ended)
+
+
+def decided(change: Callable[[Task, Task, Recorded], Task]) -> Callable[[Put], None]:
+    """The fold of a decision comes out so instead: before, after, event."""
+    right = evolve._decided
+
+    def decided(task: Task, recorded: Recorded, event: evolve.Decided) -> Task:
+        return change(task, right(task, recorded, event), recorded)
+
+    return lambda put: put(evolve, "decided", decided)
+
+
+def keeps_the_slot(before: Task, after: Task, _: Recorded) -> Task:
+    return replace(after, admitted=before.admitted)
+
+
+def forgets_warnings(before: Task, after: Task, _: Recorded) -> Task:
+    return replace(after, warned=before.warned)
+
+
+def fails_over_again(_: Task, after: Task, recorded: Recorded) -> Task:
+    return replace(after, failed_over=False) if isinstance(recorded.data, FailedOver) else after
+
+
+def escapes_the_fold(put: Put) -> None:
+    tick = count()
+
+    def parked(before: Task, after: Task, recorded: Recorded) -> Task:
+        return replace(after, parks=next(tick)) if isinstance(recorded.data, TaskParked) else after
+
+    decided(parked)(put)
+
+
+def forgets_the_refund(put: Put) -> None:
+    right = evolve._classified
+
+    def classified(task: Task, event: FailureClassified) -> Task:
+        return replace(right(task, event), attempts_spent=task.attempts_spent, judged=task.judged)
+
+    put(evolve, "_classified", classified)
+
+
+def wake_at(wrong: Callable[[Task, Failure, datetime], datetime]) -> Callable[[Put], None]:
+    def plant(put: Put) -> None:
+        put(verdict, "wake_at", wrong)
+        put(advance, "wake_at", wrong)
+
+    return plant
+
+
+def believes_any_reset(task: Task, failure: Failure, now: datetime) -> datetime:
+    soonest = now + timedelta(seconds=task.spec.policy.park_seconds_min)
+    return soonest if failure.retry_at is None else max(failure.retry_at, soonest)
+
+
+def believes_no_reset(task: Task, _: Failure, now: datetime) -> datetime:
+    return now + timedelta(seconds=task.spec.policy.park_seconds_min)
+
+
+def asks_again_at_once(task: Task, _: Failure, now: datetime) -> datetime:
+    return now
+
+
+def wakes_early(task: Task, now: datetime) -> advance.Answer:
+    parked = task.parked
+    early = timedelta(hours=0 if parked is None or parked.reason == evolve.NIGHT else 1)
+    return advance.WAIT if parked is not None and now < parked.wake_at - early else None
+
+
+def misses_the_wake(put: Put) -> None:
+    right = advance.next_look
+    put(advance, "next_look", lambda task: None if task.parked is not None else right(task))
+
+
+def takes_silence_at_once(task: Task, now: datetime) -> advance.Answer:
+    plan = task.plan
+    if (
+        plan is not None
+        and plan.answer == "none"
+        and task.spec.plan_gate.silence != "wait"
+        and step.stage(task) == "plan"
+    ):
+        return PlanUnanswered(number=plan.number, waited_seconds=0.0, meaning=advance._silence_means(task))
+    return advance._plan_waits(task, now)
+
+
+def takes_any_end_for_good(task: Task, now: datetime) -> advance.Answer:
+    said = advance._dependencies(task, now)
+    return said if said == advance.WAIT else None
+
+
+def drops_comments(put: Put) -> None:
+    right = evolve._plan_answered
+
+    def answered(task: Task, recorded: Recorded, event: evolve.Person) -> Task:
+        after = right(task, recorded, event)  # type: ignore[arg-type]  # the caller has looked
+        return after if after.plan is None else replace(after, plan=replace(after.plan, comments=()))
+
+    put(evolve, "_plan_answered", answered)
+
+
+# -- wrong versions over all tasks -------------------------------------------------------------------------------------
+
+
+def obstacle(without: tuple[str, ...]) -> Callable[[Put], None]:
+    right = queue._obstacle
+
+    def obstacle(fleet: Fleet, lane: Lane, given: queue.Given, now: datetime) -> str:
+        said = right(fleet, lane, given, now)
+        return "" if said in without else said
+
+    return lambda put: put(queue, "obstacle", obstacle)
+
+
+def lets_all_try(fleet: Fleet, task: Task, now: datetime) -> TaskParked | None:
+    hold = fleet.hold_of(task.account, now)
+    if hold is None or now >= hold.until:
+        return None
+    return queue._parked(task, ACCOUNT_HELD, "held", hold.until, now)
+
+
+def last_comes_first(put: Put) -> None:
+    def enter(fleet: Fleet, task: Task) -> None:
+        turn = Turn(-float(task.priority), task.queued_at.timestamp(), task.id)
+        lane = Lane(task.repo, task.vendor, task.account, task.host or "", False)
+        fleet._lanes[lane] = sorted([*fleet._lanes.get(lane, []), turn])
+        fleet._turns[task.id] = (lane, turn)
+
+    put(Fleet, "_in", enter)
+
+
+def holds_for_ever(put: Put) -> None:
+    def limited(fleet: Fleet, account: str, event: TaskParked, at: datetime) -> None:
+        until = event.wake_at + timedelta(days=36_500)
+        fleet.holds[account] = Hold(reason=event.reason, since=at, until=until)
+
+    put(Fleet, "_limited", limited)
+    put(Fleet, "_lift", nothing)
+
+
+def keeps_slots_of_the_ended(put: Put) -> None:
+    right = Fleet._place
+
+    def place(fleet: Fleet, before: Task, task: Task) -> None:
+        right(fleet, before, replace(task, admitted=True, outcome=None) if task.outcome is not None else task)
+
+    put(Fleet, "_place", place)
+
+
+def tells_no_dependant(put: Put) -> None:
+    def changed(fleet: Fleet, before: Task | None, after: Task, recorded: Recorded | None) -> None:
+        right(fleet, before, after, recorded)
+        fleet.resolvable.clear()
+
+    right = Fleet.changed
+    put(Fleet, "changed", changed)
+
+
+def puts(owner: object, name: str, wrong: object) -> Callable[[Put], None]:
+    return lambda put: put(owner, name, wrong)
