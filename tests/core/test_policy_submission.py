@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from msgspec.structs import replace
 from scenario import (
@@ -284,15 +286,15 @@ def test_what_cannot_be_taken_up_is_refused(order: RetryTask | ContinueTask) -> 
 @pytest.mark.parametrize(
     "old",
     [
-        given(whole(), TaskCancelRequested(requested_by="ann")).settled().state,
-        done(flow="patch"),
-        replace(done(), base_commit=None),
+        lambda: given(whole(), TaskCancelRequested(requested_by="ann")).settled().state,
+        lambda: done(flow="patch"),
+        lambda: replace(done(), base_commit=None),
     ],
     ids=["nothing handed over", "no branch", "no base"],
 )
-def test_only_a_branch_that_was_handed_over_can_be_gone_on_with(old: Task) -> None:
+def test_only_a_branch_that_was_handed_over_can_be_gone_on_with(old: Callable[[], Task]) -> None:
     with pytest.raises(Refused) as caught:
-        again(None, further(), old, KNOWN)
+        again(None, further(), old(), KNOWN)
     assert "has handed over no branch" in caught.value.message
 
 

@@ -3,6 +3,7 @@ reports, claims and orders to stop do that come too late or twice."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -74,74 +75,79 @@ def living(**more: object) -> Given:
     return given(whole(**more))
 
 
-PHASES: dict[str, tuple[Given, str, str, str]] = {
+PHASES: dict[str, tuple[Callable[[], Given], str, str, str]] = {
     # name: state, phase, why, who can move it
-    "new": (living(), "queued", "prepare waits for a slot of the queue", "the queue"),
+    "new": (lambda: living(), "queued", "prepare waits for a slot of the queue", "the queue"),
     "deciding": (
-        living().and_then(*living().settled().log[1:2]),
+        lambda: living().and_then(*living().settled().log[1:2]),
         "preparing",
         "the next step is being decided",
         "the orchestrator",
     ),
     "asked for": (
-        living().settled(),
+        lambda: living().settled(),
         "preparing",
         "prepare waits for a host with a free slot that offers the vendor scripted",
         "any host that offers scripted",
     ),
-    "preparing": (living().settled().works(), "preparing", "prepare runs on host h1", "host h1"),
+    "preparing": (lambda: living().settled().works(), "preparing", "prepare runs on host h1", "host h1"),
     "planning": (
-        living(mode="interactive").lives(prepare_ok),
+        lambda: living(mode="interactive").lives(prepare_ok),
         "planning",
         "plan waits for a free slot on host h1, which has the task's clone",
         "host h1",
     ),
     "plan approved": (
-        living(mode="interactive").lives(prepare_ok, proposed("a")).asked(approve()),
+        lambda: living(mode="interactive").lives(prepare_ok, proposed("a")).asked(approve()),
         "queued",
         "agent waits for a slot of the queue",
         "the queue",
     ),
-    "running": (living().lives(prepare_ok).works(), "running", "agent runs on host h1", "host h1"),
+    "running": (lambda: living().lives(prepare_ok).works(), "running", "agent runs on host h1", "host h1"),
     "stopping": (
-        living().lives(prepare_ok).works().asked(CANCEL),
+        lambda: living().lives(prepare_ok).works().asked(CANCEL),
         "running",
         "agent runs on host h1 (told to stop: the task was cancelled)",
         "host h1",
     ),
     "summing up": (
-        living(compaction="agent").lives(prepare_ok, failed("vendor.context_overflow")).works(),
+        lambda: living(compaction="agent").lives(prepare_ok, failed("vendor.context_overflow")).works(),
         "running",
         "compact runs on host h1",
         "host h1",
     ),
-    "verifying": (living().lives(prepare_ok, agent_ok).works(), "verifying", "verify runs on host h1", "host h1"),
+    "verifying": (
+        lambda: living().lives(prepare_ok, agent_ok).works(),
+        "verifying",
+        "verify runs on host h1",
+        "host h1",
+    ),
     "publishing": (
-        living().lives(prepare_ok, agent_ok, verify_ok).works(),
+        lambda: living().lives(prepare_ok, agent_ok, verify_ok).works(),
         "publishing",
         "publish runs on host h1",
         "host h1",
     ),
     "handed over": (
-        living().lives(prepare_ok, agent_ok, verify_ok).works(publish_ok),
+        lambda: living().lives(prepare_ok, agent_ok, verify_ok).works(publish_ok),
         "publishing",
         "the next step is being decided",
         "the orchestrator",
     ),
     "parked": (
-        living().lives(prepare_ok, failed("vendor.rate_limit", transient=True)),
+        lambda: living().lives(prepare_ok, failed("vendor.rate_limit", transient=True)),
         "parked",
         "vendor.rate_limit: it broke",
         "the clock, or a person: wake it",
     ),
     "blocked": (
-        living().lives(prepare_ok, failed("vendor.auth")),
+        lambda: living().lives(prepare_ok, failed("vendor.auth")),
         "blocked",
         "vendor.auth: it broke",
         "a person: renew the vendor's key or login on the host, then unblock the task",
     ),
     "held": (
-        living().and_then(Unknown(type="teleported")),
+        lambda: living().and_then(Unknown(type="teleported")),
         "blocked",
         "event e0000000000000000000000002 has the unknown type 'teleported'",
         "a later version of the orchestrator",
@@ -152,9 +158,10 @@ PHASES: dict[str, tuple[Given, str, str, str]] = {
 @pytest.mark.parametrize("name", PHASES)
 def test_in_every_phase_a_task_says_why_it_waits_and_who_can_move_it(name: str) -> None:
     state, where, why, who = PHASES[name]
-    answer = waiting(state.state)
-    assert (phase(state.state), answer.why, answer.can_move) == (where, why, who)
-    parked = state.state.parked
+    task = state().state
+    answer = waiting(task)
+    assert (phase(task), answer.why, answer.can_move) == (where, why, who)
+    parked = task.parked
     assert answer.wake_at == (None if parked is None else parked.wake_at)
 
 
@@ -163,16 +170,19 @@ def ended(*said: Said, **more: object) -> Given:
 
 
 @pytest.mark.parametrize(
-    ("state", "where", "outcome"),
+    ("history", "where", "outcome"),
     [
-        (ended(agent_ok, verify_ok, publish_ok), "done", "succeeded"),
-        (ended(agent_ok, publish_ok, repo=RepoSnapshot(name="shop", clone_url="x")), "done", "unverified"),
-        (ended(failed("agent.no_change"), max_attempts=1), "failed", "no_change"),
-        (ended(failed("agent.crashed"), max_attempts=1), "failed", "failed"),
-        (living().and_then(WANTED).settled(), "cancelled", "cancelled"),
+        (lambda: ended(agent_ok, verify_ok, publish_ok), "done", "succeeded"),
+        (lambda: ended(agent_ok, publish_ok, repo=RepoSnapshot(name="shop", clone_url="x")), "done", "unverified"),
+        (lambda: ended(failed("agent.no_change"), max_attempts=1), "failed", "no_change"),
+        (lambda: ended(failed("agent.crashed"), max_attempts=1), "failed", "failed"),
+        (lambda: living().and_then(WANTED).settled(), "cancelled", "cancelled"),
     ],
 )
-def test_an_ended_task_waits_for_nothing_and_holds_nothing(state: Given, where: str, outcome: str) -> None:
+def test_an_ended_task_waits_for_nothing_and_holds_nothing(
+    history: Callable[[], Given], where: str, outcome: str
+) -> None:
+    state = history()
     task = state.state
     assert (phase(task), task.outcome, task.ended_at) == (where, outcome, T0)
     answer = waiting(task)
@@ -197,11 +207,11 @@ def test_what_a_handed_over_change_ends_as_depends_on_what_has_checked_it() -> N
 
 def test_the_next_look_is_when_the_clock_alone_may_make_something_due() -> None:
     assert next_look(living().state) is None
-    parked = PHASES["parked"][0].state
+    parked = PHASES["parked"][0]().state
     assert parked.parked is not None
     assert next_look(parked) == parked.parked.wake_at
-    assert next_look(PHASES["blocked"][0].state) is None
-    assert next_look(PHASES["running"][0].state) is None
+    assert next_look(PHASES["blocked"][0]().state) is None
+    assert next_look(PHASES["running"][0]().state) is None
     gate = PlanGate(silence="park", silence_seconds=60.0)
     plan = living(mode="interactive", plan_gate=gate).lives(prepare_ok, proposed("a"))
     assert next_look(plan.state) == T0 + timedelta(seconds=60)
@@ -218,10 +228,10 @@ def test_every_rule_has_a_name_of_its_own_and_a_decision_says_which_rule_made_it
         "the_end_is_the_end": living().and_then(Unknown(type="x")),
         "slot": living(),
         "at_work": living().settled(),
-        "blocked": PHASES["blocked"][0],
-        "parked": PHASES["parked"][0],
-        "handed_over": PHASES["handed over"][0],
-        "cancelled": PHASES["stopping"][0],
+        "blocked": PHASES["blocked"][0](),
+        "parked": PHASES["parked"][0](),
+        "handed_over": PHASES["handed over"][0](),
+        "cancelled": PHASES["stopping"][0](),
         "dependencies": living(depends_on=("o" * 26,)),
         "night_window": living(window=Window(opens="08:00", closes="09:00")),
         "plan_waits": living(mode="interactive").lives(prepare_ok, proposed("a")),
@@ -254,7 +264,7 @@ def test_an_event_that_cannot_be_decoded_holds_the_task_with_the_reason() -> Non
 
 def test_a_cancelled_wait_is_over_at_once_and_what_was_kept_and_spent_is_said() -> None:
     for name in ("parked", "blocked"):
-        state = PHASES[name][0].asked(CANCEL).settled()
+        state = PHASES[name][0]().asked(CANCEL).settled()
         end = state.last(TaskCancelled)
         assert (end.cancelled_by, end.reason, end.usage.cost_usd) == ("ann", "no", 0.5)
     state = living().lives(prepare_ok).works().asked(CANCEL).settled()
@@ -294,9 +304,9 @@ BODIES: dict[str, tuple[Said, ...]] = {
     "verify": (verify_ok, refused("no")),
     "publish": (publish_ok, publish_bad),
 }
-AT_WORK: dict[str, Given] = {
+AT_WORK: dict[str, Callable[[], Given]] = {
     "prepare": PHASES["preparing"][0],
-    "plan": living(mode="interactive").lives(prepare_ok).works(),
+    "plan": lambda: living(mode="interactive").lives(prepare_ok).works(),
     "agent": PHASES["running"][0],
     "compact": PHASES["summing up"][0],
     "verify": PHASES["verifying"][0],
@@ -306,7 +316,7 @@ AT_WORK: dict[str, Given] = {
 
 @pytest.mark.parametrize("kind", AT_WORK)
 def test_a_job_is_heard_about_what_it_is_and_nothing_else(kind: str) -> None:
-    state = AT_WORK[kind]
+    state = AT_WORK[kind]()
     assert state.state.job is not None
     assert state.state.job.kind == kind
     seq = seq_of(state.state.job.id)
@@ -322,7 +332,7 @@ def test_a_job_is_heard_about_what_it_is_and_nothing_else(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", AT_WORK)
 def test_what_comes_late_from_another_job_or_under_an_old_lease_changes_nothing(kind: str) -> None:
-    state = AT_WORK[kind]
+    state = AT_WORK[kind]()
     assert state.state.job is not None
     seq = seq_of(state.state.job.id)
     for said in BODIES[kind]:
@@ -410,7 +420,7 @@ def test_a_log_from_before_the_queue_needs_no_slot_for_what_it_has_begun() -> No
 
 
 def test_an_unblocked_task_has_counts_that_begin_anew_and_an_unblock_of_nothing_lets_nothing_pass() -> None:
-    state = PHASES["blocked"][0].asked(unblock())
+    state = PHASES["blocked"][0]().asked(unblock())
     task = state.state
     assert (task.blocked, task.failure, task.parks, task.lost, task.pauses, task.alike) == (None, None, 0, 0, 0, 0)
     assert (task.escalated, task.escalations, task.waived) == ("", 0, frozenset({"vendor.auth"}))
@@ -422,7 +432,7 @@ def test_what_happens_to_a_task_that_is_not_there_is_refused() -> None:
 
 
 def test_a_park_is_left_when_the_next_step_is_asked_for() -> None:
-    state = PHASES["parked"][0].settled(1e3)
+    state = PHASES["parked"][0]().settled(1e3)
     assert isinstance(state.log[-1], AgentRequested)
     assert state.state.parked is None
     assert phase(state.state) == "running"
