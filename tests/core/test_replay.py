@@ -13,13 +13,18 @@ from types import ModuleType
 from typing import Final
 
 import pytest
+from core.test_the_four_laws import History
 from golden_lives import DIGESTS, FOLDER, LIVES, digest
 from msgspec.structs import replace
+from scenario import recorded
 
 from penstock import events as e
 from penstock.schema.documents import EVENT_TYPES
 from penstock_orchestrator import core
 from penstock_orchestrator.core import world
+from penstock_orchestrator.core.evolve import evolve
+from penstock_orchestrator.core.explain import explain
+from penstock_orchestrator.core.origin import origin
 from penstock_orchestrator.core.refused import Refused
 from penstock_orchestrator.core.replay import Difference, likeness, replay
 from penstock_orchestrator.core.task import Task
@@ -295,6 +300,9 @@ def test_a_word_of_a_run_that_is_over_is_held_against_nothing() -> None:
     at = next(index for index, one in enumerate(log) if isinstance(one.data, e.VerifySucceeded))
     late = next(one for one in log if isinstance(one.data, e.AgentSucceeded))
     again = replace(late, at=log[at].at)
+    stray = next(index for index, one in enumerate(log) if isinstance(one.data, e.VerifyRequested)) + 2
+    forged = replace(log[at], data=replace(late.data, job=log[stray - 2].id))
+    assert "turns" not in what_if([*log[:stray], forged, *log[stray:]], {"max_turns": "9"}).unknown
     assert "turns" not in what_if([*log[:at], again, *log[at:]], {"max_turns": "9"}).unknown
 
 
@@ -449,6 +457,54 @@ def test_a_text_may_look_like_a_number_and_a_log_must_begin_at_its_beginning() -
     assert told("plain_success", account="7").changed == (("account", "", "7"),)
     with pytest.raises(Refused, match="task_submitted"):
         what_if(PAST["plain_success"][1:])
+
+
+class Lived(History):
+    """A random life with its log, written as the loop does: a decision carries the moment it was made for."""
+
+    def __init__(self, seed: int) -> None:
+        self.log: list[e.Recorded] = []
+        super().__init__(seed)
+
+    def append(self, event: e.KnownEvent, cause: str = "") -> None:
+        decided = origin(event) == "rule"
+        if decided and self.task is not None and self.task.outcome is not None:
+            # What the four laws throw at a task that has ended is no log of an orchestrator.
+            return
+        self.seq += 1
+        self.now += timedelta(seconds=0.0 if decided else self.random.random())
+        self.log.append(recorded(event, self.seq, at=self.now, cause=cause))
+        self.task = evolve(self.task, self.log[-1])
+
+
+OTHER_LIMITS: Final = (
+    {"max_attempts": "1"},
+    {"max_attempts": "6"},
+    {"max_cost_usd": "0.4"},
+    {"policy.failures_alike_max": "2"},
+    {"policy.parks_max": "0"},
+    {"policy.park_seconds_min": "50"},
+    {"policy.budget_warning": "0.5"},
+    {"skip_verify": "true"},
+    {"window": '{"opens":"03:00","closes":"04:00"}'},
+)
+
+
+def test_random_lives_replay_without_a_difference_and_every_what_if_has_an_answer() -> None:
+    differ = 0
+    for seed in range(60):
+        life = Lived(seed)
+        life.settle()
+        for _ in range(40):
+            life.step()
+        assert replay(life.log) == [], seed
+        assert len(explain(life.log)) == len(life.log)
+        limits = OTHER_LIMITS[seed % len(OTHER_LIMITS)]
+        story = what_if(life.log, limits)
+        assert (story.first is None) is (story.course == ()), seed
+        assert story.unknown or story.task.outcome is not None or story.first is None, seed
+        differ += story.first is not None
+    assert differ >= 5, "hardly any of these limits led elsewhere"
 
 
 # The command line

@@ -101,9 +101,10 @@ class World:
 
     def cut_off(self, task: Task, event: e.AnyEvent) -> str:
         """Why what a run said in the log cannot stand for this task, which gives it other limits; empty where it can."""
-        if not isinstance(event, _Run) or task.job is None or task.job.id != event.job or event.job not in self.jobs:
+        job = task.job
+        if not isinstance(event, _Run) or job is None or (event.job, event.epoch) != (job.id, job.epoch):
             return ""
-        return _cut_off(self.jobs[task.job.id].work, work_of(task), event)
+        return _cut_off(self.jobs[job.id].work, work_of(task), event)
 
 
 def rejudged(event: e.AnyEvent, task: Task) -> e.AnyEvent:
