@@ -142,7 +142,7 @@ def test_a_hard_class_asks_a_person_at_once() -> None:
     )
     blocked = state.last(TaskBlocked)
     assert (blocked.reason, blocked.message) == ("vendor.bad_request", "no such field")
-    assert "unblock or cancel" in blocked.can_do
+    assert blocked.can_do == "Mend what the message says. Then unblock or cancel the task"
     assert not state.state.admitted
 
 

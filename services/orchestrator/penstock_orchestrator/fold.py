@@ -117,6 +117,7 @@ def _at_rest(task: Task) -> Task:
         task,
         notes=(),
         mail=(),
+        heard=(),
         points=(),
         summary="",
         compacted="",

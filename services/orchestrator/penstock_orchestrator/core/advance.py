@@ -288,8 +288,8 @@ def _escalated(task: Task, _: datetime) -> Answer:
 
 def _can_do(failure: Failure) -> str:
     told = failure.told
-    hint = "" if told is None else told.hint
-    known = BLOCKING.get(failure.known_as) or f"{hint} Then unblock or cancel the task".strip()
+    hint = told.hint if told is not None and told.hint else "Mend what the message says."
+    known = BLOCKING.get(failure.known_as) or f"{hint} Then unblock or cancel the task"
     return clip(known, LINE_LENGTH_MAX)
 
 
