@@ -20,10 +20,10 @@ from nats.js.errors import APIError
 
 from penstock import subjects as s
 from penstock.codec import encode
+from penstock.ending import end
 from penstock.jobs import Job
 from penstock.output import BATCH_BYTES_MAX, BATCH_LINES_MAX, OutputBatch, OutputLine
 from penstock_agent_exec.agents.facts import shown
-from penstock_agent_exec.ending import end
 
 log = structlog.get_logger()
 

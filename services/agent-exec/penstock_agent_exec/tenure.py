@@ -21,10 +21,10 @@ from penstock import subjects as s
 from penstock.bounds import LINE_LENGTH_MAX
 from penstock.catalog import LeaseValue
 from penstock.codec import Codec, Undecodable
+from penstock.ending import end
 from penstock.jobs import StopOrder
 from penstock.lease import Lease, Lost
 from penstock_agent_exec.agents.facts import shown
-from penstock_agent_exec.ending import end
 
 log = structlog.get_logger()
 T = TypeVar("T")

@@ -19,6 +19,7 @@ from prometheus_client import Gauge
 
 from penstock import subjects as s
 from penstock.catalog import LeaseValue
+from penstock.ending import end
 from penstock.lease import Held, Lease, Lost
 from penstock.service import Runtime
 from penstock.values import Policy
@@ -37,6 +38,7 @@ from penstock_orchestrator.watch import Watch
 log = structlog.get_logger()
 
 ELECTION_PAUSE_SECONDS: Final = 0.5
+ORDERLY_SECONDS_MAX: Final = 5.0
 LEADING: Final = Gauge("penstock_leading", "1 while this orchestrator leads")
 
 
@@ -128,27 +130,33 @@ class Candidate:
             schedules.changed.set()
 
         self._catalogue.on_change = catalogue_changed
+        parts = [
+            asyncio.create_task(part)
+            for part in (
+                self._keep(lease),
+                self._stopped(),
+                *(loop.drive() for _ in range(DRIVES_AT_ONCE)),
+                loop.timers(),
+                turns.run(),
+                schedules.run(),
+                watch.run(),
+                reports(nc, loop),
+                tasks_in(nc, answers),
+                self._answer(nc, answers),
+                *(duty() for duty in self.duties),
+            )
+        ]
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._keep(lease))
-                group.create_task(self._stopped())
-                for _ in range(DRIVES_AT_ONCE):
-                    group.create_task(loop.drive())
-                group.create_task(loop.timers())
-                group.create_task(turns.run())
-                group.create_task(schedules.run())
-                group.create_task(watch.run())
-                group.create_task(reports(nc, loop))
-                group.create_task(tasks_in(nc, answers))
-                group.create_task(self._answer(nc, answers, group))
-                for duty in self.duties:
-                    group.create_task(duty())
+            ended, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            await _end(parts)
             self._catalogue.on_change = None
             loop.end()
+        for part in ended:
+            part.result()
 
-    async def _answer(self, nc: Client, answers: Answers, group: asyncio.TaskGroup) -> None:
-        async with commands(nc, answers, group):
+    async def _answer(self, nc: Client, answers: Answers) -> None:
+        async with asyncio.TaskGroup() as group, commands(nc, answers, group):
             LEADING.set(1)
             self._runtime.ready("leader")
             await asyncio.Event().wait()
@@ -172,6 +180,21 @@ class Candidate:
     async def _stopped(self) -> None:
         await self._runtime.stop.wait()
         raise Stopped
+
+
+async def _end(parts: list[asyncio.Task[None]]) -> None:
+    """Nothing of a leadership may outlive it, though one cancellation may be lost: first in order, then for sure."""
+    for part in parts:
+        part.cancel()
+    await asyncio.wait(parts, timeout=ORDERLY_SECONDS_MAX)
+    await end(*parts)
+    for part in parts:
+        if (
+            not part.cancelled()
+            and (error := part.exception()) is not None
+            and not isinstance(error, Deposed | Stopped)
+        ):
+            log.error("leader.part_broke", reason=f"{type(error).__name__}: {error}")
 
 
 def policy_of(settings: Settings) -> Policy:

@@ -20,13 +20,13 @@ from nats.js.errors import APIError
 
 from penstock import ids
 from penstock.bounds import LINE_LENGTH_MAX
+from penstock.ending import end
 from penstock.events import AgentProgressed, DecisionRaised
 from penstock.lease import Lost
 from penstock.reports import Report
 from penstock.values import Usage
 from penstock_agent_exec.agents.facts import AnyFact, Decision, shown
 from penstock_agent_exec.agents.seen import Seen
-from penstock_agent_exec.ending import end
 from penstock_agent_exec.report import news_of, send, send_once
 from penstock_agent_exec.steps.bench import InHand
 
