@@ -45,31 +45,33 @@ Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 
 @dataclass(frozen=True)
 class Mutant:
-    """`code` is the source of the whole function with the fault, at its old lines. `what` says it in a line."""
+    """One change of the node with number `index` in a walk over the function. `what` says it in a line."""
 
     module: str
     function: str
     line: int
     what: str
-    tree: ast.Module
+    whole: ast.Module
+    index: int
+    change: Change
+
+    def tree(self) -> ast.Module:
+        """The whole module with the fault, at its old lines."""
+        twin = copy.deepcopy(self.whole)
+        self.change(list(ast.walk(dict(functions(twin))[self.function]))[self.index])
+        return ast.fix_missing_locations(twin)
 
 
 def mutants(module: str, source: str) -> Iterator[Mutant]:
     """Every fault in every function of the module, in the order of its lines."""
     tree = ast.parse(source)
     for name, function in functions(tree):
-        spots = list(ast.walk(function))
         quiet = _quiet(function)
-        for index, node in enumerate(spots):
-            if id(node) in quiet:
-                continue
-            for what, change in faults(node):
-                twin = copy.deepcopy(tree)
-                twin_function = dict(functions(twin))[name]
-                spot = list(ast.walk(twin_function))[index]
-                change(spot)
-                ast.fix_missing_locations(twin)
-                yield Mutant(module, name, getattr(node, "lineno", function.lineno), what, twin)
+        for index, node in enumerate(ast.walk(function)):
+            if id(node) not in quiet:
+                line = getattr(node, "lineno", function.lineno)
+                for what, change in faults(node):
+                    yield Mutant(module, name, line, what, tree, index, change)
 
 
 def functions(tree: ast.Module) -> Iterator[tuple[str, Function]]:
@@ -111,8 +113,9 @@ def faults(node: ast.AST) -> Iterator[tuple[str, Change]]:
         case ast.BoolOp():
             other = ast.Or if isinstance(node.op, ast.And) else ast.And
             yield f"{_says(node)}: {other.__name__.lower()}", _set("op", other())
-            for index in range(len(node.values)):
-                yield f"{_says(node)}: without {_says(node.values[index])}", _without("values", index)
+            for index, value in enumerate(node.values):
+                nothing = ast.Constant(isinstance(node.op, ast.And))
+                yield f"{_says(node)}: without {_says(value)}", _put("values", index, nothing)
         case ast.UnaryOp(op=ast.Not()):
             yield f"{_says(node)}: without not", _turn(node)
         case ast.BinOp() if type(node.op) in ARITHMETIC:
