@@ -14,7 +14,7 @@ from simulation.history import Failure, play, remembered_classes, shortest
 from simulation.planted import DEFECTS, Planted, planted
 from simulation.world import Broken
 
-HISTORIES_MAX: Final = 2_000
+HISTORIES_MAX: Final = 5_000
 """A defect that as many histories do not show is not found."""
 
 

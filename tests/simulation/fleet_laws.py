@@ -12,6 +12,7 @@ from penstock.events import (
     AgentFailed,
     AgentSucceeded,
     CompactSucceeded,
+    JobClaimed,
     PlanFailed,
     PlanProposed,
     TaskAdmitted,
@@ -43,6 +44,8 @@ def judge(step: Step) -> None:
     if kind is TaskAdmitted:
         for law in (limits_hold, nobody_is_admitted_twice, whose_turn_it_is, what_is_drained_begins_nothing):
             _ask(law, step)
+    elif kind is JobClaimed:
+        _ask(hosts_hold, step)
     elif kind in AGENT_REQUESTS:
         _ask(one_tries_a_held_account, step)
     before = step.book.cost_so_far
@@ -74,6 +77,24 @@ def limits_hold(step: Step) -> str:
     if most is not None and sum(one.host == task.host for one in at_work) >= most:
         return f"host {task.host} is full"
     return ""
+
+
+def hosts_hold(step: Step) -> str:
+    """No host begins a task beyond its own limit; what it has begun it goes on with."""
+    assert isinstance(step.event, JobClaimed)
+    host, task = step.event.host, step.before
+    most = step.world.settings.hosts.get(host)
+    assert task is not None
+    if most is None or task.host == host:
+        return ""
+    others = [one for one in step.leader.tasks.values() if one.id != task.id and one.admitted and _host(one) == host]
+    return f"host {host} has {len(others)} tasks of {most}" if len(others) >= most else ""
+
+
+def _host(task: Task) -> str | None:
+    if task.outcome is not None:
+        return None
+    return task.host or (task.job.host if task.job is not None else None)
 
 
 def nobody_is_admitted_twice(step: Step) -> str:

@@ -89,8 +89,12 @@ LIMITS: Final = (
 )
 AGENT_TROUBLES: Final = (
     *LIMITS,
+    *LIMITS,
     *(Trouble(name) for name in ("agent.no_change", "agent.timeout", "agent.stalled", "agent.crashed")),
-    *(Trouble(name) for name in ("agent.no_change", "agent.unknown", "vendor.max_turns", "vendor.max_turns")),
+    *(
+        Trouble(name)
+        for name in ("agent.no_change", "agent.no_change", "agent.unknown", "vendor.max_turns", "vendor.max_turns")
+    ),
     *(Trouble(name) for name in ("vendor.auth", "vendor.billing", "vendor.model_not_found", "vendor.refusal")),
     *(Trouble(name) for name in ("vendor.context_overflow", "vendor.session_lost", "vendor.budget")),
     Trouble("env.disk_full"),
@@ -99,6 +103,8 @@ AGENT_TROUBLES: Final = (
 )
 PLAN_TROUBLES: Final = (*LIMITS, Trouble("agent.unknown"), Trouble("vendor.auth"), Trouble("vendor.bad_answer"))
 PREPARE_TROUBLES: Final = (
+    Trouble("git.unreachable", True),
+    Trouble("git.unreachable", True),
     Trouble("git.unreachable", True),
     Trouble("env.disk_full"),
     Trouble("git.auth"),

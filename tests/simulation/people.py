@@ -61,7 +61,7 @@ def send(world: World, leader: Leader, command: AnyCommand) -> Reply:
 
 def submit(world: World, dice: Dice) -> SubmitTask:
     """A new task, of any sort."""
-    vendor = dice.pick(VENDORS)
+    vendor = dice.pick(world.vendors)
     living = [task.id for task in world.tasks.values()]
     interactive = dice.percent(35)
     backup = dice.pick(VENDORS) if dice.percent(35) else ""
@@ -84,7 +84,7 @@ def submit(world: World, dice: Dice) -> SubmitTask:
         flow="branch" if dice.percent(85) else "patch",
         max_attempts=1 + dice.below(3),
         max_cost_usd=dice.pick((0.3, 0.6, 1.5)) if dice.percent(45) else None,
-        max_wall_seconds=dice.pick((150.0, 600.0, 3_600.0)),
+        max_wall_seconds=dice.pick((300.0, 1_200.0, 3_600.0)),
         skip_verify=dice.percent(6),
         window=NIGHT if dice.percent(10) else None,
         submitted_by=dice.pick(PEOPLE),

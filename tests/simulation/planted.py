@@ -231,7 +231,7 @@ DEFECTS: Final = (
     Planted(
         "wakes_early",
         "a parked task goes on an hour early",
-        ("parked_until_its_time",),
+        ("parked_until_its_time", "whose_turn_it_is"),
         wrong.rule("parked", wrong.wakes_early),
     ),
     Planted(
@@ -267,6 +267,12 @@ DEFECTS: Final = (
     Planted("repo_unlimited", "more tasks of a repository begin than may", ("limits_hold",), wrong.obstacle(("repo",))),
     Planted(
         "account_unlimited", "more tasks of an account begin than may", ("limits_hold",), wrong.obstacle(("account",))
+    ),
+    Planted(
+        "host_unlimited",
+        "more tasks begin on a host than may",
+        ("hosts_hold",),
+        wrong.puts(queue, "may_claim", wrong.no_words),
     ),
     Planted(
         "slot_kept",

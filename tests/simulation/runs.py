@@ -151,7 +151,7 @@ def _commit(world: World) -> str:
 
 def _prepare(world: World, dice: Dice, run: Run, order: PrepareWork) -> ReportBody:
     job, epoch = run.job.id, run.epoch
-    trouble = _trouble(world, dice, PREPARE_TROUBLES)
+    trouble = _trouble(world, dice, PREPARE_TROUBLES) if dice.percent(50) else None
     tip = None
     if order.continues is not None:
         tip = world.remote.get(order.branch)

@@ -23,7 +23,7 @@ from penstock_orchestrator.core import evolve as evolving
 from penstock_orchestrator.core.task import Task
 from simulation.book import Book
 from simulation.dice import Dice
-from simulation.ground import HOSTS, POLICIES, SETTINGS, T0, repos
+from simulation.ground import HOSTS, POLICIES, SETTINGS, T0, VENDORS, repos
 
 if TYPE_CHECKING:
     from simulation.leader import Leader
@@ -96,6 +96,7 @@ class World:
         self.repos: dict[str, Repo] = repos(1 + dice.below(3), 1.0 if dice.percent(15) else None)
         self.policy: Policy = dice.pick(POLICIES)
         self.tasks_most = dice.pick((1, 1, 1, 1, 2, 2, 2, 3, 4))
+        self.vendors = dice.pick((VENDORS, VENDORS, VENDORS[:1], VENDORS[1:2]))
         self.two_leaders = dice.percent(35)
         self.trouble = dice.pick((0, 15, 30, 60))
         """How many steps in a hundred go wrong."""

@@ -171,7 +171,7 @@ def decided(change: Callable[[Task, Task, Recorded], Task]) -> Callable[[Put], N
     def decided(task: Task, recorded: Recorded, event: evolve.Decided) -> Task:
         return change(task, right(task, recorded, event), recorded)
 
-    return lambda put: put(evolve, "decided", decided)
+    return lambda put: put(evolve, "_decided", decided)
 
 
 def keeps_the_slot(before: Task, after: Task, _: Recorded) -> Task:
@@ -273,7 +273,7 @@ def obstacle(without: tuple[str, ...]) -> Callable[[Put], None]:
         said = right(fleet, lane, given, now)
         return "" if said in without else said
 
-    return lambda put: put(queue, "obstacle", obstacle)
+    return lambda put: put(queue, "_obstacle", obstacle)
 
 
 def lets_all_try(fleet: Fleet, task: Task, now: datetime) -> TaskParked | None:
