@@ -39,12 +39,6 @@ def test_a_run_that_failed_without_its_numbers_is_not_counted_again_with_its_ses
     assert state.lives(worked(usage=cents(50, turns=4), usage_of_session=True)).state.cost_seen == 0.5
 
 
-def test_a_run_is_never_counted_with_less_than_it_had_told_though_its_session_counts_from_nothing_again() -> None:
-    state = at_its_agent().lives(failed(usage=cents(25), usage_of_session=True))
-    state = state.works(progress(turns=1, cost_usd=0.03), worked(usage=cents(8, turns=2), usage_of_session=True))
-    assert state.state.cost_seen == 0.28
-
-
 def test_a_run_that_never_worked_has_read_nothing_whatever_its_session_had_used_before() -> None:
     first = at_its_agent().lives(failed(usage=cents(20, turns=3), usage_of_session=True))
     told = first.works(failed("vendor.max_turns", usage=cents(20, turns=3), usage_of_session=True))

@@ -242,7 +242,8 @@ def _run_spent(task: Task, event: AgentSucceeded | AgentFailed) -> tuple[Task, U
     used = event.usage
     if event.usage_of_session:
         used = budget.since(used, task.session_usage or Usage(cost_usd=0.0))
-    used = most(used, task.run_usage)
+    # The last word of a run that went well is taken as it is: what was told on the way may have been an estimate.
+    used = most(used, task.run_usage if isinstance(event, AgentFailed) else None)
     return _counted(task, used), used
 
 
