@@ -138,8 +138,8 @@ class Session:
 
 
 def _fork(mutant: Mutant, tests: list[pytest.Item]) -> tuple[int, int]:
-    """A child that says "+" when all tests pass with the fault, "-" when one falls, "?" when the fault makes no program, and nothing
-    when it dies."""
+    """A child that says "+" when all tests pass with the fault, "-" when one falls, "?" when the fault makes no program, and
+    nothing when it dies."""
     sys.stdout.flush()
     read, write = os.pipe()
     pid = os.fork()
