@@ -146,11 +146,20 @@ class Stage:
         return f"{found['phase']}: {found['waiting_for'] or found['message']}"
 
     def explain(self, *tasks: str) -> None:
-        """Show the answer of `explain` for each."""
+        """Show for each task what was decided by which rule, and what the rule looked at. Raises DemoFailed where today's
+        rules would not decide the same."""
         for task in tasks:
-            text = self.client.bytes("GET", f"/v1/tasks/{task}/explain?format=text").decode()
-            self.say(f"GET /v1/tasks/{task}/explain?format=text")
-            self.console.print(f"[dim]{escaped(text.rstrip())}[/]\n")
+            answer = self.client.json("GET", f"/v1/tasks/{task}/explain")
+            steps = cast("list[JsonObject]", answer["transitions"])
+            decided = [step for step in steps if step["kind"] == "decision"]
+            self.say(f"GET /v1/tasks/{task}/explain: {len(steps)} steps, {len(decided)} of them decided here")
+            for step in decided:
+                facts = "; ".join(f"{name} {value}" for name, value in cast("JsonObject", step["facts"]).items())
+                self.console.print(f"    [dim]{step['event']!s:<20}[/] {escaped(str(step['says']))}")
+                self.console.print(f"    [dim]{'':<20} rule {step['rule']}: {escaped(facts)}[/]")
+            others = [str(step["event"]) for step in steps if not step["agrees"]]
+            self.expect(not others, f"explained, it would be decided otherwise: {', '.join(others)}")
+        self.say("[dim](?format=text has every step with all its facts)[/]")
 
     def expect(self, true: bool, otherwise: str) -> None:
         if not true:
