@@ -84,6 +84,9 @@ RUN_ENDS: Final = (
 )
 
 
+WENT_WELL: Final = (AgentSucceeded, PlanProposed, CompactSucceeded)
+
+
 class Book:
     """What is known of one task without asking the core."""
 
@@ -144,6 +147,9 @@ class Book:
             if isinstance(event, AgentSucceeded | AgentFailed) and event.session_restarted:
                 self.of_session.pop(self.session, None)
                 self.turns_of_session.pop(self.session, None)
+            if isinstance(event, WENT_WELL):
+                # The last word of a run that went well counts, whatever was told on the way.
+                self._nothing_told()
             self.worked_turns = max(self.told_turns, self._turns_of_run(event))
             self._charge(event)
             self.job, self.claimed = "", ("", -1)
@@ -170,8 +176,8 @@ class Book:
         return self.cost_usd + self.told_cost
 
     def _charge(self, event: Ending) -> None:
-        """Nothing twice: of a whole session only what no earlier run of it was charged with; and never less than was told
-        on the way."""
+        """Nothing twice: of a whole session only what no earlier run of it was charged with; and of a run that did not go
+        well never less than it had told on the way."""
         match event:
             case VerifySucceeded() | VerifyFailed():
                 self.wall_seconds += sum(command.wall_seconds for command in event.commands)

@@ -12,6 +12,7 @@ from penstock.events import (
     BudgetWarned,
     TaskParked,
 )
+from simulation.book import WENT_WELL
 from simulation.world import Step
 
 CENT: Final = 1e-6
@@ -103,8 +104,8 @@ def spending_is_counted_once(step: Step) -> str:
 
 
 def spending_never_falls(step: Step) -> str:
-    """What is known to be spent does not become less, whatever comes late."""
-    if step.before is None or step.after.outcome is not None:
+    """What is known to be spent becomes less by the last word of a run that went well, and by nothing that comes late."""
+    if step.before is None or step.after.outcome is not None or isinstance(step.event, WENT_WELL):
         return ""
     fell = step.before.cost_so_far - step.after.cost_so_far
     return f"it fell by {fell:.4f} USD" if fell > CENT else ""
