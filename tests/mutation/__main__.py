@@ -33,6 +33,7 @@ WORKERS: Final = 2
 SECONDS_MIN: Final = 10.0
 """So long, and many times what its tests take without a fault, a fault may run before it counts as one that never ends."""
 
+LINES_OF_A_STATEMENT_MAX: Final = 30
 SLOWER_MAX: Final = 20.0
 LEFT_OUT: Final = frozenset({"classify"})
 """Tables: they are tried by a corpus of their own."""
@@ -106,7 +107,9 @@ class Session:
             self._reap(running, pipes)
 
     def _tests(self, mutant: Mutant, items: dict[str, pytest.Item]) -> list[pytest.Item]:
-        names = self.tests_of.get((mutant.module, mutant.line), set())
+        # A line in the middle of a statement may never be met by itself.
+        before = (self.tests_of.get((mutant.module, mutant.line - above)) for above in range(LINES_OF_A_STATEMENT_MAX))
+        names: set[str] = next((found for found in before if found), set())
         return sorted((items[name] for name in names), key=lambda item: self.seconds[item.nodeid])
 
     def _reap(self, running: dict[int, tuple[int, Mutant, float]], pipes: selectors.BaseSelector) -> None:

@@ -69,7 +69,7 @@ def mutants(module: str, source: str) -> Iterator[Mutant]:
         quiet = _quiet(function)
         for index, node in enumerate(ast.walk(function)):
             if id(node) not in quiet:
-                line = getattr(node, "lineno", function.lineno)
+                line = _line(node)
                 for what, change in faults(node):
                     yield Mutant(module, name, line, what, tree, index, change)
 
@@ -83,6 +83,11 @@ def functions(tree: ast.Module) -> Iterator[tuple[str, Function]]:
             for inner in node.body:
                 if isinstance(inner, Function):
                     yield f"{node.name}.{inner.name}", inner
+
+
+def _line(node: ast.AST) -> int:
+    """Where a program is when it meets the node; 0 where nothing can be wrong with it."""
+    return _line(node.body[0]) if isinstance(node, ast.match_case) else getattr(node, "lineno", 0)
 
 
 def _quiet(function: Function) -> set[int]:
