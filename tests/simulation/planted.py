@@ -47,7 +47,7 @@ DEFECTS: Final = (
     Planted(
         "stale_reports",
         "a report counts whoever sends it",
-        ("the_stale_are_refused", "a_command_is_done_once"),
+        ("the_stale_are_refused",),
         wrong.accepts_anybody,
     ),
     Planted("two_holders", "a job is granted to whoever asks", ("a_job_is_claimed_once",), wrong.grants_twice),
@@ -56,6 +56,54 @@ DEFECTS: Final = (
         "a lost job stays the task's job",
         ("only_the_running_job_is_lost", "it_comes_to_an_end"),
         wrong.puts(reported, "lost", wrong.same),
+    ),
+    Planted(
+        "asks_while_working",
+        "another job is asked for while one is at work",
+        ("one_job_at_a_time",),
+        wrong.rule("at_work", wrong.silent),
+    ),
+    Planted(
+        "blocked_goes_on",
+        "a blocked task goes on without its person",
+        ("blocked_until_let_go",),
+        wrong.rule("blocked", wrong.goes_on_unmended),
+    ),
+    Planted(
+        "parks_for_nothing",
+        "the time to wake is not kept",
+        ("parked_until_its_time",),
+        wrong.decided(wrong.parks_for_nothing),
+    ),
+    Planted(
+        "mail_unread",
+        "a change is handed over though a message waits",
+        ("published_changes_are_read",),
+        wrong.stage(wrong.leaves_mail_unread),
+    ),
+    Planted(
+        "checks_skipped",
+        "checks are left out that nobody has waived",
+        ("checks_are_skipped_on_purpose",),
+        wrong.skips_checks,
+    ),
+    Planted(
+        "comments_unsent",
+        "a new plan is asked for without what was said of the last",
+        ("comments_reach_the_next_plan",),
+        wrong.plans_without_comments,
+    ),
+    Planted(
+        "delivered_early",
+        "a message counts as delivered before any host has begun",
+        ("delivered_is_begun",),
+        wrong.rule("message_delivered", wrong.delivered_when_asked),
+    ),
+    Planted(
+        "consumed_early",
+        "a message counts as read when it is delivered",
+        ("consumed_is_read",),
+        wrong.rule("message_consumed", wrong.consumed_when_delivered),
     ),
     Planted(
         "attempts_free",

@@ -19,11 +19,15 @@ from penstock.events import (
     JobClaimed,
     JobLost,
     KnownEvent,
+    MessageConsumed,
+    MessageDelivered,
+    PlanRequested,
     PlanUnanswered,
     Recorded,
     TaskFailed,
     TaskParked,
     TaskSucceeded,
+    VerifySkipped,
 )
 from penstock.reports import Report
 from penstock.values import Usage
@@ -63,10 +67,15 @@ def same(task: Task, *_: object) -> Task:
 
 
 def accepts_anybody(put: Put) -> None:
+    told: dict[int, Report] = {}
+
     def accept(task: Task | None, report: Report) -> list[KnownEvent]:
-        if task is None or task.outcome is not None or task.job is None:
+        if task is None or task.outcome is not None or task.job is None or id(report) in told:
             return []
-        return [report.body] if decide._kind_of(report.body) == task.job.kind else []
+        if decide._kind_of(report.body) != task.job.kind:
+            return []
+        told[id(report)] = report
+        return [report.body]
 
     put(decide, "accept", accept)
 
@@ -134,6 +143,44 @@ def rejected_is_approved(task: Task, right: Stage) -> Stage:
     return right
 
 
+def leaves_mail_unread(task: Task, right: Stage) -> Stage:
+    if right != "agent" or task.change is None or task.judged == "failed":
+        return right
+    return "verify" if task.judged == "none" else "publish"
+
+
+def skips_checks(put: Put) -> None:
+    def check(task: Task) -> VerifySkipped:
+        assert task.change is not None
+        return VerifySkipped(attempt=task.attempts, commit=task.change.commit, reason="skip_verify")
+
+    put(step, "_check", check)
+
+
+def plans_without_comments(put: Put) -> None:
+    right = step.next_step
+
+    def next_step(task: Task) -> KnownEvent:
+        event = right(task)
+        return replace(event, comments=()) if isinstance(event, PlanRequested) else event
+
+    put(step, "next_step", next_step)
+
+
+def delivered_when_asked(task: Task, _: datetime) -> advance.Answer:
+    for mail in task.mail:
+        if mail.job and not mail.delivered:
+            return MessageDelivered(message=mail.id, job=mail.job)
+    return None
+
+
+def consumed_when_delivered(task: Task, _: datetime) -> advance.Answer:
+    for mail in task.mail:
+        if mail.delivered:
+            return MessageConsumed(message=mail.id, job=mail.job)
+    return None
+
+
 def ends_well_always(put: Put) -> None:
     def end_well(task: Task) -> TaskSucceeded:
         assert task.delivery is not None
@@ -176,6 +223,12 @@ def decided(change: Callable[[Task, Task, Recorded], Task]) -> Callable[[Put], N
 
 def keeps_the_slot(before: Task, after: Task, _: Recorded) -> Task:
     return replace(after, admitted=before.admitted)
+
+
+def parks_for_nothing(_: Task, after: Task, recorded: Recorded) -> Task:
+    if after.parked is None or not isinstance(recorded.data, TaskParked) or after.parked.reason == evolve.NIGHT:
+        return after
+    return replace(after, parked=replace(after.parked, wake_at=recorded.at))
 
 
 def forgets_warnings(before: Task, after: Task, _: Recorded) -> Task:
@@ -223,6 +276,12 @@ def believes_no_reset(task: Task, _: Failure, now: datetime) -> datetime:
 
 def asks_again_at_once(task: Task, _: Failure, now: datetime) -> datetime:
     return now
+
+
+def goes_on_unmended(task: Task, now: datetime) -> advance.Answer:
+    if task.blocked is not None and task.blocked.reason.startswith(("vendor.", "git.")):
+        return None
+    return None if task.blocked is None else advance.WAIT
 
 
 def wakes_early(task: Task, now: datetime) -> advance.Answer:
