@@ -185,12 +185,13 @@ def test_an_ended_task_waits_for_nothing_and_holds_nothing(
     state = history()
     task = state.state
     assert (phase(task), task.outcome, task.ended_at) == (where, outcome, T0)
+    assert task.seq == len(state.log)
     answer = waiting(task)
     assert (answer.why, answer.can_move, answer.wake_at, next_look(task)) == ("", "", None, None)
     assert (task.job, task.stop, task.parked, task.blocked, task.admitted) == (None, None, None, None, False)
     # The end is the end.
     for event in (AGENT, TaskUnblocked(unblocked_by="x"), WANTED, DependencyResolved(on="o" * 26, outcome="failed")):
-        assert replace(state.and_then(event).state, seq=task.seq) == task
+        assert state.and_then(event).state == replace(task, seq=task.seq + 1)
     assert lost(task, "h1", "silence") == []
     assert state.settled(1e9).log == state.log
 
@@ -246,6 +247,7 @@ def test_every_rule_has_a_name_of_its_own_and_a_decision_says_which_rule_made_it
 
 def test_an_event_that_cannot_be_decoded_holds_the_task_with_the_reason() -> None:
     state = living().state
+    assert living().and_then(Unknown(type="x")).state.seq == 2
     held = hold(state, 9, "cannot be read")
     assert (held.seq, held.held, phase(held)) == (9, "cannot be read", "blocked")
     assert Given(held).settled(1e9).log == ()

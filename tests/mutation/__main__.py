@@ -33,6 +33,9 @@ WORKERS: Final = 2
 SECONDS_MIN: Final = 10.0
 """So long, and many times what its tests take without a fault, a fault may run before it counts as one that never ends."""
 
+TESTS_SECONDS_MAX: Final = 5.0
+"""A fault that the quickest tests of its line, together so long, have not met counts as one that survived."""
+
 LINES_OF_A_STATEMENT_MAX: Final = 30
 SLOWER_MAX: Final = 20.0
 LEFT_OUT: Final = frozenset({"classify"})
@@ -110,7 +113,13 @@ class Session:
         # A line in the middle of a statement may never be met by itself.
         before = (self.tests_of.get((mutant.module, mutant.line - above)) for above in range(LINES_OF_A_STATEMENT_MAX))
         names: set[str] = next((found for found in before if found), set())
-        return sorted((items[name] for name in names), key=lambda item: self.seconds[item.nodeid])
+        chosen, seconds = [], 0.0
+        for item in sorted((items[name] for name in names), key=lambda item: self.seconds[item.nodeid]):
+            seconds += self.seconds[item.nodeid]
+            if chosen and seconds > TESTS_SECONDS_MAX:
+                break
+            chosen.append(item)
+        return chosen
 
     def _reap(self, running: dict[int, tuple[int, Mutant, float]], pipes: selectors.BaseSelector) -> None:
         done = {int(key.fd) for key, _ in pipes.select(timeout=0.2)} if running else set()

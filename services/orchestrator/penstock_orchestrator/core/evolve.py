@@ -219,10 +219,10 @@ def _living(task: Task, recorded: Recorded) -> Task:
 
 def _asked(task: Task, recorded: Recorded, event: Asked) -> Task:
     """One more job is asked for; its id is the id of the event. Logs from before the queue have no admissions."""
-    task = replace(_answered(task), parked=None, admitted=True, stop=None, run_usage=None)
+    task = replace(_answered(task), parked=None, admitted=True)
     match event:
         case PrepareRequested():
-            return replace(task, job=_job(recorded, "prepare", event.host), prepares=event.number, host=None)
+            return replace(task, job=_job(recorded, "prepare", event.host), prepares=event.number)
         case PlanRequested():
             return replace(task, job=_job(recorded, "plan", event.host), plans=event.number)
         case AgentRequested():

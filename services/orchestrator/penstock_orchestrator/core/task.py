@@ -213,9 +213,7 @@ class Task(Struct, frozen=True, kw_only=True):
     @property
     def account(self) -> str:
         """The vendor account that the next agent step would be charged to."""
-        if self.failed_over and self.vendor != self.spec.vendor:
-            return self.vendor
-        return self.spec.account or self.vendor
+        return self.spec.account or self.vendor if self.vendor == self.spec.vendor else self.vendor
 
     @property
     def price(self) -> Price | None:
