@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import pytest
 from scenario import (
+    AGENT,
+    HEAD,
     Given,
     Said,
     agent_ok,
     approve,
+    changed,
     failed,
     gone,
     no_plan,
@@ -37,6 +40,7 @@ from penstock.events import (
     TaskParked,
     TaskSucceeded,
     VerifyRequested,
+    VerifySkipped,
 )
 from penstock.jobs import AgentWork, PrepareWork
 from penstock.values import Kept, Price
@@ -244,6 +248,7 @@ def test_after_the_backup_there_is_nobody_left() -> None:
 def test_a_backup_that_is_what_works_already_is_none() -> None:
     state = given(max_attempts=1, model="large", backup_vendor="scripted", backup_model="large")
     assert state.state.backup is None
+    assert given(model="large").state.backup is None
     assert isinstance(state.lives(prepare_ok, failed("agent.crashed")).log[-1], TaskFailed)
     assert given(backup_vendor="claude").state.backup == ("claude", "")
     assert given(backup_model="small").state.backup == ("scripted", "small")
@@ -304,6 +309,14 @@ def test_a_change_that_passed_leaves_no_hint_for_a_later_round() -> None:
 def test_a_task_that_is_good_at_last_says_how_many_attempts_it_took() -> None:
     state = given().lives(prepare_ok, failed("agent.crashed"), agent_ok, verify_ok)
     assert state.lives(publish_ok).last(TaskSucceeded).attempts == 2
+
+
+def test_while_an_agent_works_anew_there_is_no_change_and_no_word_on_it() -> None:
+    state = given().lives(prepare_ok, agent_ok, refused("hm")).state
+    assert (state.change, state.judged, state.skipped) == (None, "none", "")
+    skipped = VerifySkipped(attempt=1, commit=HEAD, reason="skip_verify")
+    running = given_events(*changed(skip_verify=True), skipped, AGENT).state
+    assert (running.change, running.judged, running.skipped) == (None, "none", "")
 
 
 def test_progress_alone_changes_nothing_but_what_was_used() -> None:

@@ -292,6 +292,8 @@ def test_a_wait_spends_no_attempt_whoever_saw_that_it_passes(one: Said) -> None:
 
 
 def test_a_check_that_could_not_be_made_says_nothing_about_the_change_and_is_made_again() -> None:
+    full = given(max_attempts=1).lives(prepare_ok, agent_ok, refused("", error_class="env.disk_full"))
+    assert full.last(TaskParked).reason == "env.disk_full"
     state = given(max_attempts=1).lives(prepare_ok, agent_ok, refused("", error_class="host.disk_full"))
     assert (state.last(TaskParked).reason, state.state.attempts_spent, state.state.judged) == (
         "host.disk_full",

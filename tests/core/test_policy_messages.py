@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from scenario import (
+    AGENT,
     TASK,
     Given,
     Said,
@@ -217,6 +218,11 @@ def test_a_message_of_a_job_that_no_host_has_begun_is_not_yet_delivered() -> Non
     state = state.and_then(JobLost(job=job.id, epoch=0, host="h1", reason="away")).settled()
     assert state.said(MessageDelivered) == []
     assert state.last(AgentRequested).messages == (state.said(MessageAccepted)[0].message,)
+
+
+def test_a_message_that_a_run_was_not_told_is_for_the_next_one() -> None:
+    state = given(whole()).lives(prepare_ok).asked(tell("use tabs")).works(gone()).and_then(AGENT)
+    assert [mail.job for mail in state.state.mail] == [""]
 
 
 def test_an_ended_task_hears_nothing_more() -> None:

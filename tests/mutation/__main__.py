@@ -113,7 +113,8 @@ class Session:
         # A line in the middle of a statement may never be met by itself.
         before = (self.tests_of.get((mutant.module, mutant.line - above)) for above in range(LINES_OF_A_STATEMENT_MAX))
         names: set[str] = next((found for found in before if found), set())
-        chosen, seconds = [], 0.0
+        chosen: list[pytest.Item] = []
+        seconds = 0.0
         for item in sorted((items[name] for name in names), key=lambda item: self.seconds[item.nodeid]):
             seconds += self.seconds[item.nodeid]
             if chosen and seconds > TESTS_SECONDS_MAX:

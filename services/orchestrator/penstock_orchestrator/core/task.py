@@ -225,7 +225,7 @@ class Task(Struct, frozen=True, kw_only=True):
     def backup(self) -> tuple[str, str] | None:
         """Vendor and model to fail over to, None where there is none or it is at work already."""
         spec = self.spec
-        if self.failed_over or not (spec.backup_vendor or spec.backup_model):
+        if not (spec.backup_vendor or spec.backup_model):
             return None
         to = (spec.backup_vendor or spec.vendor, spec.backup_model)
         return None if to == (self.vendor, self.model) else to
