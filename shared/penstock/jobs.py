@@ -18,7 +18,7 @@ PROMPT_LENGTH_MAX = 120_000
 class PrepareWork(Struct, frozen=True, kw_only=True, tag="prepare", tag_field="kind"):
     """Mirror up to date, own clone on `branch` at the tip of the repo's default branch (or at `kept`, or at what `continues`
     has handed over: somebody's later commits on that branch are taken along). `words`: what the task is about, to look for in
-    the repository; none where no evidence is asked for."""
+    the repository, where evidence is wanted; a task may have none that say anything."""
 
     repo: RepoSnapshot
     branch: Ref
@@ -26,6 +26,7 @@ class PrepareWork(Struct, frozen=True, kw_only=True, tag="prepare", tag_field="k
     kept: Kept | None = None
     continues: Continuation | None = None
     words: tuple[Word, ...] = ()
+    wants_evidence: bool = False
 
 
 class AgentWork(Struct, frozen=True, kw_only=True, tag="agent", tag_field="kind"):

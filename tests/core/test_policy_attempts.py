@@ -288,6 +288,23 @@ def test_an_interruption_does_not_hide_what_is_to_be_mended() -> None:
     assert PYTEST_TAIL in state.last(AgentRequested).hint
 
 
+def test_the_last_failure_is_told_again_and_not_an_older_one() -> None:
+    state = given().lives(prepare_ok, failed("agent.crashed"), failed("agent.stalled"), gone())
+    assert "agent.stalled" in state.last(AgentRequested).hint
+    assert "agent.crashed" not in state.last(AgentRequested).hint
+
+
+def test_what_was_kept_last_stays_kept() -> None:
+    other = Kept(ref="refs/penstock/wip/2", commit="e" * 40)
+    state = given(max_attempts=9).lives(prepare_ok, failed("agent.crashed", kept=KEPT), agent_ok)
+    assert state.state.kept == KEPT
+    state = state.lives(refused("hm"), worked(kept=other))
+    assert state.state.kept == other
+    state = state.lives(refused("hm"), stopped())
+    assert state.state.kept == other
+    assert state.lives(failed("agent.timeout")).state.kept == other
+
+
 def test_a_failed_check_comes_with_its_command_its_end_and_what_it_looks_like() -> None:
     hint = given().lives(prepare_ok, agent_ok, refused(PYTEST_TAIL)).last(AgentRequested).hint
     assert "`make test` (test) did not pass on your commit (exit code 2)" in hint

@@ -260,7 +260,14 @@ def test_a_run_that_was_cut_off_costs_no_less_than_it_had_reported() -> None:
 
 def test_the_last_word_of_a_run_that_went_well_is_taken_as_it_is() -> None:
     state = says(running(), progress(turns=9, cost_usd=9.0), agent_ok)
-    assert state.state.usage.cost_usd == 0.5
+    assert (state.state.usage.cost_usd, state.state.cost_so_far, state.state.run_usage) == (0.5, 0.5, None)
+
+
+def test_a_run_that_broke_before_it_was_stopped_does_not_save_the_next_one_from_being_stopped() -> None:
+    state = says(running(max_cost_usd=1.0), progress(cost_usd=1.0), failed("agent.crashed", usage=Usage(cost_usd=1.0)))
+    state = state.asked(unblock(max_cost_usd=2.0)).settled().works()
+    state = says(state, progress(cost_usd=1.0))
+    assert len(state.said(JobStopRequested)) == 2
 
 
 def test_a_plan_and_a_summary_are_paid_for() -> None:

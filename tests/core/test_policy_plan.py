@@ -114,7 +114,9 @@ def test_a_comment_leads_to_a_new_plan_that_is_asked_for_with_the_comment_and_th
     assert "Mend it" in prompt
     state = state.lives(proposed("sum.py"))
     assert state.state.plan is not None
-    assert (state.state.plan.number, state.state.plan.comments) == (2, ())
+    assert (state.state.plan.number, state.state.plan.comments) == (2, ("use tabs",))
+    state = state.asked(comment("and no new names", 2)).settled()
+    assert state.last(PlanRequested).comments == ("use tabs", "and no new names")
 
 
 def test_a_comment_is_not_lost_when_the_next_plan_cannot_be_read() -> None:

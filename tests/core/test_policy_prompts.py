@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 import pytest
+from msgspec.structs import replace
 from scenario import (
     BASE,
     HEAD,
@@ -13,6 +14,7 @@ from scenario import (
     Given,
     Said,
     agent_ok,
+    change,
     failed,
     found,
     given,
@@ -241,6 +243,12 @@ def test_a_summary_is_for_an_agent_and_not_for_a_check() -> None:
     state = given(whole()).lives(prepare_ok).asked(COMPACT).lives(agent_ok)
     assert state.said(HistoryCompacted) == []
     assert [one.reason for one in state.lives(refused("hm")).said(HistoryCompacted)] == ["asked"]
+
+
+def test_a_note_names_no_more_files_than_anybody_reads() -> None:
+    wide = replace(change(), files=tuple(f"{number}.py" for number in range(60)), files_changed=60)
+    state = given(whole()).lives(prepare_ok, worked(change=wide))
+    assert state.state.notes[0].files == wide.files[:50]
 
 
 # Orders for a host

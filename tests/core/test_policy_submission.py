@@ -14,6 +14,7 @@ from scenario import (
     WHOLE_POLICY,
     Given,
     agent_ok,
+    failed,
     given,
     prepare_ok,
     publish_ok,
@@ -252,7 +253,8 @@ def test_a_retry_does_not_slip_past_what_the_first_one_waited_for_in_vain() -> N
     assert made(retry(), old.state).depends_on == ("p" * 26,)
     old = waiting((OTHER, "failed")).asked(unblock()).and_then(cancel).settled()
     assert made(retry(), old.state).depends_on == ("p" * 26,)
-    assert made(further(), done()).depends_on == ()
+    met = waiting((OTHER, "succeeded"), ("p" * 26, "succeeded")).lives(prepare_ok, agent_ok, verify_ok, publish_ok)
+    assert made(further(), met.state).depends_on == made(retry(), met.state).depends_on == ()
 
 
 def test_a_continuation_keeps_the_branch_and_says_what_it_goes_on_from() -> None:
@@ -260,6 +262,7 @@ def test_a_continuation_keeps_the_branch_and_says_what_it_goes_on_from() -> None
     assert event.continues == Continuation(task=TASK, branch=f"agent/{TASK}", commit=HEAD, base_commit="b" * 40, url="")
     assert (event.title, event.description, event.acceptance) == ("And the docs", "all", "")
     assert (event.origin, event.retry_of) == (Origin(kind="continuation", name=TASK), "")
+    assert made(further(), done(retry_of=OTHER)).retry_of == ""
 
 
 def test_a_continuation_keeps_the_pull_request() -> None:
@@ -287,10 +290,11 @@ def test_what_cannot_be_taken_up_is_refused(order: RetryTask | ContinueTask) -> 
     "old",
     [
         lambda: given(whole(), TaskCancelRequested(requested_by="ann")).settled().state,
+        lambda: given(whole(max_attempts=1)).lives(prepare_ok, failed("agent.crashed")).state,
         lambda: done(flow="patch"),
         lambda: replace(done(), base_commit=None),
     ],
-    ids=["nothing handed over", "no branch", "no base"],
+    ids=["nothing begun", "nothing handed over", "no branch", "no base"],
 )
 def test_only_a_branch_that_was_handed_over_can_be_gone_on_with(old: Callable[[], Task]) -> None:
     with pytest.raises(Refused) as caught:

@@ -54,6 +54,7 @@ from penstock.events import (
     JobStopRequested,
     TaskCancelled,
     TaskCancelRequested,
+    TaskFailed,
     TaskSucceeded,
     TaskUnblocked,
     TaskUnverified,
@@ -194,6 +195,14 @@ def test_an_ended_task_waits_for_nothing_and_holds_nothing(
         assert state.and_then(event).state == replace(task, seq=task.seq + 1)
     assert lost(task, "h1", "silence") == []
     assert state.settled(1e9).log == state.log
+
+
+@pytest.mark.parametrize("name", [name for name in PHASES if name != "held"])
+def test_an_end_leaves_nothing_behind_wherever_it_came(name: str) -> None:
+    end = TaskFailed(error_class="x", message="m", attempts=1, usage=Usage())
+    task = PHASES[name][0]().and_then(end).state
+    assert (task.job, task.stop, task.parked, task.blocked, task.admitted, task.failure) == (*[None] * 4, False, None)
+    assert task.outcome == "failed"
 
 
 def test_what_a_handed_over_change_ends_as_depends_on_what_has_checked_it() -> None:

@@ -60,7 +60,7 @@ async def _prepare(bench: Bench, hand: InHand, work: PrepareWork) -> _Prepared:
     else:
         tip, base = None, work.base_commit or await resolve_base(mirror, work.repo.default_branch)
     clone = await _clone(bench, hand, mirror, base, work.kept)
-    found = await evidence(bench, work, mirror, tip or clone.base) if work.words else None
+    found = await evidence(bench, work, mirror, tip or clone.base) if work.wants_evidence or work.words else None
     return _Prepared(clone, tip, found)
 
 

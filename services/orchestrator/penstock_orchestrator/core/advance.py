@@ -14,7 +14,7 @@ from typing import Final, Literal, TypeAlias, assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
-from penstock.bounds import LINE_LENGTH_MAX, MESSAGE_LENGTH_MAX, clip
+from penstock.bounds import LINE_LENGTH_MAX, MESSAGE_LENGTH_MAX, SECONDS_MAX, clip
 from penstock.events import (
     BudgetWarned,
     CompactRequested,
@@ -40,7 +40,7 @@ from penstock_orchestrator.core.evolve import NIGHT, SCOPE
 from penstock_orchestrator.core.plan_text import allows
 from penstock_orchestrator.core.step import Stage, stage
 from penstock_orchestrator.core.task import AGENT_STEPS, Failure, Task
-from penstock_orchestrator.core.verdict import BLOCKING, answer, classified, rung, wake_at
+from penstock_orchestrator.core.verdict import ADVICE, BLOCKING, answer, classified, rung, wake_at
 
 Answer: TypeAlias = KnownEvent | Literal["wait"] | None
 """An event that is due; "wait": nothing is, and no later rule is asked; None: this rule has nothing to say."""
@@ -156,9 +156,9 @@ def _budget_warning(task: Task, _: datetime) -> Answer:
     share = task.spec.policy.budget_warning
     cost, wall = task.cost_so_far, task.wall_so_far
     if "cost" not in task.warned and budget.over(cost, task.max_cost_usd, share):
-        return BudgetWarned(budget="cost", spent=cost, limit=task.max_cost_usd or 0.0)
+        return BudgetWarned(budget="cost", spent=min(cost, SECONDS_MAX), limit=task.max_cost_usd or 0.0)
     if "wall" not in task.warned and budget.over(wall, task.max_wall_seconds, share):
-        return BudgetWarned(budget="wall", spent=wall, limit=task.max_wall_seconds)
+        return BudgetWarned(budget="wall", spent=min(wall, SECONDS_MAX), limit=task.max_wall_seconds)
     return None
 
 
@@ -289,7 +289,7 @@ def _escalated(task: Task, _: datetime) -> Answer:
 def _can_do(failure: Failure) -> str:
     told = failure.told
     hint = told.hint if told is not None and told.hint else "Mend what the message says."
-    known = BLOCKING.get(failure.known_as) or f"{hint} Then unblock or cancel the task"
+    known = BLOCKING.get(failure.known_as) or ADVICE.get(failure.known_as) or f"{hint} Then unblock or cancel the task"
     return clip(known, LINE_LENGTH_MAX)
 
 
@@ -498,9 +498,11 @@ def _preflight(task: Task, _: datetime) -> Answer:
     if not allowed or SCOPE in task.waived:
         return None
     outside = tuple(path for path in change.files if not allows(allowed, path))
-    if not outside:
+    unnamed = change.files_changed - len(change.files)
+    if not outside and unnamed <= 0:
         return None
-    named = ", ".join(outside[:FILES_NAMED_MAX])
+    # A change of so many files that a host does not name them all was not looked at, so it is not let through.
+    named = ", ".join([*outside[:FILES_NAMED_MAX], *([f"{unnamed} files that were not named"] if unnamed > 0 else [])])
     return PreflightFailed(
         commit=change.commit,
         error_class=SCOPE,
@@ -525,9 +527,9 @@ RULES: Final[tuple[tuple[str, Callable[[Task, datetime], Answer]], ...]] = (
     ("at_work", _at_work),
     ("blocked", _blocked),
     ("classify", _classify),
-    ("decision_open", _decision_open),
     ("escalated", _escalated),
     ("after_failure", _after_failure),
+    ("decision_open", _decision_open),
     ("parked", _parked),
     ("dependencies", _dependencies),
     ("lost_too_often", _lost_too_often),

@@ -55,7 +55,7 @@ from penstock.events import (
 from penstock.reports import Report, ReportBody
 from penstock_orchestrator.core.refused import Refused
 from penstock_orchestrator.core.reported import most
-from penstock_orchestrator.core.task import AGENT_STEPS, MAIL_MAX, JobKind, Proposal, Task
+from penstock_orchestrator.core.task import AGENT_STEPS, MAIL_MAX, MAIL_OF_AGENTS_MAX, JobKind, Proposal, Task
 
 POINTS_MAX: Final = 10
 """Decisions that may be open in one task at once."""
@@ -224,6 +224,11 @@ def _open_plan(task: Task, number: int) -> Proposal:
 def _message(task: Task, command: SendMessage) -> list[KnownEvent]:
     if task.publishes:
         raise Refused("not_possible", "the change is being handed over; continue the task when it has ended")
+    if command.as_agent_of == task.id:
+        raise Refused("forbidden", "an agent may write to other tasks, not to itself", "task")
+    of_agents = sum(1 for mail in task.mail if mail.from_task)
+    if command.as_agent_of and of_agents >= MAIL_OF_AGENTS_MAX:
+        raise Refused("not_possible", f"{of_agents} messages of other agents wait for this task already")
     if len(task.mail) >= MAIL_MAX:
         raise Refused("not_possible", f"{MAIL_MAX} messages wait for this task already")
     # An agent speaks as itself, whatever name it gives.

@@ -302,7 +302,7 @@ def _person(task: Task, recorded: Recorded, event: Person) -> Task:
         case PlanCommented() | PlanApproved() | PlanRejected():
             return _plan_answered(task, recorded, event)
         case MessageAccepted():
-            return replace(task, mail=(*task.mail, Mail(id=event.message, text=event.text, sender=event.sender)))
+            return replace(task, mail=(*task.mail, _mail(event)))
         case DecisionAnswered():
             return _decision_answered(task, recorded, event)
         case _:
@@ -385,7 +385,7 @@ def _decision_answered(task: Task, recorded: Recorded, event: DecisionAnswered) 
         task,
         points=points,
         mail=(*task.mail, Mail(id=event.decision, text=text, sender=event.answered_by)),
-        blocked=None if waits and not points else task.blocked,
+        blocked=None if waits else task.blocked,
         queued_at=recorded.at if waits else task.queued_at,
     )
 
@@ -399,7 +399,7 @@ def _decided(task: Task, recorded: Recorded, event: Decided) -> Task:
         case TaskEscalated():
             return _escalated(task, event)
         case FailedOver():
-            return _failed_over(task, event)
+            return _failed_over(task, recorded, event)
         case BudgetWarned():
             return replace(task, warned=task.warned | {event.budget})
         case JobStopRequested():
@@ -473,9 +473,13 @@ def _escalated(task: Task, event: TaskEscalated) -> Task:
     return replace(_answered(escalated), escalated="", compact_wanted="escalation")
 
 
-def _failed_over(task: Task, event: FailedOver) -> Task:
+def _failed_over(task: Task, recorded: Recorded, event: FailedOver) -> Task:
+    # Another vendor is another account, with a limit of its own: the slot is given back and asked for anew.
+    stays = task.admitted and event.to_vendor == task.vendor
     return replace(
         new_session(_answered(task)),
+        admitted=stays,
+        queued_at=task.queued_at if stays else recorded.at,
         vendor=event.to_vendor,
         model=event.to_model,
         failed_over=True,
@@ -487,6 +491,10 @@ def _failed_over(task: Task, event: FailedOver) -> Task:
         escalations=0,
         compact_wanted="failover",
     )
+
+
+def _mail(event: MessageAccepted) -> Mail:
+    return Mail(id=event.message, text=event.text, sender=event.sender, from_task=event.from_task)
 
 
 def _unanswered(task: Task, recorded: Recorded, event: PlanUnanswered) -> Task:

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from penstock.catalog import Control, FleetSettings, Repo
 from penstock.events import (
@@ -35,7 +36,7 @@ from penstock.values import History
 from penstock_orchestrator.core.advance import wants_slot
 from penstock_orchestrator.core.budget import SUBSCRIPTION, day
 from penstock_orchestrator.core.step import stage
-from penstock_orchestrator.core.task import ACCOUNT_LIMITS, CurrentJob, Outcome, Task
+from penstock_orchestrator.core.task import ACCOUNT_LIMITS, AGENT_STEPS, CurrentJob, Outcome, Task
 
 HISTORY_MAX: Final = 50
 """How many ended tasks of a repo the score and the forecast look at."""
@@ -45,6 +46,17 @@ LINEAGE_MAX: Final = 100
 
 HOLD_FORGOTTEN_SECONDS: Final = 3_600.0
 """A hold that nobody has tried for so long after its end says nothing any more."""
+
+HOLD_SECONDS_MAX: Final = 8 * 86_400.0
+"""No window of a vendor is longer: what says so was written by a clock that was wrong, or by a vendor that was."""
+
+CLOCK_SECONDS_MAX: Final = 60.0
+"""What is recorded as later than this from now was recorded by a clock that was wrong."""
+
+PROBE_SECONDS_MAX: Final = 60.0
+"""So long a task that is let through to try an account may be without a job that leads there; then another one tries."""
+
+DAYS_KEPT: Final = 8
 
 ACCOUNT_HELD: Final = "account.held"
 
@@ -67,13 +79,14 @@ ABOUT_ACCOUNTS: Final = frozenset(
 
 
 class Hold(Struct, kw_only=True):
-    """A vendor account that has met a limit. After `until`, one task is let through to try; `probe` is that task, as long as
-    it holds its slot."""
+    """A vendor account that has met a limit. After `until`, one task is let through to try; `probe` is that task, let through
+    at `probe_at`."""
 
     reason: str
     since: datetime
     until: datetime
     probe: str = ""
+    probe_at: datetime | None = None
 
 
 class Place(NamedTuple):
@@ -92,7 +105,9 @@ class Lane(NamedTuple):
     account: str
     host: str
     agent: bool
-    """Whether the next step needs the vendor."""
+    """Whether the vendor is needed next, or as soon as the clone is made."""
+    charged: bool
+    """Whether what the vendor does is charged to the day."""
 
 
 class Turn(NamedTuple):
@@ -116,11 +131,13 @@ class Fleet:
     """`changed` is told every folded event, from the first one on; the catalogue's part is set by whoever reads it.
 
     `controls` by scope and name (`("fleet", "all")`). `living`: tasks that have not ended. `outcomes`: how the others have.
-    `fired`: the last fire of each schedule that became a task. `resolvable`: living tasks whose dependencies may have news.
+    `fired`: the last fire of each schedule that became a task. `unreadable`: entries of the catalogue, by kind and name, that
+    nobody can go by. `resolvable`: living tasks whose dependencies may have news.
     `passed_over`: tasks whose turn it was and that have something else due first; whoever drives them empties it."""
 
     def __init__(self) -> None:
         self.controls: dict[tuple[str, str], Control] = {}
+        self.unreadable: set[tuple[str, str]] = set()
         self.settings = FleetSettings()
         self.repos: dict[str, Repo] = {}
         self.living: dict[str, Task] = {}
@@ -133,13 +150,12 @@ class Fleet:
         self.of_account: Counter[str] = Counter()
         self.of_host: Counter[str] = Counter()
         self._places: dict[str, Place] = {}
+        self._halted: set[str] = set()
         self._dependants: dict[str, set[str]] = {}
         self._retry_of: dict[str, str] = {}
         self._retries: dict[str, list[str]] = {}
         self._histories: dict[str, deque[EndedTask]] = {}
-        self._day = ""
-        self._day_cost_usd = 0.0
-        self._day_cost_usd_of_repo: dict[str, float] = {}
+        self._costs_usd: dict[str, dict[str | None, float]] = {}
         self._lanes: dict[Lane, list[Turn]] = {}
         self._turns: dict[str, tuple[Lane, Turn]] = {}
         self._ranked_with = self.settings.ageing_seconds
@@ -150,6 +166,7 @@ class Fleet:
         """One more event of a task. `recorded` is None where it could not be read."""
         if before is not None and before.outcome is not None:
             return
+        self._resume(after.id)
         if before is None:
             self._begun(after)
         elif before.admitted or after.admitted:
@@ -170,7 +187,26 @@ class Fleet:
 
     @property
     def slots_taken(self) -> int:
-        return len(self._places)
+        """Those of halted tasks are not counted."""
+        return len(self._places) - len(self._halted)
+
+    def halt(self, task_id: str) -> None:
+        """A pause keeps the task from its next step: until it goes on, neither the fleet nor its account count its slot. Its
+        repo does: whoever pauses a repo wants no more of it."""
+        place = self._places.get(task_id)
+        if place is not None and task_id not in self._halted:
+            self._halted.add(task_id)
+            _less(self.of_account, place.account)
+
+    def go_on(self) -> None:
+        """The halted are asked anew, and counted. Where there are too many now, each goes on, as after a limit is lowered."""
+        for task_id in list(self._halted):
+            self._resume(task_id)
+
+    def _resume(self, task_id: str) -> None:
+        if task_id in self._halted:
+            self._halted.discard(task_id)
+            self.of_account[self._places[task_id].account] += 1
 
     def place_of(self, task_id: str) -> Place | None:
         """Where the task's slot is counted, None where it holds none."""
@@ -246,7 +282,9 @@ class Fleet:
     def _in(self, task: Task) -> None:
         since = task.queued_at.timestamp()
         turn = Turn(task.priority * self._ranked_with + since, since, task.id)
-        lane = Lane(task.repo, task.vendor, task.account, task.host or "", needs_agent(task))
+        agent = needs_agent(task)
+        charged = agent and task.spec.billing != SUBSCRIPTION
+        lane = Lane(task.repo, task.vendor, task.account, task.host or "", agent, charged)
         insort(self._lanes.setdefault(lane, []), turn)
         self._turns[task.id] = (lane, turn)
 
@@ -289,8 +327,8 @@ class Fleet:
             self._retries.setdefault(spec.retry_of, []).append(task.id)
         origin = spec.origin
         if origin is not None and origin.kind == "schedule" and origin.scheduled_for is not None:
-            last = self.fired.get(origin.name)
-            self.fired[origin.name] = origin.scheduled_for if last is None else max(last, origin.scheduled_for)
+            # The last of the log, not the latest: one that a wrong clock has made is not believed for ever.
+            self.fired[origin.name] = origin.scheduled_for
 
     def _ended(self, task: Task) -> None:
         assert task.outcome is not None
@@ -315,17 +353,29 @@ class Fleet:
     # What is held ----------------------------------------------------------------------------------------------------
 
     def hold_of(self, account: str, now: datetime) -> Hold | None:
-        """The account's hold, None where it has none (any more)."""
+        """The account's hold, None where it has none (any more). One that a wrong clock has begun in the future is as long as
+        it was meant to be, from now on."""
         hold = self.holds.get(account)
         if hold is None:
             return None
-        if now > hold.until + timedelta(seconds=HOLD_FORGOTTEN_SECONDS) and not self.probe_of(hold):
+        if hold.since > now + timedelta(seconds=CLOCK_SECONDS_MAX):
+            hold.since, hold.until = now, now + max(hold.until - hold.since, timedelta())
+        hold.until = min(hold.until, now + timedelta(seconds=HOLD_SECONDS_MAX))
+        if now > hold.until + timedelta(seconds=HOLD_FORGOTTEN_SECONDS) and not self.probe_of(hold, now):
             return None
         return hold
 
-    def probe_of(self, hold: Hold) -> str:
-        """The task that is let through to try the account, empty where there is none at it."""
-        return hold.probe if hold.probe in self._places else ""
+    def probe_of(self, hold: Hold, now: datetime) -> str:
+        """The task that is let through to try the account, empty where there is none at it: one that has had no job which
+        leads there for PROBE_SECONDS_MAX is not."""
+        task = self.living.get(hold.probe)
+        if task is None or task.id not in self._places:
+            return ""
+        job = task.job
+        if job is not None and (job.kind in AGENT_STEPS or (job.kind == "prepare" and job.epoch is not None)):
+            return task.id
+        seen = task.updated_at if hold.probe_at is None else max(task.updated_at, hold.probe_at)
+        return task.id if abs((now - seen).total_seconds()) <= PROBE_SECONDS_MAX else ""
 
     def _limits(self, before: Task, after: Task, recorded: Recorded) -> None:
         """What the event says about the vendor account: a limit, a success, or somebody's wish to try now."""
@@ -342,14 +392,16 @@ class Fleet:
                     hold.until = min(hold.until, recorded.at)
             case TaskAdmitted() | AgentRequested() | PlanRequested() | CompactRequested():
                 hold = self.holds.get(after.account)
-                if hold is not None and not self.probe_of(hold) and needs_agent(after):
-                    hold.probe = after.id
+                if hold is not None and not self.probe_of(hold, recorded.at) and needs_agent(after):
+                    hold.probe, hold.probe_at = after.id, recorded.at
             case _:
                 return
 
     def _limited(self, account: str, event: TaskParked, at: datetime) -> None:
         hold = self.holds.get(account)
-        until = event.wake_at if hold is None else max(event.wake_at, hold.until)
+        until = min(event.wake_at, at + timedelta(seconds=HOLD_SECONDS_MAX))
+        if hold is not None and hold.since <= at + timedelta(seconds=CLOCK_SECONDS_MAX):
+            until = max(until, hold.until)
         self.holds[account] = Hold(reason=event.reason, since=at, until=until)
 
     def _lift(self, account: str, job: CurrentJob) -> None:
@@ -361,10 +413,8 @@ class Fleet:
     # What it cost, and how it ended ----------------------------------------------------------------------------------
 
     def cost_usd_of_day(self, at: datetime, repo: str | None = None) -> float:
-        """The known cost of the day (UTC) of `at`, of one repo or of all; 0 for any day but the last one with costs."""
-        if day(at) != self._day:
-            return 0.0
-        return self._day_cost_usd if repo is None else self._day_cost_usd_of_repo.get(repo, 0.0)
+        """The known cost of the day (UTC) of `at`, of one repo or of all; 0 for any day but the DAYS_KEPT last charged ones."""
+        return self._costs_usd.get(day(at), {}).get(repo, 0.0)
 
     def _charge(self, before: Task, after: Task, at: datetime) -> None:
         if before.cost_seen == after.cost_seen and before.run_usage is after.run_usage:
@@ -373,14 +423,15 @@ class Fleet:
             cost_usd = after.cost_seen - before.cost_seen
         else:
             cost_usd = after.cost_so_far - before.cost_so_far
-        today = day(at)
-        if not cost_usd or today < self._day:
+        if not cost_usd:
             return
-        if today > self._day:
-            self._day, self._day_cost_usd = today, 0.0
-            self._day_cost_usd_of_repo.clear()
-        self._day_cost_usd += cost_usd
-        self._day_cost_usd_of_repo[after.repo] = self._day_cost_usd_of_repo.get(after.repo, 0.0) + cost_usd
+        # A clock that was wrong once makes another day, and takes nothing from this one: the one charged longest ago goes.
+        today = day(at)
+        costs_usd = self._costs_usd[today] = self._costs_usd.pop(today, {})
+        for one in (None, after.repo):
+            costs_usd[one] = costs_usd.get(one, 0.0) + cost_usd
+        if len(self._costs_usd) > DAYS_KEPT:
+            del self._costs_usd[next(iter(self._costs_usd))]
 
     def history(self, repo: str) -> History:
         """How the repo's last tasks have ended; cancelled ones say nothing and are left out."""
@@ -401,8 +452,9 @@ class Fleet:
 
 
 def needs_agent(task: Task) -> bool:
-    """Whether the task's next step needs the vendor."""
-    return stage(task) in ("plan", "agent")
+    """Whether the vendor is needed next, or as soon as the clone is made."""
+    cloned = task if task.host is not None else replace(task, host="")
+    return stage(cloned) in ("plan", "agent")
 
 
 def host_of(task: Task) -> str:

@@ -18,6 +18,17 @@ from penstock_orchestrator.core.task import MAX_TURNS, Failure, Mail, Task
 TAIL_IN_HINT_MAX: Final = 4_000
 PATHS_SHOWN_MAX: Final = 20
 
+# Every part has a room of its own, so that none can push another one out; all of them fit into a prompt.
+DESCRIPTION_ROOM: Final = 16_000
+PLAN_ROOM: Final = 16_000
+SUMMARY_ROOM: Final = 14_000
+MAIL_ROOM: Final = 20_000
+HEARD_ROOM: Final = 10_000
+CHECKS_ROOM: Final = 8_000
+PATH_ROOM: Final = 200
+
+_NO_CONTROLS: Final = {code: None for code in range(32) if code not in (9, 10)} | {127: None}
+
 _RULES = """\
 How to work
 - Read the repository's own instructions first (CLAUDE.md, AGENTS.md, CONTRIBUTING.md, README) and follow its patterns.
@@ -36,11 +47,31 @@ def first_prompt(task: Task) -> str:
         f"## What is asked for\n{spec.title}",
     ]
     if spec.description:
-        parts.append(f"## Description, as written by the one who asks\n{spec.description}")
+        parts.append(f"## Description, as written by the one who asks\n{clip(spec.description, DESCRIPTION_ROOM)}")
     if spec.acceptance:
         parts.append(f"## Acceptance criteria\n{spec.acceptance}")
-    parts += [*_evidence(task), *_plan(task), _checks(task), _RULES]
-    return clip("\n\n".join(parts), PROMPT_LENGTH_MAX)
+    parts += [*_evidence(task), *_plan(task), clip(_checks(task), CHECKS_ROOM), _RULES]
+    return _whole(parts)
+
+
+def _whole(parts: Sequence[str]) -> str:
+    """One text, without control characters: on the wire each would take six bytes, and none says anything."""
+    return clip("\n\n".join(parts).translate(_NO_CONTROLS), PROMPT_LENGTH_MAX)
+
+
+def fitting(mails: Sequence[Mail]) -> tuple[Mail, ...]:
+    """The first messages that fit into one prompt, at least one of them; the rest is told with the next run."""
+    return _within(mails, MAIL_ROOM)
+
+
+def _within(mails: Sequence[Mail], room: int) -> tuple[Mail, ...]:
+    chosen: list[Mail] = []
+    for mail in mails:
+        room -= len(mail.text)
+        if chosen and room < 0:
+            break
+        chosen.append(mail)
+    return tuple(chosen)
 
 
 def fresh_prompt(task: Task, hint: str) -> str:
@@ -52,14 +83,14 @@ def fresh_prompt(task: Task, hint: str) -> str:
             "## What has happened so far\n"
             "An earlier session worked on this task; what it left is in this directory and in the branch's commits."
         )
-    parts += [part for part in (task.summary, _heard(task), hint, mail) if part]
-    return clip("\n\n".join(parts), PROMPT_LENGTH_MAX)
+    parts += [part for part in (clip(task.summary, SUMMARY_ROOM), _heard(task), hint, mail) if part]
+    return _whole(parts)
 
 
 def next_prompt(task: Task, hint: str) -> str:
     """What a resumed session is told: only what is new."""
     parts = [part for part in (hint, messages(task)) if part]
-    return clip("\n\n".join(parts) or "Continue.", PROMPT_LENGTH_MAX)
+    return _whole(parts or ["Continue."])
 
 
 def messages(task: Task) -> str:
@@ -73,7 +104,11 @@ def messages(task: Task) -> str:
 
 def _heard(task: Task) -> str:
     """What earlier sessions were told by people and other tasks: it holds for this one too."""
-    return f"## What you were told before\nIt still holds.\n\n{_quoted(task.heard)}" if task.heard else ""
+    if not task.heard:
+        return ""
+    # The latest word counts most.
+    last = _within(task.heard[::-1], HEARD_ROOM)[::-1]
+    return f"## What you were told before\nIt still holds.\n\n{_quoted(last)}"
 
 
 def _quoted(mails: Sequence[Mail]) -> str:
@@ -90,19 +125,19 @@ def plan_prompt(task: Task) -> str:
     text = plan_text.plan_prompt(spec.title, spec.description, spec.acceptance, comments, last)
     if failure is not None and failure.kind == "plan":
         text += f"\n\nYour last answer could not be used: {failure.message}"
-    return clip("\n\n".join([text, *_evidence(task)]), PROMPT_LENGTH_MAX)
+    return _whole([text, *_evidence(task)])
 
 
 def compact_prompt(task: Task) -> str:
     """What an agent that may only read is asked, to get a summary."""
-    return compact.compact_prompt(task.spec.title, task.spec.description, task.notes)
+    return _whole([compact.compact_prompt(task.spec.title, task.spec.description, task.notes)])
 
 
 def _evidence(task: Task) -> list[str]:
     paths = () if task.evidence is None else task.evidence.paths
     if not paths:
         return []
-    lines = "\n".join(f"- {path}" for path in paths[:PATHS_SHOWN_MAX])
+    lines = "\n".join(f"- {clip(path, PATH_ROOM)}" for path in paths[:PATHS_SHOWN_MAX])
     return [f"## Files whose names fit the task's words (a guess to start from)\n{lines}"]
 
 
@@ -111,7 +146,7 @@ def _plan(task: Task) -> list[str]:
     if plan is None or plan.answer != "approved":
         return []
     by = f"approved by {plan.answered_by}" if plan.answered_by else "let through by the task's rule for low risk"
-    return [f"## The plan ({by}); change only the files it names\n{plan_text.render_plan(plan.plan)}"]
+    return [f"## The plan ({by}); change only the files it names\n{clip(plan_text.render_plan(plan.plan), PLAN_ROOM)}"]
 
 
 def _checks(task: Task) -> str:

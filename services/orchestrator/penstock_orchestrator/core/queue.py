@@ -31,7 +31,7 @@ from penstock.events import (
 from penstock_orchestrator.core.advance import advance, wants_slot
 from penstock_orchestrator.core.budget import SUBSCRIPTION, next_day
 from penstock_orchestrator.core.fleet import ACCOUNT_HELD, Fleet, Hold, Lane, Turn, host_of
-from penstock_orchestrator.core.task import Task
+from penstock_orchestrator.core.task import AGENT_STEPS, Task
 from penstock_orchestrator.core.waiting import phase, waiting
 
 ADMISSIONS_AT_ONCE_MAX: Final = 200
@@ -57,7 +57,19 @@ AGENT_REQUESTS: Final = (PlanRequested, AgentRequested, CompactRequested)
 STEPS: Final = (PrepareRequested, *AGENT_REQUESTS, VerifyRequested, PublishRequested)
 
 Obstacle: TypeAlias = Literal[
-    "", "fleet_control", "repo_control", "vendor_control", "host_control", "slots", "repo", "account", "host", "hold"
+    "",
+    "fleet_unreadable",
+    "repo_unreadable",
+    "fleet_control",
+    "repo_control",
+    "vendor_control",
+    "host_control",
+    "slots",
+    "repo",
+    "account",
+    "host",
+    "day",
+    "hold",
 ]
 """What keeps the tasks of a lane from beginning; empty where nothing does."""
 
@@ -133,6 +145,11 @@ def _give(fleet: Fleet, lane: Lane, given: Given, now: datetime) -> None:
 def _obstacle(fleet: Fleet, lane: Lane, given: Given, now: datetime) -> Obstacle:
     """The first thing that keeps this lane from beginning."""
     controls, settings = fleet.controls, fleet.settings
+    if fleet.unreadable:
+        if ("settings", "") in fleet.unreadable:
+            return "fleet_unreadable"
+        if ("repo", lane.repo) in fleet.unreadable:
+            return "repo_unreadable"
     if controls:
         if ("fleet", "all") in controls:
             return "fleet_control"
@@ -152,8 +169,10 @@ def _obstacle(fleet: Fleet, lane: Lane, given: Given, now: datetime) -> Obstacle
     most = settings.hosts.get(lane.host) if lane.host else None
     if most is not None and fleet.of_host[lane.host] + given.hosts[lane.host] >= most:
         return "host"
+    if lane.charged and _day_spent(fleet, lane.repo, now) is not None:
+        return "day"
     hold = fleet.hold_of(lane.account, now) if lane.agent and fleet.holds else None
-    if hold is not None and (now < hold.until or fleet.probe_of(hold) or lane.account in given.probes):
+    if hold is not None and (now < hold.until or fleet.probe_of(hold, now) or lane.account in given.probes):
         return "hold"
     return ""
 
@@ -208,17 +227,17 @@ def veto(fleet: Fleet, task: Task, event: KnownEvent, now: datetime) -> TaskPark
     Whoever is let through to try a held account is remembered at once: others are asked before the event is folded."""
     if not isinstance(event, STEPS):
         return None
-    if _pause(fleet, task, event) is not None:
+    if _pause(fleet, task, event.host or host_of(task), agent=isinstance(event, AGENT_REQUESTS)) is not None:
         return "wait"
     if not isinstance(event, AGENT_REQUESTS):
         return None
     return _over_the_day(fleet, task, now) or _held(fleet, task, now)
 
 
-def _pause(fleet: Fleet, task: Task, event: Step) -> tuple[str, Control] | None:
-    """The pause that stops this step, with the words for its scope."""
-    scopes = [("fleet", "all"), ("repo", task.repo), ("host", event.host or host_of(task))]
-    if isinstance(event, AGENT_REQUESTS):
+def _pause(fleet: Fleet, task: Task, host: str, *, agent: bool) -> tuple[str, Control] | None:
+    """The pause that stops a step of the task on this host, with the words for its scope."""
+    scopes = [("fleet", "all"), ("repo", task.repo), ("host", host)]
+    if agent:
         scopes.append(("vendor", task.vendor))
     for scope in scopes:
         control = fleet.controls.get(scope)
@@ -228,18 +247,21 @@ def _pause(fleet: Fleet, task: Task, event: Step) -> tuple[str, Control] | None:
 
 
 def _over_the_day(fleet: Fleet, task: Task, now: datetime) -> TaskParked | None:
-    if task.spec.billing == SUBSCRIPTION:
-        return None
-    repo = fleet.repos.get(task.repo)
+    spent = None if task.spec.billing == SUBSCRIPTION else _day_spent(fleet, task.repo, now)
+    return None if spent is None else _parked(task, *spent, next_day(now), now)
+
+
+def _day_spent(fleet: Fleet, name: str, now: datetime) -> tuple[str, str] | None:
+    """The limit of the day that tasks of the repo have reached, and the words for it."""
+    repo = fleet.repos.get(name)
     limits = (
-        (REPO_DAY, f"tasks of {task.repo}", None if repo is None else repo.max_cost_usd_per_day, task.repo),
+        (REPO_DAY, f"tasks of {name}", None if repo is None else repo.max_cost_usd_per_day, name),
         (FLEET_DAY, "all tasks", fleet.settings.max_cost_usd_per_day, None),
     )
     for reason, whose, limit, of_repo in limits:
         cost_usd = fleet.cost_usd_of_day(now, of_repo)
         if limit is not None and cost_usd >= limit:
-            message = f"{whose} have cost {min(cost_usd, USD_MAX):.2f} USD today (UTC), of {limit:.2f} a day"
-            return _parked(task, reason, message, next_day(now), now)
+            return reason, f"{whose} have cost {min(cost_usd, USD_MAX):.2f} USD today (UTC), of {limit:.2f} a day"
     return None
 
 
@@ -247,7 +269,7 @@ def _held(fleet: Fleet, task: Task, now: datetime) -> TaskParked | None:
     hold = fleet.hold_of(task.account, now)
     if hold is None:
         return None
-    probe = fleet.probe_of(hold)
+    probe = fleet.probe_of(hold, now)
     if probe == task.id:
         return None
     if now < hold.until:
@@ -255,7 +277,7 @@ def _held(fleet: Fleet, task: Task, now: datetime) -> TaskParked | None:
     if probe:
         patience = now + timedelta(seconds=PROBE_PATIENCE_SECONDS)
         return _parked(task, ACCOUNT_HELD, _hold_words(task.account, hold, probe), patience, now)
-    hold.probe = task.id
+    hold.probe, hold.probe_at = task.id, now
     return None
 
 
@@ -272,12 +294,20 @@ def _fraction(seed: str) -> float:
     return int.from_bytes(hashlib.sha256(seed.encode()).digest()[:6]) / 2**48
 
 
-def may_claim(fleet: Fleet, task: Task, host: str) -> str:
-    """Why the host may not begin the task's job now, in words; empty where it may."""
+def may_claim(fleet: Fleet, task: Task, host: str, now: datetime | None = None) -> str:
+    """Why the host may not begin the task's job now, in words; empty where it may. Without `now`, nothing that ends by
+    itself is asked about.
+
+    Much may have happened since the job was asked for; whoever is let through to try a held account is remembered."""
+    agent = task.job is not None and task.job.kind in AGENT_STEPS
+    if (paused := _pause(fleet, task, host, agent=agent)) is not None:
+        return _control_words(*paused)
     control = fleet.controls.get(("host", host))
     # Drained: what it has begun it goes on with.
-    if control is not None and (control.mode == "pause" or task.host != host):
+    if control is not None and task.host != host:
         return _control_words(_scope_words("host", host), control)
+    if agent and now is not None and (parked := _over_the_day(fleet, task, now) or _held(fleet, task, now)) is not None:
+        return parked.message
     place = fleet.place_of(task.id)
     if place is not None and place.host == host:
         # It is counted there. Where there are too many (the limit was lowered), each goes on: or they would wait for each other.
@@ -321,6 +351,10 @@ def _why_queued(fleet: Fleet, lane: Lane, position: int, now: datetime) -> tuple
     match _obstacle(fleet, lane, given, now):
         case "":
             return f"{place}; it is given a slot next", "the orchestrator", None
+        case "fleet_unreadable":
+            return f"{place}; the settings of the fleet cannot be read", "a person: put them anew", None
+        case "repo_unreadable":
+            return f"{place}; the catalogue's entry of repo {lane.repo} cannot be read", "a person: put it anew", None
         case "fleet_control":
             return _why_controlled(fleet, place, "fleet", "all")
         case "repo_control":
@@ -340,9 +374,12 @@ def _why_queued(fleet: Fleet, lane: Lane, position: int, now: datetime) -> tuple
         case "host":
             taken, most = fleet.of_host[lane.host], settings.hosts[lane.host]
             return f"{place}; host {lane.host}, which has its clone, has {taken} of {most} tasks", slot, None
+        case "day":
+            spent = _day_spent(fleet, lane.repo, now)
+            return f"{place}; {'' if spent is None else spent[1]}", "the clock", next_day(now)
         case "hold":
             hold = fleet.holds[lane.account]
-            words = _hold_words(lane.account, hold, fleet.probe_of(hold))
+            words = _hold_words(lane.account, hold, fleet.probe_of(hold, now))
             return f"{place}; {words}", "the clock", hold.until if hold.until > now else None
 
 
@@ -360,13 +397,22 @@ def _why_not_queued(fleet: Fleet, task: Task, now: datetime) -> tuple[str, str] 
     if open_ and not task.admissions:
         named = ", ".join(f"{on} ({_phase_of(fleet, on)})" for on in open_)
         return f"waits for {'task' if len(open_) == 1 else 'tasks'} {named}", "the end of what it waits for"
-    if task.job is not None and task.job.epoch is None and task.job.host is not None:
-        control = fleet.controls.get(("host", task.job.host))
-        if control is not None and control.mode == "pause":
-            whose = _scope_words("host", task.job.host)
+    if task.job is not None and task.job.epoch is None:
+        agent = task.job.kind in AGENT_STEPS
+        paused = _pause(fleet, task, task.job.host or "", agent=agent)
+        if paused is not None:
+            whose, control = paused
             return f"{task.job.kind} waits: {_control_words(whose, control)}", f"a person: resume {whose}"
+        spent = _day_spent(fleet, task.repo, now) if agent and task.spec.billing != SUBSCRIPTION else None
+        hold = fleet.hold_of(task.account, now) if agent else None
+        if spent is not None:
+            return f"{task.job.kind} waits: {spent[1]}", "the clock"
+        if hold is not None and (probe := fleet.probe_of(hold, now)) != task.id and (probe or now < hold.until):
+            return f"{task.job.kind} waits: {_hold_words(task.account, hold, probe)}", "the clock"
     for event in advance(task, now):
-        paused = _pause(fleet, task, event) if isinstance(event, STEPS) else None
+        if not isinstance(event, STEPS):
+            continue
+        paused = _pause(fleet, task, event.host or host_of(task), agent=isinstance(event, AGENT_REQUESTS))
         if paused is not None:
             whose, control = paused
             return f"the next step waits: {_control_words(whose, control)}", f"a person: resume {whose}"

@@ -90,6 +90,7 @@ def _prepare(task: Task) -> PrepareWork:
         kept=task.kept,
         continues=spec.continues,
         words=about,
+        wants_evidence=task.evidence is None,
     )
 
 

@@ -46,6 +46,9 @@ from penstock_orchestrator.core.task import (
     is_hosts_fault,
 )
 
+COMMENTS_MAX: Final = 10
+"""What people said of earlier plans holds for the next ones too, the last ones first to stay."""
+
 SAID_MAX: Final = 3_000
 """Characters of a failure that a task's notes keep for a summary."""
 
@@ -97,8 +100,10 @@ def lost(task: Task, event: JobLost) -> Task:
 
 def ended(task: Task, job: CurrentJob, event: Ending, at: datetime) -> Task:
     """The task after its job's last word; `task.job` is None already."""
-    # A host that speaks is no host that dies. Sessions that end their run at once are counted on, or they would go on for ever.
-    if not (isinstance(event, AgentFailed) and event.error_class in SESSION_ENDERS):
+    # A clone or a summary is no progress: a job that kills every host it comes to gets as far as that on each of them. And
+    # sessions that end their run at once are counted on, or they would go on for ever.
+    ender = isinstance(event, AgentFailed) and event.error_class in SESSION_ENDERS
+    if not ender and not isinstance(event, PrepareSucceeded | CompactSucceeded | CompactFailed):
         task = replace(task, lost=0)
     match event:
         case JobStopped():
@@ -181,7 +186,8 @@ def _planned(task: Task, event: PlanProposed | PlanFailed, at: datetime) -> Task
     if isinstance(event, PlanFailed):
         failure = _failure("plan", event, retry_at=event.retry_at)
         return failed(task, replace(failure, spent=not failure.transient))
-    plan = Proposal(number=task.plans, plan=event.plan, proposed_at=at)
+    said = () if task.plan is None else task.plan.comments[-COMMENTS_MAX:]
+    plan = Proposal(number=task.plans, plan=event.plan, proposed_at=at, comments=said)
     # Waiting for a person holds no slot.
     task = replace(task, proposals=task.proposals + 1)
     return _going(replace(task, plan=plan, admitted=False, queued_at=at, attempts_spent=0, alike=0))

@@ -32,18 +32,24 @@ FIRES_SEEN_MAX: Final = 20_000
 LOOK_BACK_DAYS: Final = (1, 8, 64, 512, 4_096)
 """How far back missed fires are looked for: further only while few were found, so that one each minute costs no year."""
 
+SINCE_MIN: Final = datetime(2000, 1, 1, tzinfo=UTC)
+SINCE_MAX: Final = datetime(2100, 1, 1, tzinfo=UTC)
+"""Beyond these no calendar is asked: near its ends, dates can no longer be reckoned with."""
+
 INSTANT: Final = timedelta(microseconds=1)
 
 
 def check(schedule: Schedule) -> str:
-    """What is wrong with the schedule's cron or zone, in words for a person; empty where it will fire some day."""
+    """What is wrong with the schedule's cron, zone or `since`, in words for a person; empty where it will fire some day."""
     if wrong := check_zone(schedule.timezone):
         return wrong
+    if schedule.since is not None and not SINCE_MIN <= schedule.since <= SINCE_MAX:
+        return f"since {schedule.since.isoformat()} is not between {SINCE_MIN.year} and {SINCE_MAX.year}"
     if len(schedule.cron.split()) != FIELDS:
         return f"{schedule.cron!r} is not a schedule: give minute, hour, day of month, month and day of week"
     try:
         first = next(_moments(schedule, datetime(2024, 1, 1, tzinfo=UTC)), None)
-    except (CronSimError, AssertionError, TypeError, ValueError) as error:
+    except (CronSimError, AssertionError, TypeError, ValueError, ArithmeticError) as error:
         # The parser meets a few odd expressions with errors that are not its own.
         return f"{schedule.cron!r} is not a schedule: {str(error) or type(error).__name__}"
     return f"{schedule.cron!r} never fires" if first is None else ""

@@ -20,7 +20,7 @@ from penstock.events import (
     VerifySkipped,
 )
 from penstock.jobs import verify_steps
-from penstock_orchestrator.core.prompt import hint_for
+from penstock_orchestrator.core.prompt import fitting, hint_for
 from penstock_orchestrator.core.task import Task
 
 Stage: TypeAlias = Literal["prepare", "plan", "agent", "verify", "publish", "finish"]
@@ -34,7 +34,8 @@ def stage(task: Task) -> Stage:
         return "prepare"
     if task.spec.mode == "interactive" and (task.plan is None or task.plan.answer != "approved"):
         return "plan"
-    if task.change is None or task.judged == "failed" or task.pending_mail:
+    # What another task's agent writes goes along with the next run; only a person's word calls for one.
+    if task.change is None or task.judged == "failed" or any(not mail.from_task for mail in task.pending_mail):
         return "agent"
     if task.judged == "none":
         return "verify"
@@ -60,7 +61,7 @@ def next_step(task: Task) -> KnownEvent:
                 session_id=session_id(task),
                 resume=task.session_begun,
                 hint=hint_for(task),
-                messages=tuple(mail.id for mail in task.pending_mail),
+                messages=tuple(mail.id for mail in fitting(task.pending_mail)),
             )
         case "verify":
             return _check(task)

@@ -31,6 +31,9 @@ PlanAnswer: TypeAlias = Literal["none", "commented", "approved", "rejected", "pa
 COMMANDS_REMEMBERED: Final = 64
 """How many command ids a task remembers: far more than a person's retries can span."""
 
+MAIL_OF_AGENTS_MAX: Final = 10
+"""Of these, from agents of other tasks: the rest of the room is kept for people."""
+
 MAIL_MAX: Final = 20
 """Messages that may wait for one task at once."""
 
@@ -111,12 +114,13 @@ class Proposal(Struct, frozen=True, kw_only=True):
 
 
 class Mail(Struct, frozen=True, kw_only=True):
-    """A message to the agent. `job`: the run that was told; `delivered`: a host has begun that run; `answered`: the run has
-    ended, having worked with it."""
+    """A message to the agent. `from_task`: the task whose agent wrote it, empty for a person. `job`: the run that was told;
+    `delivered`: a host has begun that run; `answered`: the run has ended, having worked with it."""
 
     id: str
     text: str
     sender: str
+    from_task: str = ""
     job: str = ""
     delivered: bool = False
     answered: bool = False

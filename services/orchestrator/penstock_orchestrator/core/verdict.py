@@ -32,6 +32,15 @@ BLOCKING: Final = {
     "git.branch_rewritten": "the branch to go on with was rewritten: look at it, then cancel, or restore and unblock",
     BUDGET: "unblock with a higher max_cost_usd, or cancel",
 }
+VENDOR_MISSING: Final = "host.vendor_missing"
+ADVICE: Final = {
+    VENDOR_MISSING: "let the host that has the task's clone offer this vendor, then unblock the task; or cancel it",
+}
+"""What a person can do about classes that are waited for first."""
+
+VENDOR_WAITS_MAX: Final = 2
+"""A host that has the task's clone and not its vendor is asked this often; then a person."""
+
 WAITING: Final = frozenset({"git.repository_missing"})
 """What looks final and may not be: a repository that is not there (yet), or not shown to this credential (yet)."""
 
@@ -103,6 +112,8 @@ def answer(task: Task, failure: Failure) -> Answer:
     severity = "recoverable" if told is None else told.severity
     if error_class in BLOCKING:
         return "escalate" if _backup_helps(task, error_class) else "block"
+    if error_class == VENDOR_MISSING and task.host is not None and task.parks >= VENDOR_WAITS_MAX:
+        return "block"
     if error_class in FAILING:
         return "fail"
     if error_class == MAX_TURNS:
