@@ -264,7 +264,8 @@ def test_the_last_word_of_a_run_that_went_well_is_taken_as_it_is() -> None:
 
 
 def test_a_run_that_broke_before_it_was_stopped_does_not_save_the_next_one_from_being_stopped() -> None:
-    state = says(running(max_cost_usd=1.0), progress(cost_usd=1.0), failed("agent.crashed", usage=Usage(cost_usd=1.0)))
+    state = says(running(max_cost_usd=1.0), progress(cost_usd=1.0))
+    state = says(state, failed("agent.crashed", usage=Usage(cost_usd=1.0)))
     state = state.asked(unblock(max_cost_usd=2.0)).settled().works()
     state = says(state, progress(cost_usd=1.0))
     assert len(state.said(JobStopRequested)) == 2

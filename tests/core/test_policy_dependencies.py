@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from scenario import (
     ADMITTED,
+    AGENT,
     T0,
     TASK,
     Given,
@@ -71,6 +72,13 @@ def test_a_task_waits_for_all_the_tasks_it_depends_on_and_holds_nothing() -> Non
     assert phase(state.state) == "queued"
     assert state.state.queued_at == T0 + timedelta(seconds=60)
     assert isinstance(state.settled(60.0).log[-1], PrepareRequested)
+
+
+def test_many_dependencies_are_counted_and_the_first_of_them_named() -> None:
+    names = [f"d{number:025d}" for number in range(7)]
+    why = waiting(depending(*names).state).why
+    assert "waits for 7 of 7 tasks" in why
+    assert [name in why for name in names] == [True] * 5 + [False] * 2
 
 
 @pytest.mark.parametrize("outcome", ["failed", "unverified", "no_change", "cancelled", "missing", "something new"])
@@ -146,6 +154,27 @@ def test_no_score_is_due_without_evidence_or_where_it_is_too_late() -> None:
     assert gate_event(state.and_then(Unknown(type="x")).state, History()) is None
 
 
+def test_a_score_waits_for_what_it_is_drawn_from_and_is_not_drawn_twice() -> None:
+    cloned = given(whole()).settled().works(prepare_ok)
+    assert gate_event(cloned.state, History()) is None
+    known = given(whole()).lives(found())
+    event = gate_event(known.state, History())
+    assert isinstance(event, GateScored)
+    assert gate_event(known.and_then(event).state, History()) is None
+    assert gate_event(known.and_then(AGENT).state, History()) is None
+
+
+def test_a_score_that_just_reaches_the_limit_is_enough() -> None:
+    state = given(whole()).lives(found())
+    event = gate_event(state.state, History())
+    assert isinstance(event, GateScored)
+    for below, abstained in ((event.score, False), (event.score + 0.001, True)):
+        again = given(whole(abstain_below=below)).lives(found())
+        drawn = gate_event(again.state, History())
+        assert isinstance(drawn, GateScored)
+        assert drawn.abstained is abstained
+
+
 def test_a_low_score_asks_a_person_who_can_run_it_all_the_same() -> None:
     evidence = Evidence(words=6, overlap=0, recent_commits=90, recent_commits_all=90, open_pull_requests=3)
     state = given(whole(abstain_below=95.0)).lives(found(evidence=evidence))
@@ -209,6 +238,11 @@ def test_a_check_and_a_hand_over_are_made_at_any_hour_and_the_next_attempt_is_no
     again = state.settled(22 * 3600).last(AgentRequested)
     assert (again.attempt, again.resume) == (2, True)
     assert "ended early" in again.hint
+
+
+def test_a_plan_is_not_made_out_of_hours_either() -> None:
+    state = given(whole(window=NIGHTLY, mode="interactive")).settled().works(prepare_ok).settled(12 * 3600)
+    assert state.last(TaskParked).reason == "night_window"
 
 
 def test_waking_a_task_in_the_night_lets_it_run_in_the_night() -> None:

@@ -384,6 +384,8 @@ def test_a_repository_that_is_not_there_yet_is_waited_for() -> None:
 def test_settings_that_cannot_be_right_fail_at_once_also_where_they_come_late() -> None:
     state = given().lives(lambda seq: prepare_bad(seq, "git.bad_url", transient=True))
     assert state.last(TaskFailed).error_class == "git.bad_url"
+    state = given().lives(prepare_ok, agent_ok, verify_ok, lambda seq: publish_bad(seq, "git.bad_name"))
+    assert state.last(TaskFailed).error_class == "git.bad_name"
 
 
 def test_a_publication_is_never_retried_in_a_circle_whatever_it_is_called() -> None:

@@ -80,6 +80,8 @@ def test_a_plan_is_asked_for_before_anything_is_changed_and_waits_without_a_slot
     assert answer.why == "plan 1 waits for a person, risk high: Mend it"
     assert answer.can_move == "a person: approve, reject or comment plan 1"
     assert answer.wake_at is None
+    silent = planning().lives(proposed("sum.py"))
+    assert waiting(silent.state).why == "plan 1 waits for a person: Mend it"
 
 
 def test_an_autonomous_task_has_no_plan() -> None:
@@ -273,6 +275,11 @@ def test_plans_without_end_ask_a_person_once() -> None:
     state = state.asked(unblock()).settled()
     assert state.last(PlanRequested).number == 3
     assert state.lives(proposed("e")).asked(comment("f", 3)).settled().last(PlanRequested).number == 4
+
+
+def test_the_last_plan_that_may_be_made_can_be_approved() -> None:
+    state = planning(plans_max=1).lives(proposed("a")).asked(approve()).settled()
+    assert isinstance(state.log[-1], AgentRequested)
 
 
 def test_plans_are_not_counted_where_that_is_off() -> None:

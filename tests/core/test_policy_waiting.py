@@ -290,6 +290,14 @@ def test_a_cancelled_wait_is_over_at_once_and_what_was_kept_and_spent_is_said() 
     assert end.usage.cost_usd == 0.5
 
 
+def test_a_cancel_that_came_too_late_is_not_said_to_have_been_done() -> None:
+    state = living().lives(prepare_ok, agent_ok, verify_ok).works().asked(CANCEL)
+    assert state.state.job is not None
+    state = state.and_then(publish_ok(seq_of(state.state.job.id))).settled()
+    assert isinstance(state.log[-1], TaskSucceeded)
+    state.when(replace(CANCEL, id="l" * 26)).refused("already ended: succeeded")
+
+
 def test_a_cancelled_task_is_not_stopped_twice() -> None:
     state = living(max_cost_usd=1.0).lives(prepare_ok).works().asked(CANCEL)
     assert state.state.job is not None
@@ -352,6 +360,7 @@ def test_what_comes_late_from_another_job_or_under_an_old_lease_changes_nothing(
             assert replace(state.and_then(stray).state, seq=state.state.seq) == state.state
         forged = replace(report(said(seq)), epoch=6)  # type: ignore[arg-type]  # likewise
         assert accept(state.task, forged) == []
+        assert accept(state.task, replace(report(said(seq)), body=replace(said(seq), epoch=6))) == []  # type: ignore[arg-type]
         assert accept(state.task, replace(report(said(seq)), job=job_at(99))) == []  # type: ignore[arg-type]  # likewise
     for event in (
         JobLost(job=job_at(seq), epoch=6, host="h1", reason="?"),
@@ -395,6 +404,12 @@ def test_a_claim_names_host_lease_and_process() -> None:
     state.when(replace(order, id="l" * 26, epoch=4)).refused("held by h2 under epoch 3")
     state.when(replace(order, id="l" * 26, instance="i8")).refused("held by h2 under epoch 3")
     living().when(order).refused("not asked for")
+    living().settled().when(replace(order, job=job_at(99))).refused("not asked for")
+    agent = living().lives(prepare_ok)
+    assert agent.state.job is not None
+    order = replace(order, job=agent.state.job.id)
+    agent.when(order).refused("for host h1")
+    agent.when(replace(order, host="h1")).then(JobClaimed)
 
 
 # The log

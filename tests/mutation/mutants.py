@@ -104,6 +104,8 @@ def _quiet_parts(node: ast.AST) -> Sequence[ast.AST]:
             return [node]
         case ast.arg(annotation=ast.expr() as annotation) | ast.AnnAssign(annotation=annotation):
             return [annotation]
+        case ast.arguments():
+            return [*node.defaults, *(default for default in node.kw_defaults if default is not None)]
         case ast.FunctionDef():
             return [*node.decorator_list, *([node.returns] if node.returns else [])]
         case _:
@@ -119,6 +121,8 @@ def faults(node: ast.AST) -> Iterator[tuple[str, Change]]:
             other = ast.Or if isinstance(node.op, ast.And) else ast.And
             yield f"{_says(node)}: {other.__name__.lower()}", _set("op", other())
             for index, value in enumerate(node.values):
+                if isinstance(value, ast.Constant):
+                    continue  # what is there in the place of nothing is nothing much by itself
                 nothing = ast.Constant(isinstance(node.op, ast.And))
                 yield f"{_says(node)}: without {_says(value)}", _put("values", index, nothing)
         case ast.UnaryOp(op=ast.Not()):

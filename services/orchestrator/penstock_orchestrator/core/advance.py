@@ -39,7 +39,7 @@ from penstock_orchestrator.core import budget, compact, gate, step, window
 from penstock_orchestrator.core.evolve import NIGHT, SCOPE
 from penstock_orchestrator.core.plan_text import allows
 from penstock_orchestrator.core.step import Stage, stage
-from penstock_orchestrator.core.task import AGENT_STEPS, Failure, Task
+from penstock_orchestrator.core.task import Failure, Task
 from penstock_orchestrator.core.verdict import ADVICE, BLOCKING, answer, classified, rung, wake_at
 
 Answer: TypeAlias = KnownEvent | Literal["wait"] | None
@@ -165,13 +165,7 @@ def _budget_warning(task: Task, _: datetime) -> Answer:
 def _budget_stop(task: Task, _: datetime) -> Answer:
     """Only what the run itself has reported stops it: a run that reports nothing is bounded by its own limits."""
     job = task.job
-    if (
-        job is None
-        or job.epoch is None
-        or job.kind not in AGENT_STEPS
-        or task.stop is not None
-        or task.run_usage is None
-    ):
+    if job is None or task.stop is not None or task.run_usage is None:
         return None
     over = _over_budget(task)
     if over is None:
@@ -181,7 +175,7 @@ def _budget_stop(task: Task, _: datetime) -> Answer:
 
 def _decision_stop(task: Task, _: datetime) -> Answer:
     job = task.job
-    if not task.points or job is None or job.epoch is None or job.kind != "agent" or task.stop is not None:
+    if not task.points or job is None or task.stop is not None:
         return None
     return JobStopRequested(job=job.id, reason="decision", message="a person is asked before the agent goes on")
 
@@ -492,7 +486,7 @@ def _old_session(task: Task) -> str:
 def _preflight(task: Task, _: datetime) -> Answer:
     """What is outside the approved plan goes back to the agent, with the list."""
     plan, change = task.plan, task.change
-    if plan is None or change is None or task.judged != "none" or stage(task) != "verify":
+    if plan is None or change is None or stage(task) != "verify":
         return None
     allowed = plan.plan.files_to_touch
     if not allowed or SCOPE in task.waived:

@@ -90,7 +90,7 @@ def decide(task: Task | None, command: TaskCommand) -> list[KnownEvent]:
     if isinstance(command, CancelTask):
         _no_agent(command.as_agent_of, "cancel a task")
         return _cancel(task, command)
-    if command.as_agent_of and not isinstance(command, AGENT_MAY):
+    if not isinstance(command, AGENT_MAY):
         _no_agent(command.as_agent_of, "do this")
     if task.outcome is not None:
         raise Refused("not_possible", f"the task has already ended: {task.outcome}")
