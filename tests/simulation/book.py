@@ -117,6 +117,7 @@ class Book:
         self.asked: dict[str, tuple[str, ...]] = {}
         self.read: Counter[str] = Counter()
         self.unread: set[str] = set()
+        self.of_agents: set[str] = set()
         self.questions: set[str] = set()
         self.plan: Plan | None = None
         self.plan_number = 0

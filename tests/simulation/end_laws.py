@@ -31,8 +31,9 @@ def checks_are_skipped_on_purpose(step: Step) -> str:
 
 
 def published_changes_are_read(step: Step) -> str:
-    """Nothing is handed over while a message waits for the agent."""
-    return f"{step.book.unread} were not read" if step.book.unread else ""
+    """Nothing is handed over while a person's message waits for the agent."""
+    unread = step.book.unread - step.book.of_agents
+    return f"{sorted(unread)} were not read" if unread else ""
 
 
 def the_plan_is_kept(step: Step) -> str:
@@ -45,10 +46,13 @@ def the_plan_is_kept(step: Step) -> str:
 
 
 def delivered_once(step: Step) -> str:
-    """A task is handed over once, and the world outside has seen one push of it."""
+    """A task is handed over once, and the world outside has seen one push of it. What a host has pushed that was gone for good
+    before it could say so is not counted: nobody can know of it."""
     if step.book.published:
         return "it was handed over before"
-    return f"{step.world.pushes[step.after.id]} pushes" if step.world.pushes[step.after.id] > 1 else ""
+    gone = step.world.hosts
+    pushes = sum(not gone[host].gone for host in step.world.pushes[step.after.id])
+    return f"{pushes} pushes" if pushes > 1 else ""
 
 
 def outcomes_are_honest(step: Step) -> str:

@@ -119,7 +119,7 @@ def _classified(book: Book, event: FailureClassified, _: Recorded) -> None:
 def _proposed(book: Book, event: PlanProposed, recorded: Recorded) -> None:
     book.failures = 0
     book.plan, book.plan_number, book.plan_at = event.plan, book.plans_asked, recorded.at
-    book.answer, book.comments, book.slot = "", (), False
+    book.answer, book.slot = "", False
 
 
 def _approved(book: Book, event: PlanApproved, _: Recorded) -> None:
@@ -147,11 +147,15 @@ def _unanswered(book: Book, event: PlanUnanswered, _: Recorded) -> None:
 def _over(book: Book, event: FailedOver, recorded: Recorded) -> None:
     book.failures = 0
     book.failovers += 1
+    # Another vendor is another account: the slot is asked for anew.
+    book.slot = book.slot and event.to_vendor == book.vendor
     book.vendor, book.model = event.to_vendor, event.to_model
 
 
 def _message(book: Book, event: MessageAccepted, _: Recorded) -> None:
     book.unread.add(event.message)
+    if event.from_task:
+        book.of_agents.add(event.message)
 
 
 def _consumed(book: Book, event: MessageConsumed, _: Recorded) -> None:

@@ -20,7 +20,6 @@ from penstock.events import (
     TaskWoken,
 )
 from penstock_orchestrator.core import advance as advancing
-from penstock_orchestrator.core.fleet import needs_agent
 from penstock_orchestrator.core.task import Task
 from simulation.book import AGENT_REQUESTS
 from simulation.entries import enter
@@ -29,7 +28,7 @@ from simulation.world import AccountHold, Broken, Step
 
 LIMITS: Final = frozenset({"vendor.rate_limit", "vendor.usage_window", "vendor.overloaded"})
 _ABOUT_ACCOUNTS: Final = frozenset(
-    {TaskParked, AgentSucceeded, PlanProposed, CompactSucceeded, AgentFailed, PlanFailed, TaskWoken, TaskAdmitted}
+    {TaskParked, AgentSucceeded, PlanProposed, CompactSucceeded, AgentFailed, PlanFailed, TaskWoken}
 )
 FORGOTTEN: Final = timedelta(hours=1)
 
@@ -65,13 +64,17 @@ def _ask(law: Law, step: Step) -> None:
 def limits_hold(step: Step) -> str:
     """No slot is given beyond the limits of the fleet, the repository, the account and the host."""
     task, world = step.after, step.world
+    if step.leader.surprised:
+        return ""
     at_work = [one for one in step.leader.tasks.values() if one.admitted and one.outcome is None and one.id != task.id]
-    if len(at_work) >= world.settings.tasks_max:
-        return f"{len(at_work)} tasks have a slot already"
+    # What a pause keeps from its next step leaves its slot to others, but for those of its repository.
+    going_on = [one for one in at_work if one.id not in step.leader.halted]
+    if len(going_on) >= world.settings.tasks_max:
+        return f"{len(going_on)} tasks have a slot already"
     if sum(one.repo == task.repo for one in at_work) >= world.repos[task.repo].parallel_max:
         return f"repository {task.repo} is full"
     most = world.settings.accounts.get(task.account)
-    if most is not None and sum(one.account == task.account for one in at_work) >= most:
+    if most is not None and sum(one.account == task.account for one in going_on) >= most:
         return f"account {task.account} is full"
     most = world.settings.hosts.get(task.host or "")
     if most is not None and sum(one.host == task.host for one in at_work) >= most:
@@ -110,6 +113,8 @@ def whose_turn_it_is(step: Step) -> str:
     """Of tasks that the same limits apply to, the one of the best priority and the longest wait begins first."""
     task, world = step.before, step.world
     assert task is not None
+    if step.leader.surprised:
+        return ""
     ageing = world.settings.ageing_seconds
     mine = task.priority * ageing + task.queued_at.timestamp()
     for other in step.leader.tasks.values():
@@ -123,9 +128,17 @@ def whose_turn_it_is(step: Step) -> str:
 
 
 def _alike(task: Task, other: Task) -> bool:
-    """Whether both wait for the same: repository, account, host, and as much of a task done."""
-    mine = (task.repo, task.vendor, task.account, task.host, task.change is None, task.spec.mode)
-    return mine == (other.repo, other.vendor, other.account, other.host, other.change is None, other.spec.mode)
+    """Whether both wait for the same: repository, account, host, the day's budget, and as much of a task done."""
+    mine = (task.repo, task.vendor, task.account, task.host, task.change is None, task.spec.mode, task.spec.billing)
+    return mine == (
+        other.repo,
+        other.vendor,
+        other.account,
+        other.host,
+        other.change is None,
+        other.spec.mode,
+        other.spec.billing,
+    )
 
 
 def what_is_drained_begins_nothing(step: Step) -> str:
@@ -146,23 +159,19 @@ def one_tries_a_held_account(step: Step) -> str:
     if now > hold.until + FORGOTTEN:
         del world.holds[account]
         return ""
-    if step.after.id in hold.trying:
-        # It was let through, and the clock put back: it is the one still.
-        return ""
-    if now < hold.until:
+    # A clock that is put back has its own rules: a hold is never longer than it was meant to be.
+    if now < hold.until and world.put_back == hold.put_back and step.after.id not in hold.trying:
         return f"account {account} is held until {hold.until}"
-    others = _trying(step, hold)
+    others = [one for one in hold.trying if one != step.after.id and world.books[one].job_kind in AGENT_REQUESTS]
+    others = [one for one in others if world.books[one].job and _uses(world.tasks[one], account)]
     if others:
         return f"{others} try account {account} already"
     hold.trying.add(step.after.id)
     return ""
 
 
-def _trying(step: Step, hold: AccountHold) -> list[str]:
-    """Others that were let through and hold their slot."""
-    world, account = step.world, step.after.account
-    slots = [one for one in hold.trying if one != step.after.id and world.books[one].slot]
-    return [one for one in slots if world.tasks[one].account == account and world.tasks[one].outcome is None]
+def _uses(task: Task, account: str) -> bool:
+    return task.outcome is None and task.account == account
 
 
 def _limits(step: Step) -> None:
@@ -174,17 +183,12 @@ def _limits(step: Step) -> None:
             hold = world.holds.get(account)
             until = event.wake_at if hold is None else max(hold.until, event.wake_at)
             world.holds[account] = AccountHold(
-                since=step.recorded.seq, since_at=step.recorded.at, until=until, trying=set()
+                since=step.recorded.seq, since_at=step.recorded.at, until=until, put_back=world.put_back, trying=set()
             )
         case AgentSucceeded() | PlanProposed() | CompactSucceeded():
             _lift(step)
         case AgentFailed() | PlanFailed() if event.usage.turns and event.error_class not in LIMITS:
             _lift(step)
-        case TaskAdmitted() if needs_agent(step.after):
-            # It is given the slot in order to try.
-            hold = world.holds.get(step.after.account)
-            if hold is not None and step.recorded.at >= hold.until and not _trying(step, hold):
-                hold.trying.add(step.after.id)
         case TaskWoken() if step.before is not None and step.before.parked is not None:
             hold = world.holds.get(step.after.account)
             if hold is not None and step.before.parked.reason in LIMITS | {"account.held"}:

@@ -43,7 +43,8 @@ LOOKS_MAX: Final = 60
 
 
 class Leader:
-    """`position`: how much of the log it has read. `mishap`: asked after each append, it may raise AckLost or Killed."""
+    """`position`: how much of the log it has read; `surprised`: since it last looked whose turn it is, it has read what another
+    leader had appended. `mishap`: asked after each append, it may raise AckLost or Killed."""
 
     def __init__(self, world: World, name: str, mishap: Callable[[], None]) -> None:
         self.world, self.name, self.mishap = world, name, mishap
@@ -61,6 +62,7 @@ class Leader:
         self.offered: set[str] = set()
         self.halted: set[str] = set()
         self.seen: tuple[int, datetime, int] | None = None
+        self.surprised = False
 
     def read(self, upto: int | None = None) -> None:
         """Read the log, to its end or to a position."""
@@ -78,6 +80,7 @@ class Leader:
         seq = self.world.append(self, task_id, repo, event, after_seq, cause)
         if seq:
             self.mishap()
+            self.surprised = self.surprised or seq > self.position + 1
             self.read(seq)
         else:
             self.read()
@@ -101,6 +104,7 @@ class Leader:
 
     def controls_changed(self) -> None:
         """Somebody's hand has moved: whoever was halted is looked at."""
+        self.fleet.go_on()
         self.due |= self.halted
         self.halted.clear()
 
@@ -157,6 +161,7 @@ class Leader:
         said = queueing.veto(self.fleet, task, event, world.now)
         if said == "wait":
             self.halted.add(task.id)
+            self.fleet.halt(task.id)
             return None
         return said or event
 
@@ -167,7 +172,7 @@ class Leader:
             return False
         answers: list[tuple[str, TaskAdmitted | DependencyResolved]] = [*queueing.resolvable(self.fleet)]
         if not answers:
-            self.seen = seen
+            self.seen, self.surprised = seen, False
             answers += queueing.admissions(self.fleet, self.world.now)
             self.due |= self.fleet.passed_over
             self.fleet.passed_over = set()
@@ -204,7 +209,7 @@ class Leader:
                 return Accepted(task=command.task, seq=0 if task is None else task.seq)
             if isinstance(command, ClaimJob):
                 assert task is not None
-                if reason := queueing.may_claim(self.fleet, task, command.host):
+                if reason := queueing.may_claim(self.fleet, task, command.host, self.world.now):
                     return NotReady(message=reason)
             repo = task.repo if task is not None else self._repo_of(command).name
             if seq := self.append(command.task, repo, events[0], 0 if task is None else task.seq, command.id):

@@ -169,7 +169,7 @@ def agents(world: World, dice: Dice, task: Task) -> AnyCommand:
     id_ = world.fresh(COMMAND)
     number = 1 if task.plan is None else task.plan.number
     options: tuple[AnyCommand, ...] = (
-        SendMessage(id=id_, task=task.id, as_agent_of=task.id, text="I have a question"),
+        SendMessage(id=id_, task=dice.pick(sorted(world.tasks)), as_agent_of=task.id, text="I have changed the sum"),
         RaiseDecision(id=id_, task=task.id, as_agent_of=task.id, subject="irreversible", question="may I drop it?"),
         RaiseDecision(id=id_, task=task.id, as_agent_of=task.id, subject="ambiguous", question="which one?"),
         ApprovePlan(id=id_, task=task.id, as_agent_of=task.id, number=number),

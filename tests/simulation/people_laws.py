@@ -5,6 +5,8 @@ Rule of this room: a law judges by the book and the world, not by the core's own
 
 from __future__ import annotations
 
+from typing import Final
+
 from penstock.events import (
     AgentRequested,
     CompactionAsked,
@@ -25,6 +27,9 @@ from penstock.events import (
 )
 from simulation.world import Step
 
+COMMENTS_TOLD_MIN: Final = 5
+"""Older comments may have had to make room."""
+
 
 def a_person_has_approved(step: Step) -> str:
     """In interactive mode no agent runs without a plan that a person, or their silence by the task's own rule, let pass."""
@@ -34,11 +39,12 @@ def a_person_has_approved(step: Step) -> str:
 
 
 def comments_reach_the_next_plan(step: Step) -> str:
-    """A new plan is asked for with everything that people said of the last one."""
+    """A new plan is asked for with what people have said of the last ones."""
     assert isinstance(step.event, PlanRequested)
     if step.book.answer != "commented":
         return ""
-    return "" if step.event.comments == step.book.comments else f"told {step.event.comments} of {step.book.comments}"
+    said = step.book.comments[-COMMENTS_TOLD_MIN:]
+    return "" if step.event.comments[-len(said) :] == said else f"told {step.event.comments} of {step.book.comments}"
 
 
 def silence_takes_its_time(step: Step) -> str:

@@ -345,11 +345,11 @@ DEFECTS: Final = (
         "all_try",
         "all tasks try a held account at once",
         ("one_tries_a_held_account",),
-        wrong.puts(queue, "_held", wrong.lets_all_try),
+        wrong.puts(Fleet, "probe_of", wrong.no_words),
     ),
     Planted(
         "held_for_ever",
-        "an account that met a limit is held for a century",
+        "an account that met a limit is held for one more day, every day",
         ("it_comes_to_an_end", "waits_are_believable"),
         wrong.holds_for_ever,
     ),

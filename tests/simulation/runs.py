@@ -351,7 +351,7 @@ def _publish(world: World, dice: Dice, run: Run, order: PublishWork) -> ReportBo
             else:
                 world.remote[order.branch] = order.commit
                 world.pushed[order.branch].append(order.commit)
-                world.pushes[run.job.task] += 1
+                world.pushes[run.job.task].append(run.host)
         if trouble is None:
             delivery = Delivery(kind=order.flow, commit=order.commit, branch=order.branch, adopted=adopted)
             return PublishSucceeded(job=job, epoch=epoch, delivery=delivery)

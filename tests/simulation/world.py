@@ -84,7 +84,9 @@ class World:
         dice = Dice(seed)
         self._judge = judge
         self.now: datetime = T0 + timedelta(hours=dice.below(24))
-        self.latest = self.now
+        self.put_back = 0
+        """How often the clock was."""
+        self.patient_at = -1
         self.log: list[Entry] = []
         self.tasks: dict[str, Task] = {}
         self.books: dict[str, Book] = {}
@@ -109,7 +111,8 @@ class World:
         self.limited: dict[str, datetime] = {}
         self.remote: dict[str, str] = {}
         self.pushed: dict[str, list[str]] = defaultdict(list)
-        self.pushes: Counter[str] = Counter()
+        self.pushes: dict[str, list[str]] = defaultdict(list)
+        """The hosts that have pushed for a task."""
         self.passed: set[str] = set()
         self.passing: dict[str, bool] = {}
         self.session_used: dict[str, Usage] = {}
@@ -135,7 +138,7 @@ class World:
     def later(self, seconds: float) -> None:
         """Let time pass, or (below 0) the clock be put back."""
         self.now += timedelta(seconds=seconds)
-        self.latest = max(self.latest, self.now)
+        self.put_back += seconds < 0
 
     def append(self, leader: Leader, task_id: str, repo: str, event: KnownEvent, after_seq: int, cause: str) -> int:
         """The sequence of the stored event, 0 where the log holds a later event of the task than `after_seq`."""
@@ -170,4 +173,5 @@ class AccountHold(Struct):
     since: int
     since_at: datetime
     until: datetime
+    put_back: int
     trying: set[str]

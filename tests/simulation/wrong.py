@@ -32,7 +32,8 @@ from penstock.events import (
 from penstock.reports import Report
 from penstock.values import Usage
 from penstock_orchestrator.core import advance, budget, decide, evolve, queue, reported, step, verdict
-from penstock_orchestrator.core.fleet import ACCOUNT_HELD, Fleet, Hold, Lane, Turn
+from penstock_orchestrator.core import fleet as fleets
+from penstock_orchestrator.core.fleet import Fleet, Hold, Lane, Turn
 from penstock_orchestrator.core.step import Stage
 from penstock_orchestrator.core.task import CurrentJob, Failure, Outcome, Task
 
@@ -51,7 +52,7 @@ def silent(_: Task, __: datetime) -> advance.Answer:
     return None
 
 
-def nothing(*_: object) -> None:
+def nothing(*_: object, **__: object) -> None:
     return None
 
 
@@ -335,29 +336,18 @@ def obstacle(without: tuple[str, ...]) -> Callable[[Put], None]:
     return lambda put: put(queue, "_obstacle", obstacle)
 
 
-def lets_all_try(fleet: Fleet, task: Task, now: datetime) -> TaskParked | None:
-    hold = fleet.hold_of(task.account, now)
-    if hold is None or now >= hold.until:
-        return None
-    return queue._parked(task, ACCOUNT_HELD, "held", hold.until, now)
-
-
 def last_comes_first(put: Put) -> None:
-    def enter(fleet: Fleet, task: Task) -> None:
-        turn = Turn(-float(task.priority), task.queued_at.timestamp(), task.id)
-        lane = Lane(task.repo, task.vendor, task.account, task.host or "", False)
-        fleet._lanes[lane] = sorted([*fleet._lanes.get(lane, []), turn])
-        fleet._turns[task.id] = (lane, turn)
-
-    put(Fleet, "_in", enter)
+    put(fleets, "Turn", lambda rank, since, task: Turn(-rank, -since, task))
 
 
 def holds_for_ever(put: Put) -> None:
-    def limited(fleet: Fleet, account: str, event: TaskParked, at: datetime) -> None:
-        until = event.wake_at + timedelta(days=36_500)
-        fleet.holds[account] = Hold(reason=event.reason, since=at, until=until)
+    def hold_of(fleet: Fleet, account: str, now: datetime) -> Hold | None:
+        hold = fleet.holds.get(account)
+        if hold is not None:
+            hold.until = now + timedelta(days=1)
+        return hold
 
-    put(Fleet, "_limited", limited)
+    put(Fleet, "hold_of", hold_of)
     put(Fleet, "_lift", nothing)
 
 
