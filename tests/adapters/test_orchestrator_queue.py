@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
@@ -112,6 +114,19 @@ def named(wanted: str) -> Callable[[Recorded], bool]:
 
 def of_kind(events: list[Recorded], kind: type[object]) -> list[Recorded]:
     return [event for event in events if isinstance(event.data, kind)]
+
+
+async def until_small(nats: NatsForTest) -> None:
+    """The broker takes small messages only."""
+    deadline = asyncio.get_running_loop().time() + WAIT_SECONDS_MAX
+    while True:
+        client = await nats.connect()
+        payload_bytes_max = client.max_payload
+        await client.close()
+        if payload_bytes_max < 20_000:
+            return
+        assert asyncio.get_running_loop().time() < deadline
+        await asyncio.sleep(0.02)
 
 
 # Turns
@@ -261,19 +276,18 @@ async def test_a_limit_of_the_account_holds_the_others_until_one_has_tried(start
         await ask(nc, first)
         await until(nc, first.task, named("task_parked"))
         await ask(nc, second)
-        parked = (await until(nc, second.task, named("task_parked")))[-1].data
-        assert isinstance(parked, TaskParked)
-        assert parked.reason == "account.held"
+        await told(nc, second.task, "is held until")
         await ask(nc, elsewhere)
         free = await until(nc, elsewhere.task, is_end)
         tried = await until(nc, first.task, is_end)
         held = await until(nc, second.task, is_end)
     assert not of_kind(free, TaskParked)
     assert tags(tried[-1]) == tags(held[-1]) == "task_succeeded"
-    success = next(event.seq for event in tried if tags(event) == "agent_succeeded")
-    asked = [event.seq for event in held if tags(event) == "agent_requested"]
-    assert asked > [success]
-    assert free[-1].seq < success
+    # Whoever of the two was let through first, the other waited for its success.
+    asked = [[event.seq for event in events if tags(event) == "agent_requested"][-1] for events in (tried, held)]
+    worked = [next(event.seq for event in events if tags(event) == "agent_succeeded") for events in (tried, held)]
+    assert max(asked) > min(worked)
+    assert free[-1].seq < min(worked)
 
 
 async def test_a_person_who_wakes_the_limited_task_need_not_wait_for_the_hold(start: Start, nc: Client) -> None:
@@ -297,7 +311,7 @@ async def test_a_person_who_wakes_the_limited_task_need_not_wait_for_the_hold(st
         assert tags((await until(nc, command.task, is_end))[-1]) == "task_succeeded"
 
 
-async def test_a_days_money_that_is_spent_parks_the_next_agent_until_tomorrow(start: Start, nc: Client) -> None:
+async def test_when_a_days_money_is_spent_the_next_task_waits_until_tomorrow(start: Start, nc: Client) -> None:
     await add_repo(nc, max_cost_usd_per_day=0.2)
     await start()
     first, second = submission(), submission()
@@ -305,10 +319,10 @@ async def test_a_days_money_that_is_spent_parks_the_next_agent_until_tomorrow(st
         await ask(nc, first)
         await until(nc, first.task, is_end)
         await ask(nc, second)
-        parked = (await until(nc, second.task, named("task_parked")))[-1]
-    assert isinstance(parked.data, TaskParked)
-    assert parked.data.reason == "budget.repo_day"
-    assert parked.data.wake_at.date() == (parked.at + timedelta(days=1)).date()
+        asked = await told(nc, second.task, "USD today (UTC), of 0.20 a day")
+    assert asked.phase == "queued"
+    assert asked.wake_at is not None
+    assert asked.wake_at - datetime.now(UTC) <= timedelta(days=1)
 
 
 async def test_the_score_knows_how_the_repos_earlier_tasks_have_ended(start: Start, nc: Client) -> None:
@@ -414,6 +428,71 @@ async def test_an_entry_that_cannot_be_read_leaves_the_one_before_in_force(start
     command = submission()
     await ask(nc, command)
     await told(nc, command.task, "the fleet is drained by ann")
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        (s.catalog_control("fleet", "all"), "the fleet is paused: cannot be read"),
+        (s.CATALOG_SETTINGS, "the settings of the fleet cannot be read"),
+    ],
+)
+async def test_an_entry_that_never_could_be_read_lets_nothing_begin(
+    start: Start, nc: Client, key: str, words: str
+) -> None:
+    process = await start()
+    command = submission()
+    await nc.jetstream().publish(s.kv(s.CATALOG, key), b'{"of_tomorrow":1}')
+    while "catalogue.unreadable" not in process.log:
+        await asyncio.sleep(0.02)
+    await ask(nc, command)
+    await told(nc, command.task, words)
+
+
+async def test_who_starts_goes_by_the_last_revision_that_can_be_read(start: Start, nc: Client) -> None:
+    await put(nc, FLEET, Control(mode="drain", set_by="ann"))
+    await put(nc, s.CATALOG_SETTINGS, FleetSettings(tasks_max=7))
+    await nc.jetstream().publish(s.kv(s.CATALOG, FLEET), b'{"mode":"nonsense"}')
+    await nc.jetstream().publish(s.kv(s.CATALOG, FLEET), b'{"mode":"worse"}')
+    process = await start()
+    command = submission()
+    await ask(nc, command)
+    await told(nc, command.task, "the fleet is drained by ann")
+    assert process.log.count("catalogue.older_in_force") == 1
+
+
+async def test_a_schedule_of_the_beginning_of_time_is_refused_and_the_leader_goes_on(start: Start, nc: Client) -> None:
+    process = await start()
+    zero = b'{"name":"zero","cron":"0 2 * * *","since":"0001-01-01T00:00:00Z","task":{"repo":"shop","title":"x"}}'
+    await nc.jetstream().publish(s.kv(s.CATALOG, s.catalog_schedule("zero")), zero)
+    while "is not between 2000 and 2100" not in process.log:
+        await asyncio.sleep(0.02)
+    command = submission()
+    async with running(ExecutorDouble(nc)):
+        await ask(nc, command)
+        await until(nc, command.task, is_end)
+
+
+async def test_an_order_that_the_broker_would_never_take_is_told_and_can_be_cancelled(
+    start: Start, nc: Client, nats: NatsForTest
+) -> None:
+    assert nats.pid is not None
+    config = Path(f"/proc/{nats.pid}/cmdline").read_bytes().split(b"\0")[2].decode()
+    wide = Path(config).read_text()
+    assert "max_payload: 1048576" in wide
+    Path(config).write_text(wide.replace("max_payload: 1048576", "max_payload: 16384"))
+    os.kill(nats.pid, signal.SIGHUP)
+    await until_small(nats)
+    await start()
+    big, small = submission(description="d" * 9_000), submission()
+    await ask(nc, big)
+    async with running(ExecutorDouble(nc)):
+        asked = await told(nc, big.task, "bytes, and the broker takes")
+        assert asked.phase == "blocked"
+        assert isinstance(await ask(nc, CancelTask(id=ids.fresh(), task=big.task)), Accepted)
+        assert tags((await until(nc, big.task, is_end))[-1]) == "task_cancelled"
+        await ask(nc, small)
+        assert tags((await until(nc, small.task, is_end))[-1]) == "task_succeeded"
 
 
 async def test_a_command_is_only_answered_on_its_own_subject(start: Start, nc: Client) -> None:

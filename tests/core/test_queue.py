@@ -32,7 +32,7 @@ from penstock.events import (
 )
 from penstock.values import Change, Delivery, Kept, RepoSnapshot, Usage, Window
 from penstock_orchestrator.core.evolve import evolve
-from penstock_orchestrator.core.fleet import Fleet
+from penstock_orchestrator.core.fleet import DAYS_KEPT, Fleet
 from penstock_orchestrator.core.queue import (
     ADMISSIONS_AT_ONCE_MAX,
     admissions,
@@ -331,6 +331,58 @@ def test_a_paused_vendor_stops_agents_and_not_checks() -> None:
     assert world.wants("a", VerifyRequested(attempt=1, host="h1", commit=HEAD)) is None
 
 
+@pytest.mark.parametrize("scope", [("fleet", "all"), ("repo", "shop"), ("vendor", "claude")])
+def test_a_job_that_was_asked_for_before_the_pause_is_not_begun_in_it(scope: tuple[str, str]) -> None:
+    world = World()
+    world.submit("a")
+    world.admit()
+    world.prepared("a")
+    asked_for(world, "a")
+    world.fleet.controls[scope] = Control(mode="drain")
+    assert may_claim(world.fleet, world.tasks["a"], "h1", later(1)) == ""
+    world.fleet.controls[scope] = Control(mode="pause", set_by="ann")
+    assert "is paused by ann" in may_claim(world.fleet, world.tasks["a"], "h1", later(1))
+    assert "is paused by ann" in why(world.fleet, world.tasks["a"], later(1)).why
+
+
+def test_tasks_of_a_paused_repo_leave_their_slots_to_others_and_not_to_their_own_repo() -> None:
+    world = World(repo_of("shop", 2), repo_of("other"), tasks_max=2, accounts={"claude": 2})
+    for name in ("one", "two"):
+        world.submit(name)
+    world.admit()
+    for name in ("one", "two"):
+        world.prepared(name)
+    world.submit("third", later(1))
+    world.submit("else", later(1), repo="other")
+    assert world.admit(later(2)) == []
+    world.fleet.controls["repo", "shop"] = Control(mode="pause")
+    for name in ("one", "two"):
+        assert world.wants(name, agent_request(), later(3)) == "wait"
+        world.fleet.halt(name)
+    assert world.admit(later(4)) == ["else"]
+    assert (world.fleet.slots_taken, dict(world.fleet.of_account), world.fleet.of_repo["shop"]) == (1, {"claude": 1}, 2)
+    world.fleet.controls.clear()
+    world.fleet.go_on()
+    assert (world.fleet.slots_taken, dict(world.fleet.of_account)) == (3, {"claude": 3})
+    assert world.wants("one", agent_request(), later(5)) is None
+    world.fleet.halt("one")
+    world.end("one")
+    world.end("two")
+    assert (world.fleet.slots_taken, dict(world.fleet.of_account)) == (1, {"claude": 1})
+
+
+def test_under_settings_or_a_repo_that_cannot_be_read_nothing_begins() -> None:
+    world = World(repo_of("shop"), repo_of("other"))
+    world.submit("a")
+    world.submit("b", later(1), repo="other")
+    world.fleet.unreadable.add(("repo", "shop"))
+    assert world.admit(later(2)) == ["b"]
+    assert "entry of repo shop cannot be read" in why(world.fleet, world.tasks["a"], later(2)).why
+    world.fleet.unreadable = {("settings", "")}
+    assert world.admit(later(2)) == []
+    assert "the settings of the fleet cannot be read" in why(world.fleet, world.tasks["a"], later(2)).why
+
+
 def test_a_drained_host_goes_on_with_what_it_has_and_a_paused_one_does_not() -> None:
     world = World()
     world.submit("has")
@@ -405,13 +457,13 @@ def test_a_dependency_is_not_over_while_a_retry_of_it_lives() -> None:
 # A held account
 
 
-def two_with_a_limit(**settings: object) -> World:
-    """`hit` has met a limit until T0 + 100 s; `other` of the same account has a clone and its agent is due."""
+def two_with_a_limit(*more: str, **settings: object) -> World:
+    """`hit` has met a limit until T0 + 100 s; `other`, and `more`, of the same account have a clone and their agent is due."""
     world = World(**settings)
-    for name in ("hit", "other"):
+    for name in ("hit", "other", *more):
         world.submit(name)
     world.admit()
-    for name in ("hit", "other"):
+    for name in ("hit", "other", *more):
         world.prepared(name)
     world.limited("hit", later(0), later(100))
     return world
@@ -435,10 +487,8 @@ def test_a_limit_of_one_task_holds_the_others_of_its_account() -> None:
 def test_after_a_hold_one_task_tries_and_its_success_lifts_it_for_all() -> None:
     world = two_with_a_limit()
     world.tell("other", TaskParked(reason="account.held", message="", wake_at=later(105), number=0), later(10))
-    world.submit("third", later(20))
-    assert world.admit(later(20)) == ["third"]
-    world.prepared("third", later(20))
-    world.tell("third", TaskParked(reason="account.held", message="", wake_at=later(103), number=0), later(20))
+    world.submit("third", later(20), priority=9)
+    assert world.admit(later(20)) == []
     assert world.admit(later(101)) == ["hit"]
     assert world.admit(later(110)) == []
     told = why(world.fleet, world.tasks["other"], later(110))
@@ -469,10 +519,7 @@ def test_a_probe_that_fails_for_another_reason_makes_room_for_the_next() -> None
 
 
 def test_only_one_of_two_that_hold_slots_tries_the_account() -> None:
-    world = two_with_a_limit()
-    world.submit("third", later(1))
-    world.admit(later(1))
-    world.prepared("third", later(1))
+    world = two_with_a_limit("third")
     assert world.wants("other", agent_request(), later(101)) is None
     said = world.wants("third", agent_request(), later(101))
     assert isinstance(said, TaskParked)
@@ -518,7 +565,139 @@ def test_a_hold_that_nobody_has_tried_for_an_hour_is_forgotten() -> None:
     assert world.fleet.holds["claude"].probe == ""
 
 
+def asked_for(world: World, name: str, at: datetime = T0) -> str:
+    """The task's agent is asked for, and no host has begun it: the job's id."""
+    world.tell(name, agent_request(), at)
+    return f"e{world.seq:025d}"
+
+
+def test_a_job_nobody_has_begun_is_not_begun_on_a_held_account_but_by_one_that_tries_it() -> None:
+    world = World()
+    for name in ("hit", "one", "two"):
+        world.submit(name)
+    world.admit()
+    for name in ("hit", "one", "two"):
+        world.prepared(name)
+    for name in ("one", "two"):
+        asked_for(world, name)
+    world.limited("hit", later(0), later(100))
+    told = "account claude is held until 2026-03-02 12:01:40 UTC: vendor.rate_limit"
+    assert may_claim(world.fleet, world.tasks["one"], "h1", later(10)) == told
+    assert why(world.fleet, world.tasks["one"], later(10)).why == f"agent waits: {told}"
+    assert may_claim(world.fleet, world.tasks["one"], "h1", later(101)) == ""
+    assert "task one tries it again" in may_claim(world.fleet, world.tasks["two"], "h1", later(101))
+    assert may_claim(world.fleet, world.tasks["one"], "h1", later(102)) == ""
+
+
+def test_a_probe_that_does_not_try_makes_room_for_another_after_a_minute() -> None:
+    world = two_with_a_limit()
+    world.tell("other", TaskParked(reason="account.held", message="", wake_at=later(101), number=0), later(10))
+    [probe] = world.admit(later(102))
+    [next_one] = {"hit", "other"} - {probe}
+    world.fleet.controls["repo", "shop"] = Control(mode="pause")
+    assert world.wants(probe, agent_request(), later(103)) == "wait"
+    del world.fleet.controls["repo", "shop"]
+    assert world.admit(later(161)) == []
+    assert next_look(world.fleet, later(161)) == later(162)
+    assert world.admit(later(162)) == [next_one]
+
+
+def test_a_probe_at_work_counts_however_long_it_takes() -> None:
+    world = two_with_a_limit()
+    assert world.admit(later(101)) == ["hit"]
+    world.agent("hit", later(102))
+    assert isinstance(world.wants("other", agent_request(), later(5000)), TaskParked)
+
+
+def test_no_clones_are_made_for_an_account_that_is_held_but_the_one_of_who_tries_it() -> None:
+    world = World(tasks_max=2)
+    world.submit("hit")
+    world.admit()
+    world.prepared("hit")
+    world.limited("hit", later(0), later(100))
+    for number in range(20):
+        world.submit(f"t{number:02}", later(1), priority=1)
+    world.submit("elsewhere", later(2), account="mine")
+    assert world.admit(later(10)) == ["elsewhere"]
+    assert "account claude is held until" in why(world.fleet, world.tasks["t00"], later(10)).why
+    assert world.admit(later(101)) == ["t00"]
+    world.prepared("t00", later(102))
+    assert world.wants("t00", agent_request(), later(103)) is None
+
+
+def test_a_hold_that_a_wrong_clock_has_begun_ends_with_the_longest_window_of_a_vendor() -> None:
+    world = World()
+    for name in ("hit", "other"):
+        world.submit(name)
+    world.admit()
+    for name in ("hit", "other"):
+        world.prepared(name)
+    ahead = T0 + timedelta(days=300)
+    world.limited("hit", ahead, ahead + timedelta(seconds=10))
+    said = world.wants("other", agent_request(), later(60))
+    assert isinstance(said, TaskParked)
+    assert T0 + timedelta(days=8) <= said.wake_at <= T0 + timedelta(days=8, minutes=2)
+    assert isinstance(world.wants("other", agent_request(), T0 + timedelta(days=7)), TaskParked)
+    assert world.wants("other", agent_request(), said.wake_at) is None
+
+
+def test_no_hold_is_longer_than_the_longest_window_of_a_vendor() -> None:
+    world = World()
+    world.submit("hit")
+    world.admit()
+    world.prepared("hit")
+    world.limited("hit", T0, datetime(2106, 2, 7, tzinfo=UTC))
+    assert next_look(world.fleet, T0) == T0 + timedelta(days=8)
+
+
 # Budgets of a day
+
+
+def test_one_moment_of_a_wrong_clock_does_not_make_the_day_free() -> None:
+    world = World(max_cost_usd_per_day=1.0)
+    for name in ("a", "b"):
+        world.submit(name)
+    world.admit()
+    for name in ("a", "b"):
+        world.prepared(name)
+    spend(world, "a", 0.75, later(0))
+    spend(world, "a", 0.25, T0 + timedelta(days=365))
+    assert world.wants("b", agent_request(), later(1)) is None
+    spend(world, "a", 0.5, later(2))
+    assert isinstance(world.wants("b", agent_request(), later(3)), TaskParked)
+
+
+def test_of_the_days_that_were_charged_only_the_last_are_kept() -> None:
+    world = World()
+    world.submit("a")
+    world.admit()
+    world.prepared("a")
+    for number in range(DAYS_KEPT + 1):
+        spend(world, "a", 1.0, T0 + timedelta(days=number))
+    known = [world.fleet.cost_usd_of_day(T0 + timedelta(days=number)) for number in range(DAYS_KEPT + 1)]
+    assert known == [0.0] + [1.0] * DAYS_KEPT
+
+
+def test_when_the_days_money_is_spent_no_clone_is_made_and_no_agent_begun() -> None:
+    world = World(max_cost_usd_per_day=1.0)
+    for name in ("a", "b"):
+        world.submit(name)
+    world.admit()
+    for name in ("a", "b"):
+        world.prepared(name)
+    asked_for(world, "b")
+    assert may_claim(world.fleet, world.tasks["b"], "h1", later(1)) == ""
+    spend(world, "a", 9.0, later(2))
+    told = "all tasks have cost 9.00 USD today (UTC), of 1.00 a day"
+    assert may_claim(world.fleet, world.tasks["b"], "h1", later(3)) == told
+    world.submit("new", later(4))
+    world.submit("free", later(4), billing="subscription")
+    assert world.admit(later(5)) == ["free"]
+    asked = why(world.fleet, world.tasks["new"], later(6))
+    assert asked.why == f"place 1 of 1 in the queue; {told}"
+    assert asked.wake_at == datetime(2026, 3, 3, tzinfo=UTC)
+    assert may_claim(world.fleet, world.tasks["b"], "h1", T0 + timedelta(days=1)) == ""
+    assert world.admit(T0 + timedelta(days=1)) == ["new"]
 
 
 def spend(world: World, name: str, cost_usd: float, at: datetime) -> None:

@@ -195,6 +195,11 @@ def test_a_schedule_that_is_none_is_told_why(cron: str, words: str) -> None:
     assert words in check(schedule(cron))
 
 
+def test_a_since_at_the_ends_of_the_calendar_is_told() -> None:
+    for since in (datetime.min, datetime(1999, 12, 31), datetime.max):
+        assert "is not between 2000 and 2100" in check(schedule(since=since.replace(tzinfo=UTC)))
+
+
 def test_an_unknown_zone_is_told_and_a_good_schedule_passes() -> None:
     assert "is not a time zone" in check(schedule(timezone="Mars/Olympus"))
     for cron in ("*/5 * * * *", "0 3 * * mon-fri", "0 0 29 2 *", "0 0 L * *", "0 0 * * 1#2"):

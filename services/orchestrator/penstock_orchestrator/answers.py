@@ -122,7 +122,7 @@ class Answers:
                 assert task is not None
                 if not events:
                     return Accepted(task=command.task, seq=task.seq)
-                if reason := may_claim(self._fleet, task, command.host):
+                if reason := may_claim(self._fleet, task, command.host, self._clock()):
                     return NotReady(message=reason)
                 if seq := await self._appender.append(task.repo, task.id, events[0], task.seq, cause=command.id):
                     return Accepted(task=command.task, seq=seq)

@@ -18,7 +18,6 @@ from msgspec.structs import replace
 from nats import micro
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.js.errors import APIError
 from nats.micro.request import Request
 from prometheus_client import Counter
 
@@ -47,7 +46,7 @@ from penstock.events import (
 from penstock.log import OutcomeUnknown
 from penstock.reports import Report, ReportBody
 from penstock_orchestrator.answers import Answers
-from penstock_orchestrator.loop import Loop
+from penstock_orchestrator.loop import BREAKS, Loop
 
 log = structlog.get_logger()
 
@@ -113,7 +112,7 @@ async def _reply(answers: Answers, asked_on: tuple[str, str], body: bytes) -> Re
             return await answers.command(command)
     except TimeoutError:
         return NotReady(message="the orchestrator could not decide in time; ask again with the same id")
-    except (ValueError, LookupError, TypeError, AssertionError, RecursionError, APIError):
+    except BREAKS:
         # Whatever one command stumbles over, the next one must find somebody who answers.
         log.exception("command.broke", command=type(command).__name__, task=command.task)
         return RefusedReply(code="internal", message="the orchestrator could not decide this; its log says why")

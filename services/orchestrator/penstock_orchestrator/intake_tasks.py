@@ -15,17 +15,17 @@ import structlog
 from msgspec.structs import replace
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.js.errors import APIError
 from prometheus_client import Counter
 
 from penstock import ids
 from penstock import subjects as s
 from penstock.bounds import LINE_LENGTH_MAX, clip
-from penstock.codec import Codec, Undecodable
+from penstock.codec import Codec, StrictCodec, Undecodable
 from penstock.commands import NotReady, RefusedReply, SubmitTask
 from penstock.values import Origin
 from penstock_orchestrator.answers import Answers
 from penstock_orchestrator.intake import bury, pull
+from penstock_orchestrator.loop import BREAKS
 
 log = structlog.get_logger()
 
@@ -36,7 +36,7 @@ INTAKE_KIND: Final = "intake"
 TAKEN: Final = Counter("penstock_intake", "tasks that came as messages", ["outcome"])
 
 _loose: Final = Codec(msgspec.json.Decoder(dict[str, msgspec.Raw]))
-_submissions: Final = Codec(msgspec.json.Decoder(SubmitTask))
+_submissions: Final[Codec[SubmitTask]] = StrictCodec(msgspec.json.Decoder(SubmitTask))
 
 
 async def tasks_in(nc: Client, answers: Answers) -> None:
@@ -54,7 +54,7 @@ async def _take(nc: Client, answers: Answers, message: Msg, limit: asyncio.Semap
             reason = await _submit(answers, submission(message.data, (message.headers or {}).get(s.MSG_ID, "")))
         except Undecodable as error:
             reason = f"not a submission: {error}"
-        except (ValueError, LookupError, TypeError, AssertionError, RecursionError, APIError) as error:
+        except BREAKS as error:
             # Whatever one message stumbles over, the next one must be taken.
             log.exception("intake.broke")
             reason = f"the orchestrator could not decide this: {type(error).__name__}"

@@ -19,7 +19,7 @@ from nats.js.errors import APIError
 from prometheus_client import Counter, Gauge
 
 from penstock import subjects as s
-from penstock.codec import encode, type_of
+from penstock.codec import TooLarge, encode, type_of
 from penstock.events import KnownEvent
 from penstock.jobs import Job, StopOrder
 from penstock.log import OutcomeUnknown
@@ -39,6 +39,20 @@ DRIVES_AT_ONCE: Final = 64
 RETRY_PAUSE_SECONDS: Final = 0.25
 LOOK_SECONDS_MAX: Final = 5.0
 """No wait for a moment is longer, so that a clock that jumps is noticed."""
+
+BREAKS: Final = (
+    ValueError,
+    AssertionError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    RecursionError,
+    APIError,
+)
+"""What one task, schedule or message that nobody can decide may break with: it is fenced there, and the others go on."""
+
+JOB_HEADERS_BYTES_MAX: Final = 4_096
+"""The broker counts the headers of a message too."""
 
 REPORTS_REFUSED: Final = Counter("penstock_reports_refused", "reports whose job or epoch is not the running one")
 
@@ -77,6 +91,7 @@ class Loop:
 
     def end(self) -> None:
         self._fold.on_change = None
+        self._fleet.go_on()
 
     def kick(self, task_id: str) -> None:
         """This task may have something due."""
@@ -87,6 +102,7 @@ class Loop:
     def catalogue_changed(self) -> None:
         """Somebody has paused or resumed something, or changed a limit."""
         halted, self._halted = self._halted, set()
+        self._fleet.go_on()
         for task_id in halted:
             self.kick(task_id)
         self.stirred.set()
@@ -111,16 +127,21 @@ class Loop:
             try:
                 async with self._appender.lock(task_id):
                     await self._drive(task_id)
+                self._unstuck(task_id)
             except (nats.errors.Error, OSError, OutcomeUnknown, TimeoutError) as error:
                 # The broker is away. Nothing is lost: the task is asked again.
                 log.warning("task.retry", task=task_id, reason=str(error) or type(error).__name__)
                 await asyncio.sleep(RETRY_PAUSE_SECONDS)
                 self.kick(task_id)
-            except (ValueError, AssertionError, LookupError, TypeError, RecursionError, APIError) as error:
+            except BREAKS as error:
                 # One task that cannot be decided must not stop the others. It is looked at again with every reconciliation.
                 self.stuck[task_id] = f"{type(error).__name__}: {error}"
                 TASKS_STUCK.set(len(self.stuck))
                 log.exception("task.cannot_be_decided", task=task_id, reason=type(error).__name__)
+
+    def _unstuck(self, task_id: str) -> None:
+        if self.stuck.pop(task_id, None) is not None:
+            TASKS_STUCK.set(len(self.stuck))
 
     async def timers(self) -> None:
         """Kick tasks when the clock alone may make something due."""
@@ -174,7 +195,8 @@ class Loop:
     async def _drive(self, task_id: str) -> None:
         while True:
             task = self._fold.tasks[task_id]
-            job = react(task)
+            # Nobody is asked to begin what is cancelled: its end is due.
+            job = react(task) if task.cancel is None else None
             if job is not None and job.id not in self._enqueued:
                 await self._enqueue(job)
                 self._enqueued.add(job.id)
@@ -201,6 +223,9 @@ class Loop:
         said = veto(self._fleet, task, event, now)
         if said == "wait":
             self._halted.add(task.id)
+            self._fleet.halt(task.id)
+            # Its slot is somebody else's meanwhile.
+            self.stirred.set()
             return None
         log.info("task.advance", task=task.id, after=task.seq, rule=found.rule, next=type_of(said or event))
         return said or event
@@ -210,13 +235,17 @@ class Loop:
         await self._nc.publish(s.stop_order(job_id), encode(StopOrder(job=job_id, reason=reason)))
 
     async def _enqueue(self, job: Job) -> None:
+        """Raises TooLarge for a job that the broker would never take: asking again would not make it smaller."""
+        body, most = encode(job), self._nc.max_payload - JOB_HEADERS_BYTES_MAX
+        if len(body) > most:
+            raise TooLarge(f"the order of {job.id} is {len(body)} bytes, and the broker takes {most} at most")
         subject = (
             s.job_for_pool(job.pool, job.task, job.id)
             if job.host is None
             else s.job_for_host(job.host, job.task, job.id)
         )
         try:
-            await self._js.publish(subject, encode(job), stream=s.JOBS)
+            await self._js.publish(subject, body, stream=s.JOBS)
         except APIError as error:
             if error.err_code != JOB_STORED_ALREADY:
                 raise

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple, assert_never
 
 import structlog
@@ -18,12 +18,17 @@ from penstock.catalog import Schedule
 from penstock.commands import Accepted, Explained, NotReady, RefusedReply, Reply, SubmitTask, Why
 from penstock_orchestrator.core.fleet import Fleet
 from penstock_orchestrator.core.schedule import due, next_fire
-from penstock_orchestrator.loop import LOOK_SECONDS_MAX
+from penstock_orchestrator.loop import BREAKS, LOOK_SECONDS_MAX
 from penstock_orchestrator.tables import Catalogue
 
 log = structlog.get_logger()
 
 RETRY_PAUSE_SECONDS: Final = 1.0
+BROKEN_PAUSE_SECONDS: Final = 60.0
+"""A schedule that nobody can reckon with is tried again after so long."""
+
+AHEAD_SECONDS_MAX: Final = 60.0
+"""A fire further in the future than this was made by a clock that was wrong, and says nothing about those due now."""
 
 FIRES: Final = Counter("penstock_schedule_fires", "fires of schedules that were submitted", ["outcome"])
 
@@ -49,7 +54,7 @@ class Schedules:
         self._catalogue, self._fleet = catalogue, fleet
         self._submit, self._clock = submit, clock
         self._next: dict[str, Next] = {}
-        self._refused: dict[str, datetime] = {}
+        self._answered: dict[str, datetime] = {}
         self.changed = asyncio.Event()
 
     async def run(self) -> None:
@@ -60,8 +65,13 @@ class Schedules:
             pause = LOOK_SECONDS_MAX
             schedules = dict(self._catalogue.schedules)
             for name, schedule in sorted(schedules.items()):
-                if not await self._look(name, schedule, now):
-                    pause = RETRY_PAUSE_SECONDS
+                try:
+                    if not await self._look(name, schedule, now):
+                        pause = RETRY_PAUSE_SECONDS
+                except BREAKS as error:
+                    # One schedule that nobody can reckon with must not stop the others, nor the leader.
+                    log.exception("schedule.broken", schedule=name, reason=type(error).__name__)
+                    self._next[name] = Next(schedule, now + timedelta(seconds=BROKEN_PAUSE_SECONDS))
             self._next = {name: one for name, one in self._next.items() if name in schedules}
             times = [one.at for one in self._next.values() if one.at is not None]
             if times:
@@ -77,7 +87,10 @@ class Schedules:
         known = self._next.get(name)
         if known is not None and known.schedule is schedule and (known.at is None or now < known.at):
             return True
-        lasts = [at for at in (self._fleet.fired.get(name), self._refused.get(name)) if at is not None]
+        latest = now + timedelta(seconds=AHEAD_SECONDS_MAX)
+        lasts = [
+            at for at in (self._fleet.fired.get(name), self._answered.get(name)) if at is not None and at <= latest
+        ]
         for submission in due(schedule, max(lasts, default=None), now):
             if not await self._fire(name, submission):
                 self._next.pop(name, None)
@@ -96,7 +109,6 @@ class Schedules:
                 log.info("schedule.fired", schedule=name, task=submission.task, missed=origin.missed)
             case RefusedReply():
                 # Another try of the same fire would be refused again; the next one may find it mended.
-                self._refused[name] = origin.scheduled_for
                 FIRES.labels("refused").inc()
                 log.error("schedule.refused", schedule=name, code=reply.code, field=reply.field, reason=reply.message)
             case NotReady():
@@ -105,4 +117,5 @@ class Schedules:
                 raise AssertionError("a submission is not answered so")
             case _:
                 assert_never(reply)
+        self._answered[name] = origin.scheduled_for
         return True

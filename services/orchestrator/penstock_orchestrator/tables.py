@@ -12,6 +12,7 @@ from contextlib import aclosing
 from typing import Final, TypeVar
 
 import msgspec
+import nats.errors
 import structlog
 from nats.aio.client import Client
 from nats.js.errors import NotFoundError
@@ -25,6 +26,9 @@ from penstock_orchestrator.core.fleet import Fleet
 from penstock_orchestrator.core.schedule import check
 
 log = structlog.get_logger()
+
+HISTORY_MAX: Final = 64
+"""As many revisions of an entry as its bucket keeps."""
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -67,9 +71,12 @@ async def _find(nc: Client, key: str, codec: Codec[T]) -> T | None:
 class Catalogue:
     """Follows what the fleet goes by: repos, controls and settings into `fleet`, and `schedules` by name.
 
-    `on_change` is called after every change that could be read."""
+    Who has never read an entry, and cannot now, goes by what it last was; where nobody can say, it is the stricter thing that
+    counts: a control is a pause, and under settings or a repo that cannot be read nothing begins. `on_change` is called after
+    every batch of changes."""
 
     def __init__(self, nc: Client, fleet: Fleet) -> None:
+        self._nc = nc
         self._prefix = s.kv(s.CATALOG, "")
         keys = (s.catalog_repo("*"), s.catalog_control("*", "*"), s.catalog_schedule("*"), s.CATALOG_SETTINGS)
         self._reader = Reader(
@@ -80,6 +87,7 @@ class Catalogue:
             name="orchestrator-catalogue",
         )
         self._fleet = fleet
+        self._read: set[str] = set()
         self.schedules: dict[str, Schedule] = {}
         self.on_change: Callable[[], None] | None = None
 
@@ -92,17 +100,58 @@ class Catalogue:
         async with aclosing(self._reader.batches()) as batches:
             async for batch in batches:
                 for stored in batch:
-                    self._take(stored)
+                    await self._take(stored)
                 if self.on_change is not None:
                     self.on_change()
 
-    def _take(self, stored: Stored) -> None:
+    async def _take(self, stored: Stored) -> None:
         key = stored.subject.removeprefix(self._prefix)
         state = state_of(stored.seq, stored.body, stored.headers)
+        if self._try(key, state):
+            return
+        if key in self._read:
+            return
+        for before in reversed(await self._history(stored)):
+            if before.value is not None and self._try(key, before):
+                log.warning("catalogue.older_in_force", key=key, revision=before.revision)
+                return
+        self._fail_closed(key)
+
+    def _try(self, key: str, state: LeaseState) -> bool:
         try:
             self._set(key, state.value)
         except Undecodable as error:
-            log.error("catalogue.unreadable", key=key, reason=str(error))
+            log.error("catalogue.unreadable", key=key, revision=state.revision, reason=str(error))
+            return False
+        kind, _, name = key.partition(".")
+        self._fleet.unreadable.discard((kind, name))
+        # After its end an entry is as good as never read.
+        (self._read.discard if state.value is None else self._read.add)(key)
+        return True
+
+    async def _history(self, stored: Stored) -> list[LeaseState]:
+        """What the bucket still has of the entry's past, oldest first; nothing where the broker cannot be asked."""
+        js = self._nc.jetstream(timeout=2.0)
+        found: list[LeaseState] = []
+        seq = 1
+        try:
+            while len(found) < HISTORY_MAX:
+                message = await js.get_msg(s.kv_stream(s.CATALOG), seq, subject=stored.subject, next=True)
+                if message.seq is None or message.seq >= stored.seq:
+                    break
+                found.append(state_of(message.seq, message.data or b"", message.headers))
+                seq = message.seq + 1
+        except (nats.errors.Error, OSError, TimeoutError) as error:
+            log.warning("catalogue.no_history", subject=stored.subject, reason=str(error) or type(error).__name__)
+        return found
+
+    def _fail_closed(self, key: str) -> None:
+        kind, _, name = key.partition(".")
+        if kind == "control":
+            scope, _, whose = name.partition(".")
+            self._fleet.controls[scope, whose] = Control(mode="pause", reason="cannot be read")
+        elif kind in ("repo", s.CATALOG_SETTINGS):
+            self._fleet.unreadable.add((kind, name))
 
     def _set(self, key: str, value: bytes | None) -> None:
         kind, _, name = key.partition(".")

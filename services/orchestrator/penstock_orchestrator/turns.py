@@ -24,7 +24,7 @@ from penstock_orchestrator.core.advance import wants_slot
 from penstock_orchestrator.core.queue import admissions, next_look, resolutions, resolvable
 from penstock_orchestrator.core.task import Task
 from penstock_orchestrator.fold import Fold
-from penstock_orchestrator.loop import LOOK_SECONDS_MAX, RETRY_PAUSE_SECONDS, Loop
+from penstock_orchestrator.loop import BREAKS, LOOK_SECONDS_MAX, RETRY_PAUSE_SECONDS, Loop
 
 log = structlog.get_logger()
 
@@ -59,7 +59,7 @@ class Turns:
                 log.warning("turns.retry", reason=str(error) or type(error).__name__)
                 await asyncio.sleep(RETRY_PAUSE_SECONDS)
                 continue
-            except (ValueError, AssertionError, LookupError, TypeError, RecursionError, APIError) as error:
+            except BREAKS as error:
                 # Who holds a slot goes on all the same; somebody must look at this.
                 log.exception("turns.cannot_look", reason=type(error).__name__)
                 await asyncio.sleep(LOOK_SECONDS_MAX)
@@ -90,7 +90,7 @@ class Turns:
                 *(self._append(task_id, event) for task_id, event in some), return_exceptions=True
             )
             for (task_id, event), outcome in zip(some, outcomes, strict=True):
-                if isinstance(outcome, APIError | ValueError):
+                if isinstance(outcome, APIError | ValueError | ArithmeticError):
                     # It concerns this task alone, and its own next look says so.
                     log.error("turns.cannot_be_told", task=task_id, next=type_of(event), reason=str(outcome))
                 elif outcome is not None:

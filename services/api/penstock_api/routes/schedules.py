@@ -29,6 +29,8 @@ from penstock_api.routes.wishes import WishBody, check_timezone, check_whole, ch
 
 NEXT_SHOWN: Final = 5
 CRON_FIELDS: Final = 5
+SINCE_MIN: Final = datetime(2000, 1, 1, tzinfo=UTC)
+SINCE_MAX: Final = datetime(2100, 1, 1, tzinfo=UTC)
 INSTANT: Final = timedelta(microseconds=1)
 CRON_HINT: Final = "five fields: minute hour day-of-month month day-of-week, such as 30 2 * * MON-FRI"
 
@@ -104,17 +106,21 @@ async def put_schedule(
         enabled=data.enabled,
         since=data.since or _since((await parts.catalog.schedules.get(name)).value, data, now),
     )
+    # Shown before it is stored: what cannot be shown could not be lived with either.
+    view = _view(schedule, now)
     stored = await entries.write(parts.catalog.schedules, name, schedule, if_match, if_none_match)
-    return Response(_view(schedule, now), headers=stored.headers)
+    return Response(view, headers=stored.headers)
 
 
 def _check_fires(data: ScheduleBody, now: datetime) -> None:
     zone = check_timezone(data.timezone, "timezone")
+    if data.since is not None and not SINCE_MIN <= data.since <= SINCE_MAX:
+        raise invalid("since", f"not between {SINCE_MIN.year} and {SINCE_MAX.year}", value=data.since.isoformat())
     if len(data.cron.split()) != CRON_FIELDS:
         raise invalid("cron", "not five fields", value=data.cron, hint=CRON_HINT)
     try:
         never = next(_moments(data.cron, zone, now), None) is None
-    except (CronSimError, AssertionError, TypeError, ValueError) as error:
+    except (CronSimError, AssertionError, TypeError, ValueError, ArithmeticError) as error:
         # The parser meets a few odd expressions with errors that are not its own.
         raise invalid("cron", str(error) or "it cannot be read", value=data.cron, hint=CRON_HINT) from error
     if never:

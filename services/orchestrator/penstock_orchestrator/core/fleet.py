@@ -50,9 +50,6 @@ HOLD_FORGOTTEN_SECONDS: Final = 3_600.0
 HOLD_SECONDS_MAX: Final = 8 * 86_400.0
 """No window of a vendor is longer: what says so was written by a clock that was wrong, or by a vendor that was."""
 
-CLOCK_SECONDS_MAX: Final = 60.0
-"""What is recorded as later than this from now was recorded by a clock that was wrong."""
-
 PROBE_SECONDS_MAX: Final = 60.0
 """So long a task that is let through to try an account may be without a job that leads there; then another one tries."""
 
@@ -353,13 +350,11 @@ class Fleet:
     # What is held ----------------------------------------------------------------------------------------------------
 
     def hold_of(self, account: str, now: datetime) -> Hold | None:
-        """The account's hold, None where it has none (any more). One that a wrong clock has begun in the future is as long as
-        it was meant to be, from now on."""
+        """The account's hold, None where it has none (any more). However far ahead a wrong clock has put its end, from now on
+        it is no further than HOLD_SECONDS_MAX."""
         hold = self.holds.get(account)
         if hold is None:
             return None
-        if hold.since > now + timedelta(seconds=CLOCK_SECONDS_MAX):
-            hold.since, hold.until = now, now + max(hold.until - hold.since, timedelta())
         hold.until = min(hold.until, now + timedelta(seconds=HOLD_SECONDS_MAX))
         if now > hold.until + timedelta(seconds=HOLD_FORGOTTEN_SECONDS) and not self.probe_of(hold, now):
             return None
@@ -374,8 +369,14 @@ class Fleet:
         job = task.job
         if job is not None and (job.kind in AGENT_STEPS or (job.kind == "prepare" and job.epoch is not None)):
             return task.id
-        seen = task.updated_at if hold.probe_at is None else max(task.updated_at, hold.probe_at)
-        return task.id if abs((now - seen).total_seconds()) <= PROBE_SECONDS_MAX else ""
+        left_seconds = (self.probe_ends(hold) - now).total_seconds()
+        return task.id if 0.0 < left_seconds <= 2 * PROBE_SECONDS_MAX else ""
+
+    def probe_ends(self, hold: Hold) -> datetime:
+        """When the one that is let through to try the account is none any more, unless it has a job by then."""
+        task = self.living.get(hold.probe)
+        seen = [at for at in (hold.probe_at, None if task is None else task.updated_at) if at is not None]
+        return max(seen, default=hold.since) + timedelta(seconds=PROBE_SECONDS_MAX)
 
     def _limits(self, before: Task, after: Task, recorded: Recorded) -> None:
         """What the event says about the vendor account: a limit, a success, or somebody's wish to try now."""
@@ -399,9 +400,8 @@ class Fleet:
 
     def _limited(self, account: str, event: TaskParked, at: datetime) -> None:
         hold = self.holds.get(account)
-        until = min(event.wake_at, at + timedelta(seconds=HOLD_SECONDS_MAX))
-        if hold is not None and hold.since <= at + timedelta(seconds=CLOCK_SECONDS_MAX):
-            until = max(until, hold.until)
+        until = event.wake_at if hold is None else max(event.wake_at, hold.until)
+        until = min(until, at + timedelta(seconds=HOLD_SECONDS_MAX))
         self.holds[account] = Hold(reason=event.reason, since=at, until=until)
 
     def _lift(self, account: str, job: CurrentJob) -> None:

@@ -145,11 +145,6 @@ def _give(fleet: Fleet, lane: Lane, given: Given, now: datetime) -> None:
 def _obstacle(fleet: Fleet, lane: Lane, given: Given, now: datetime) -> Obstacle:
     """The first thing that keeps this lane from beginning."""
     controls, settings = fleet.controls, fleet.settings
-    if fleet.unreadable:
-        if ("settings", "") in fleet.unreadable:
-            return "fleet_unreadable"
-        if ("repo", lane.repo) in fleet.unreadable:
-            return "repo_unreadable"
     if controls:
         if ("fleet", "all") in controls:
             return "fleet_control"
@@ -159,6 +154,11 @@ def _obstacle(fleet: Fleet, lane: Lane, given: Given, now: datetime) -> Obstacle
             return "vendor_control"
         if lane.host and ("host", lane.host) in controls:
             return "host_control"
+    if fleet.unreadable:
+        if ("settings", "") in fleet.unreadable:
+            return "fleet_unreadable"
+        if ("repo", lane.repo) in fleet.unreadable:
+            return "repo_unreadable"
     if fleet.slots_taken + given.repos.total() >= settings.tasks_max:
         return "slots"
     if fleet.of_repo[lane.repo] + given.repos[lane.repo] >= parallel_max(fleet.repos.get(lane.repo)):
@@ -183,8 +183,13 @@ def parallel_max(repo: Repo | None) -> int:
 
 
 def next_look(fleet: Fleet, now: datetime) -> datetime | None:
-    """When the clock alone may let somebody begin: the next end of a hold."""
-    return min((hold.until for hold in fleet.holds.values() if hold.until > now), default=None)
+    """When the clock alone may let somebody begin: the next end of a hold, or of a probe that does not try, or of a day whose
+    money is spent."""
+    times = [hold.until for hold in fleet.holds.values()]
+    times += [fleet.probe_ends(hold) for hold in fleet.holds.values() if hold.probe]
+    if any(lane.charged and _day_spent(fleet, lane.repo, now) is not None for lane, _ in fleet.lanes()):
+        times.append(next_day(now))
+    return min((at for at in times if at > now), default=None)
 
 
 # Whom a task waits for -----------------------------------------------------------------------------------------------
