@@ -44,8 +44,15 @@ from penstock.reader import Reader
 from penstock.reports import ReportBody
 from penstock.values import Evidence, Usage
 from penstock.wish import Wish
+from penstock_orchestrator.append import Appender
 from penstock_orchestrator.clock import Clock
+from penstock_orchestrator.core.fleet import Fleet
 from penstock_orchestrator.core.schedule import submission as fire_of
+from penstock_orchestrator.fold import Fold
+from penstock_orchestrator.loop import Loop
+from penstock_orchestrator.schedules import Schedules
+from penstock_orchestrator.tables import Catalogue, Leases
+from penstock_orchestrator.watch import Watch
 
 pytestmark = pytest.mark.anyio
 
@@ -559,6 +566,58 @@ async def test_a_schedule_fires_when_its_time_comes_and_one_that_is_refused_stop
     assert "clock.no_offset" in process.log
 
 
+async def test_a_schedule_that_breaks_stops_no_other_and_a_fire_of_a_wrong_clock_is_not_believed(nc: Client) -> None:
+    now = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+    fleet = Fleet()
+    catalogue = Catalogue(nc, fleet)
+    begin = datetime.min.replace(tzinfo=UTC)
+    catalogue.schedules["bad"] = Schedule(name="bad", cron="0 2 * * *", since=begin)
+    catalogue.schedules["good"] = Schedule(name="good", cron="0 12 * * *", since=now - timedelta(hours=1))
+    fleet.fired["good"] = now + timedelta(days=365)
+    submitted: asyncio.Queue[SubmitTask] = asyncio.Queue()
+
+    async def submit(command: SubmitTask) -> Accepted:
+        submitted.put_nowait(command)
+        return Accepted(task=command.task, seq=1)
+
+    runs = asyncio.create_task(Schedules(catalogue, fleet, submit, clock=lambda: now).run())
+    try:
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
+            fire = await submitted.get()
+        assert fire == fire_of(catalogue.schedules["good"], now)
+        assert not runs.done()
+    finally:
+        runs.cancel()
+        await asyncio.wait([runs])
+    assert runs.cancelled()
+    assert submitted.empty()
+
+
+async def test_who_waits_for_the_reports_of_the_dead_does_not_wait_for_those_of_the_living(nc: Client) -> None:
+    def clock() -> datetime:
+        return datetime.now(UTC)
+
+    fold = Fold(nc, Fleet())
+    loop = Loop(nc, fold, Appender(nc, fold, clock=clock, source="/test"), clock=clock)
+    watch = Watch(nc, fold, loop, Leases(nc), clock=clock, every_seconds=60.0, stop_patience_seconds=60.0)
+    js = nc.jetstream()
+    subject = s.report(ids.fresh(), ids.fresh(), "agent_progressed")
+    await js.publish(subject, b"of the dead")
+    settled = asyncio.create_task(watch._reports_settled())
+    reports = await js.pull_subscribe_bind(s.REPORTS_DURABLE, s.REPORTS)
+    [of_the_dead] = await reports.fetch(1)
+    for _ in range(20):
+        await js.publish(subject, b"of the living")
+        assert not settled.done()
+        await asyncio.sleep(0.02)
+    await of_the_dead.ack()
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
+        while not settled.done():
+            await js.publish(subject, b"of the living")
+            await asyncio.sleep(0.02)
+    await settled
+
+
 async def test_tasks_come_as_messages_and_what_is_refused_lies_among_the_dead_letters(start: Start, nc: Client) -> None:
     await start()
     js = nc.jetstream()
@@ -570,6 +629,7 @@ async def test_tasks_come_as_messages_and_what_is_refused_lies_among_the_dead_le
         (encode(submission("nowhere")), ""),
         (b"{]", ""),
         (without_ids, ""),
+        (without_ids[:-1] + b', "plan_gate": {"silense": "deny"}}', "order-16"),
         (without_ids, "order-17"),
         (encode(replace(submission(), as_agent_of=good.task)), ""),
     ):
@@ -584,9 +644,10 @@ async def test_tasks_come_as_messages_and_what_is_refused_lies_among_the_dead_le
     assert spec.submitted_by == "intake:build server"
     assert spec.origin is not None
     assert spec.origin.kind == "intake"
-    reasons = sorted([await dead(nc, number) for number in range(1, 5)])
+    reasons = sorted([await dead(nc, number) for number in range(1, 6)])
     assert [reason.split(":")[0] for reason in reasons] == [
         "forbidden",
+        "not a submission",
         "not a submission",
         "not a submission",
         "unknown_repo",

@@ -131,13 +131,19 @@ class Watch:
             await self._loop.job_lost(task.job.id, reason, host_gone=True)
 
     async def _reports_settled(self) -> None:
-        """Wait until every report that is stored has been taken in: the dead may have reported before they died."""
+        """Wait until every report that is stored by now has been taken in: the dead may have reported before they died. What
+        comes meanwhile is from the living, and there may be no end of it."""
+        last_seq = None
         for _ in range(REPORTS_SETTLED_TRIES):
             try:
+                if last_seq is None:
+                    last_seq = (await self._js.stream_info(s.REPORTS)).state.last_seq
                 info = await self._js.consumer_info(s.REPORTS, s.REPORTS_DURABLE)
             except APIError as error:
                 raise TimeoutError(f"the reports' consumer cannot be read: {error}") from error
             if not info.num_pending and not info.num_ack_pending:
+                return
+            if info.ack_floor is not None and info.ack_floor.stream_seq >= last_seq:
                 return
             await asyncio.sleep(REPORTS_SETTLED_PAUSE_SECONDS)
         raise TimeoutError("reports are still being taken in")
