@@ -76,6 +76,13 @@ def test_a_warning_comes_once_when_most_of_the_money_is_spent() -> None:
     assert says(state, progress(cost_usd=0.9)).said(JobStopRequested) == []
 
 
+def test_where_nothing_may_be_spent_nothing_is() -> None:
+    state = given(max_cost_usd=0.0).lives(prepare_ok)
+    assert state.said(AgentRequested) == []
+    assert [(one.spent, one.limit) for one in state.said(BudgetWarned)] == [(0.0, 0.0)]
+    assert state.last(TaskBlocked).reason == "budget.cost"
+
+
 def test_a_warning_comes_once_when_most_of_the_time_is_used() -> None:
     state = says(running(max_wall_seconds=100.0), progress(wall_seconds=80.0), progress(wall_seconds=90.0))
     assert state.said(BudgetWarned) == [BudgetWarned(budget="wall", spent=90.0, limit=100.0)]

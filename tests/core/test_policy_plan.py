@@ -226,6 +226,7 @@ def test_silence_that_waits_waits() -> None:
         state = planning(plan_gate=gate).lives(proposed("sum.py"))
         assert next_look(state.state) is None
         assert state.settled(1e9).log == state.log
+        assert state.said(PlanUnanswered) == []
 
 
 def test_the_clock_that_counts_silence_stops_with_the_answer() -> None:

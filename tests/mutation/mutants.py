@@ -87,7 +87,9 @@ def functions(tree: ast.Module) -> Iterator[tuple[str, Function]]:
 
 def _line(node: ast.AST) -> int:
     """Where a program is when it meets the node; 0 where nothing can be wrong with it."""
-    return _line(node.body[0]) if isinstance(node, ast.match_case) else getattr(node, "lineno", 0)
+    if isinstance(node, ast.match_case):
+        return _line(node.body[0] if node.guard is None else node.pattern)
+    return getattr(node, "lineno", 0)
 
 
 def _quiet(function: Function) -> set[int]:
