@@ -209,6 +209,11 @@ def test_the_same_class_after_a_fresh_session_goes_to_a_person() -> None:
     assert "3 times in a row" in state.last(TaskBlocked).message
 
 
+def test_a_person_who_mended_nothing_in_the_check_lets_the_agent_go_on() -> None:
+    state = given(max_attempts=9).lives(prepare_ok, *[agent_ok, refused(PYTEST_TAIL)] * 3).asked(unblock()).settled()
+    assert isinstance(state.log[-1], AgentRequested)
+
+
 def test_a_person_is_told_how_often_in_a_row_and_once_is_no_row() -> None:
     twice = [failed("agent.crashed"), failed("agent.crashed"), failed("agent.stalled"), failed("agent.stalled")]
     assert given(max_attempts=9).lives(prepare_ok, *twice).last(TaskBlocked).message == "it broke (2 times in a row)"

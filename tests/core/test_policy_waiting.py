@@ -258,7 +258,9 @@ def test_an_event_that_cannot_be_decoded_holds_the_task_with_the_reason() -> Non
 
 def test_a_cancelled_wait_is_over_at_once_and_what_was_kept_and_spent_is_said() -> None:
     for name in ("parked", "blocked"):
-        state = PHASES[name][0]().asked(CANCEL).settled()
+        state = PHASES[name][0]().asked(CANCEL)
+        assert (state.state.parked, state.state.blocked) == (None, None)
+        state = state.settled()
         end = state.last(TaskCancelled)
         assert (end.cancelled_by, end.reason, end.usage.cost_usd) == ("ann", "no", 0.5)
     state = living().lives(prepare_ok).works().asked(CANCEL).settled()
