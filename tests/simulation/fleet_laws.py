@@ -129,16 +129,12 @@ def whose_turn_it_is(step: Step) -> str:
 
 def _alike(task: Task, other: Task) -> bool:
     """Whether both wait for the same: repository, account, host, the day's budget, and as much of a task done."""
-    mine = (task.repo, task.vendor, task.account, task.host, task.change is None, task.spec.mode, task.spec.billing)
-    return mine == (
-        other.repo,
-        other.vendor,
-        other.account,
-        other.host,
-        other.change is None,
-        other.spec.mode,
-        other.spec.billing,
-    )
+    return _lane(task) == _lane(other)
+
+
+def _lane(task: Task) -> tuple[object, ...]:
+    spec = task.spec
+    return task.repo, task.vendor, task.account, task.host, task.change is None, spec.mode, spec.billing
 
 
 def what_is_drained_begins_nothing(step: Step) -> str:

@@ -83,6 +83,7 @@ class Leader:
             self.surprised = self.surprised or seq > self.position + 1
             self.read(seq)
         else:
+            self.surprised = True
             self.read()
         return seq
 
