@@ -20,7 +20,8 @@ COUNTED_BY_THE_FLEET: Final = frozenset({"account.held", "budget.repo_day", "bud
 
 
 def the_budget_holds(step: Step) -> str:
-    """No agent is asked for when the known cost, or the time of work, is at the task's limit."""
+    """No agent is asked for when the known cost, or the time of work, is at the task's limit: what is spent beyond it is one
+    run's at most."""
     book = step.book
     if book.max_cost_usd is not None and book.cost_usd >= book.max_cost_usd:
         return f"{book.cost_usd:.4f} USD are spent of {book.max_cost_usd:.4f}"
