@@ -153,7 +153,7 @@ async def test_the_queue_goes_by_priority_and_one_at_a_time_where_a_repo_says_so
         await put(nc, FLEET, None)
         for task in (nine, one, five):
             await until(nc, task, is_end)
-    turns = [event for event in await log_of(nc, 1, "*") if tags(event) in ("task_admitted", "task_succeeded")]
+    turns = [event for event in await log_of(nc, 3 * 15) if tags(event) in ("task_admitted", "task_succeeded")]
     assert [(tags(event), event.task) for event in turns] == [
         (kind, task) for task in (one, five, nine) for kind in ("task_admitted", "task_succeeded")
     ]

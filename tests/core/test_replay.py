@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ast
-import json
 import gc
+import json
 import os
 import subprocess
 import sys
