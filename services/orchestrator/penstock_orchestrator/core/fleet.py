@@ -12,7 +12,7 @@ from bisect import bisect_left, insort
 from collections import Counter, deque
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, assert_never
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -419,10 +419,7 @@ class Fleet:
     def _charge(self, before: Task, after: Task, at: datetime) -> None:
         if before.cost_seen == after.cost_seen and before.run_usage is after.run_usage:
             return
-        if after.spec.billing == SUBSCRIPTION:
-            cost_usd = after.cost_seen - before.cost_seen
-        else:
-            cost_usd = after.cost_so_far - before.cost_so_far
+        cost_usd = after.cost_so_far - before.cost_so_far
         if not cost_usd:
             return
         # A clock that was wrong once makes another day, and takes nothing from this one: the one charged longest ago goes.
@@ -468,6 +465,8 @@ def _worked(event: AgentSucceeded | PlanProposed | CompactSucceeded | AgentFaile
             return True
         case AgentFailed() | PlanFailed():
             return event.usage.turns > 0 and event.error_class not in ACCOUNT_LIMITS
+        case _:
+            assert_never(event)
 
 
 def _less(counts: Counter[str], name: str) -> None:

@@ -11,7 +11,7 @@ import heapq
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias, assert_never
 
 from penstock.bounds import COUNT_MAX, LINE_LENGTH_MAX, MESSAGE_LENGTH_MAX, SECONDS_MAX, USD_MAX, clip
 from penstock.catalog import Control, Repo
@@ -386,6 +386,8 @@ def _why_queued(fleet: Fleet, lane: Lane, position: int, now: datetime) -> tuple
             hold = fleet.holds[lane.account]
             words = _hold_words(lane.account, hold, fleet.probe_of(hold, now))
             return f"{place}; {words}", "the clock", hold.until if hold.until > now else None
+        case never:
+            assert_never(never)
 
 
 def _why_controlled(fleet: Fleet, place: str, scope: str, name: str) -> tuple[str, str, None]:

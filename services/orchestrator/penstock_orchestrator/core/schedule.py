@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import islice, takewhile
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -59,12 +60,7 @@ def fires(schedule: Schedule, after: datetime, until: datetime, limit: int = FIR
     """The fires in `after` < x <= `until`, in UTC, the first `limit` of them. Of a schedule that `check` finds good."""
     if schedule.since is not None:
         after = max(after, schedule.since - INSTANT)
-    found: list[datetime] = []
-    for moment in _moments(schedule, after):
-        if moment > until or len(found) >= limit:
-            break
-        found.append(moment)
-    return found
+    return list(islice(takewhile(lambda moment: moment <= until, _moments(schedule, after)), limit))
 
 
 def next_fire(schedule: Schedule, after: datetime) -> datetime | None:
