@@ -11,6 +11,7 @@ from penstock.events import (
     AgentProgressed,
     AgentRequested,
     AgentSucceeded,
+    PrepareRequested,
     TaskCancelled,
     TaskParked,
     TaskWoken,
@@ -92,6 +93,7 @@ def test_a_task_whose_host_is_drained_waits_and_says_for_whom() -> None:
 def test_a_check_passes_where_nothing_is_paused() -> None:
     world = at_work(max_cost_usd_per_day=0.0)
     assert world.wants("a", VerifyRequested(attempt=1, host="h1", commit="c" * 40)) is None
+    assert world.wants("a", PrepareRequested(number=2)) is None
     assert isinstance(world.wants("a", agent_request()), TaskParked)
 
 
@@ -180,8 +182,8 @@ def test_a_dependant_that_ends_is_waited_for_by_nobody_and_asked_no_more() -> No
     # Twice the same: a log may hold what no command can ask for any more.
     world.submit("b", depends_on=("first", "first"))
     world.submit("c", depends_on=("first",))
-    world.tell("b", cancelled())
     world.tell("c", cancelled())
+    world.tell("b", cancelled())
     world.end("first")
     assert resolvable(world.fleet) == []
 

@@ -18,6 +18,7 @@ from scenario import (
     claimed,
     failed,
     given,
+    gone,
     job_at,
     no_plan,
     no_summary,
@@ -36,7 +37,6 @@ from scenario import (
     submitted,
     summed_up,
     tell,
-    unblock,
     verify_ok,
     whole,
 )
@@ -44,15 +44,25 @@ from scenario import (
 from penstock.commands import ClaimJob, WakeTask
 from penstock.events import (
     AgentRequested,
+    DecisionAnswered,
+    DependencyResolved,
+    FailedOver,
     JobClaimed,
     JobLost,
+    PlanApproved,
+    PlanCommented,
+    PlanUnanswered,
+    PreflightFailed,
+    TaskBlocked,
     TaskCancelRequested,
+    TaskParked,
     TaskUnblocked,
 )
+from penstock.values import PlanGate, Usage
 from penstock_orchestrator.core.advance import lost
 from penstock_orchestrator.core.decide import accept
 from penstock_orchestrator.core.evolve import evolve
-from penstock_orchestrator.core.task import COMMANDS_REMEMBERED
+from penstock_orchestrator.core.task import COMMANDS_REMEMBERED, Blocked
 from penstock_orchestrator.core.waiting import phase
 
 WANTED = TaskCancelRequested(requested_by="ann", reason="no")
@@ -192,12 +202,100 @@ def test_a_log_from_before_the_queue_needs_no_slot_for_what_it_has_begun() -> No
     assert old.state.job is not None
 
 
+TROUBLED: dict[str, object] = {
+    "parks": 3,
+    "lost": 2,
+    "pauses": 1,
+    "alike": 2,
+    "escalated": "person",
+    "escalations": 1,
+    "warned": frozenset({"cost", "wall"}),
+}
+
+
+def troubled(state: Given) -> Given:
+    return Given(replace(state.state, **TROUBLED))
+
+
 def test_an_unblocked_task_has_counts_that_begin_anew_and_an_unblock_of_nothing_lets_nothing_pass() -> None:
-    state = living().lives(prepare_ok, failed("vendor.auth")).asked(unblock())
-    task = state.state
+    state = troubled(living(max_cost_usd=9.0).lives(prepare_ok, failed("vendor.auth")))
+    task = state.and_then(TaskUnblocked(unblocked_by="ann"), seconds=50.0).state
     assert (task.blocked, task.failure, task.parks, task.lost, task.pauses, task.alike) == (None, None, 0, 0, 0, 0)
     assert (task.escalated, task.escalations, task.waived) == ("", 0, frozenset({"vendor.auth"}))
+    assert (task.max_cost_usd, task.max_wall_seconds, task.warned) == (9.0, 3_600.0, frozenset({"cost", "wall"}))
+    assert task.queued_at == T0 + timedelta(seconds=50)
+    assert task.last_failure is not None
+    more = state.and_then(TaskUnblocked(unblocked_by="ann", max_wall_seconds=7.0)).state
+    assert (more.max_cost_usd, more.max_wall_seconds, more.warned) == (9.0, 7.0, frozenset({"cost"}))
     assert living().and_then(TaskUnblocked(unblocked_by="x")).state.waived == frozenset()
+
+
+def test_a_backup_begins_without_the_troubles_of_the_one_before() -> None:
+    over = FailedOver(
+        error_class="x", from_vendor="scripted", from_model="", to_vendor="claude", to_model="", attempts_spent=3
+    )
+    before = replace(troubled(living().lives(prepare_ok, failed("vendor.auth"))).state, session_usage=Usage(turns=5))
+    task = Given(before).and_then(over, seconds=50.0).state
+    assert (task.attempts_spent, task.pauses, task.parks, task.alike, task.escalations) == (0, 0, 0, 0, 0)
+    assert (task.escalated, task.session_begun, task.session_attempts, task.session_usage) == ("", False, 0, None)
+    # Another account has a queue of its own; another model of the same one keeps the slot.
+    assert (task.admitted, task.queued_at) == (False, T0 + timedelta(seconds=50))
+    held = replace(before, admitted=True)
+    same = Given(held).and_then(replace(over, to_vendor="scripted", to_model="small"), seconds=50.0).state
+    assert (same.admitted, same.queued_at) == (True, held.queued_at)
+
+
+def test_a_host_that_is_gone_takes_all_that_was_there_alone() -> None:
+    state = living().lives(prepare_ok, agent_ok).works()
+    there: dict[str, object] = {"judged": "failed", "skipped": "x", "session_attempts": 2, "session_usage": Usage()}
+    assert state.state.job is not None
+    before = Given(replace(state.state, **there))
+    task = before.and_then(gone(host_gone=True)(seq_of(state.state.job.id))).state
+    assert (task.host, task.change, task.judged, task.skipped, task.kept) == (None, None, "none", "", None)
+    assert (task.session_begun, task.session_attempts, task.session_usage) == (False, 0, None)
+    assert task.session_number == state.state.session_number + 1
+
+
+def test_a_block_ends_every_other_wait_and_gives_the_slot_back() -> None:
+    wait = TaskParked(reason="x", message="m", wake_at=T0, number=1)
+    state = troubled(living().settled().and_then(wait))
+    blocked = TaskBlocked(reason="y", message="m", can_do="z")
+    task = Given(replace(state.state, admitted=True)).and_then(blocked, seconds=50.0).state
+    assert (task.parked, task.escalated, task.admitted) == (None, "", False)
+    assert task.queued_at == T0 + timedelta(seconds=50)
+
+
+def test_whoever_waited_for_a_person_waits_for_a_slot_from_the_answer_on() -> None:
+    gate = PlanGate(silence="approve_if_low_risk", silence_seconds=60.0)
+    plan = living(mode="interactive", plan_gate=gate).lives(prepare_ok, proposed("a", risk="low"))
+    for event in (
+        PlanApproved(number=1, approved_by="ann"),
+        PlanCommented(number=1, comment="x", commented_by="ann"),
+        PlanUnanswered(number=1, waited_seconds=60.0, meaning="approve"),
+    ):
+        assert plan.and_then(event, seconds=60.0).state.queued_at == T0 + timedelta(seconds=60)
+    asked = living().lives(prepare_ok).works(raised("d" * 26), stopped()).settled()
+    answer = DecisionAnswered(decision="d" * 26, answer="yes", answered_by="ann")
+    task = asked.and_then(answer, seconds=60.0).state
+    assert (task.blocked, task.queued_at) == (None, T0 + timedelta(seconds=60))
+
+
+def test_an_answer_does_not_lift_another_block() -> None:
+    asked = living().lives(prepare_ok).works(raised("d" * 26), stopped()).settled().state
+    other = replace(asked, blocked=Blocked(reason="vendor.auth", message="m", can_do="c"))
+    task = Given(other).and_then(DecisionAnswered(decision="d" * 26, answer="y", answered_by="a"), seconds=9.0).state
+    assert (task.blocked, task.queued_at) == (other.blocked, asked.queued_at)
+
+
+def test_a_dependency_has_one_outcome_the_last() -> None:
+    first = DependencyResolved(on="o" * 26, outcome="failed")
+    state = living(depends_on=("o" * 26,)).and_then(first, replace(first, outcome="succeeded"))
+    assert state.state.resolved == (("o" * 26, "succeeded"),)
+
+
+def test_a_note_says_which_step_it_is_of() -> None:
+    early = PreflightFailed(commit="c" * 40, error_class="preflight.scope", message="outside")
+    assert living().lives(prepare_ok, agent_ok).and_then(early).state.notes[-1].step == "preflight"
 
 
 def test_what_happens_to_a_task_that_is_not_there_is_refused() -> None:

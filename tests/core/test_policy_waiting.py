@@ -294,4 +294,7 @@ def test_a_cancelled_task_is_not_stopped_twice() -> None:
 def test_no_job_is_stopped_that_no_host_has() -> None:
     assert living().settled().state.stop_wanted == ""
     assert living().state.stop_wanted == ""
-    assert living().lives(prepare_ok).works().state.stop_wanted == ""
+    assert living().settled().asked(CANCEL).state.stop_wanted == ""
+    running = living().lives(prepare_ok).works().state
+    assert running.stop_wanted == ""
+    assert replace(running, stop=JobStopRequested(job="e" * 26, reason="old")).stop_wanted == ""

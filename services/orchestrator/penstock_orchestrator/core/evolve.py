@@ -460,7 +460,6 @@ def _classified(task: Task, event: FailureClassified) -> Task:
     # It passes by itself: it says nothing about the change, and costs no attempt.
     return replace(
         told,
-        failure=replace(failure, told=event, spent=False),
         judged="none" if event.step == "verify" else task.judged,
         attempts_spent=task.attempts_spent - (1 if failure.spent else 0),
     )
