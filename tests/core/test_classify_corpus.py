@@ -38,6 +38,8 @@ def test_the_corpus_is_large_and_mostly_made_by_running_tools() -> None:
     assert len(ran) >= 200
     assert len(traps) >= 25
     assert len(load("second")) >= 60
+    assert len(load("third")) >= 120
+    assert len(load("fourth")) + len(load("fifth")) >= 60
     assert len({sample.name for sample in SAMPLES}) == len(SAMPLES)
 
 

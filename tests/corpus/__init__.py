@@ -6,28 +6,29 @@ written down beside the command, before the classifier has seen the output.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 if TYPE_CHECKING:
     from corpus.run import Case
+    from corpus.sample import Part
 
 
-def first_cases() -> tuple[Case, ...]:
-    """The part that the rules were written against."""
-    from corpus import compiled, hosts, javascript, python, repositories
+def cases_of(part: Part, *, foreign: bool) -> tuple[Case, ...]:
+    """The cases of one part; `foreign` ones need tools that are installed in a root of their own."""
+    from corpus import compiled, fifth, fourth, hosts, javascript, python, repositories, second, third
+    from corpus import foreign as elsewhere
 
-    return (*python.CASES, *javascript.CASES, *compiled.CASES, *repositories.CASES, *hosts.CASES)
-
-
-def foreign_cases() -> tuple[Case, ...]:
-    """The rest of the first part: tools that are installed in a root of their own."""
-    from corpus import foreign
-
-    return foreign.CASES
-
-
-def second_cases(*, foreign: bool) -> tuple[Case, ...]:
-    """The part that was held out."""
-    from corpus import second
-
-    return second.FOREIGN if foreign else second.CASES
+    match part:
+        case "first":
+            here = (*python.CASES, *javascript.CASES, *compiled.CASES, *repositories.CASES, *hosts.CASES)
+            return elsewhere.CASES if foreign else here
+        case "second":
+            return second.FOREIGN if foreign else second.CASES
+        case "third":
+            return third.FOREIGN if foreign else third.CASES
+        case "fourth":
+            return fourth.CASES
+        case "fifth":
+            return fifth.CASES
+        case _:
+            assert_never(part)

@@ -460,9 +460,13 @@ def samples(text: str) -> list[Sample]:
 
 
 def main() -> None:
+    from corpus.fifth import FIFTH
+    from corpus.fourth import FOURTH
     from corpus.held_out import SECOND
+    from corpus.third_documentation import THIRD
+    from corpus.third_services import THIRD as THIRD_SERVICES
 
-    parts: tuple[tuple[Part, str], ...] = (("first", FIRST), ("second", SECOND))
+    parts: tuple[tuple[Part, str], ...] = (("first", FIRST), ("second", SECOND), ("third", THIRD + THIRD_SERVICES), ("fourth", FOURTH), ("fifth", FIFTH))
     for part, text in parts:
         for sample in samples(text):
             write(sample, part)

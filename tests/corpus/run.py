@@ -2,7 +2,8 @@
 
     PYTHONPATH=tests python -m corpus.run --tools DIR first [name prefix ...]
 
-`DIR/py/bin` and `DIR/np/node_modules` hold the Python and npm tools; compilers and git come from PATH.
+`DIR/py/bin` and `DIR/np/node_modules` hold the Python and npm tools; compilers and git come from PATH, and the languages
+of the user from the folder in LOCPATH (`localedef -i de_DE -f UTF-8 FOLDER/de_DE.UTF-8`, and so fr_FR and ja_JP).
 The rule of this room: whatever names this machine is scrubbed before it is written.
 """
 
@@ -96,7 +97,11 @@ def _shell(command: str, repo: Path, environment: dict[str, str]) -> tuple[int |
 
 
 def _environment(place: Path, tools: Path) -> dict[str, str]:
-    kept = {key: value for key, value in os.environ.items() if "CERT" in key or key.endswith("_CA_BUNDLE")}
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if "CERT" in key or key.endswith("_CA_BUNDLE") or key == "LOCPATH"
+    }
     home = str(place / "home")
     return kept | {
         "PATH": f"{tools}/py/bin:{tools}/np/node_modules/.bin:{os.environ['PATH']}",
@@ -116,6 +121,8 @@ def _environment(place: Path, tools: Path) -> dict[str, str]:
     }
 
 
+_COLOUR: Final = r"(?:\x1b\[[0-9;]*m)*"
+"""May stand around every slash of a path that is printed in colours."""
 _VERSION_COMMANDS: Final = {
     "go": "go version",
     "git": "git --version",
@@ -148,21 +155,21 @@ def _scrub(text: str, place: Path, tools: Path) -> str:
         (str(Path.home() / ".pyenv"), "/opt/pyenv"),
         (str(Path.home()), "/home/agent"),
     ):
-        text = text.replace(secret, public)
-    return text
+        split = _COLOUR.join(map(re.escape, re.split("(/)", secret)))
+        text = re.sub(split, public, text)
+    return re.sub(r'hostname="[^"]*"', 'hostname="host"', text)
 
 
 def main() -> None:
-    from corpus import first_cases, foreign_cases, second_cases
+    from corpus import cases_of
+    from corpus.sample import PARTS
 
     parser = argparse.ArgumentParser()
     parser.add_argument("--tools", type=Path, required=True)
-    parser.add_argument("part", choices=("first", "second"))
+    parser.add_argument("part", choices=PARTS)
     parser.add_argument("prefix", nargs="*")
     arguments = parser.parse_args()
-    first = foreign_cases() if ENTER else first_cases()
-    cases = first if arguments.part == "first" else second_cases(foreign=bool(ENTER))
-    for case in cases:
+    for case in cases_of(arguments.part, foreign=bool(ENTER)):
         if arguments.prefix and not case.name.startswith(tuple(arguments.prefix)):
             continue
         sample = run(case, arguments.tools, arguments.part)

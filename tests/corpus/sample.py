@@ -1,7 +1,7 @@
 """One sample of the corpus: a tool's output with the class that a person gave it.
 
-The rule of this room: one JSON document per sample, in two parts. The rules were written with `first` in sight; `second`
-came after them, and is where the classifier was measured before anything was mended.
+The rule of this room: one JSON document per sample, in parts. The rules were written with `first` in sight; each part after
+it came later, and the classifier was measured on it before anything was mended.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 How: TypeAlias = Literal["ran", "recorded", "documentation"]
-Part: TypeAlias = Literal["first", "second"]
+Part: TypeAlias = Literal["first", "second", "third", "fourth", "fifth"]
 
 ROOT: Final = Path(__file__).parent.parent / "golden" / "outputs"
-PARTS: Final[tuple[Part, ...]] = ("first", "second")
+PARTS: Final[tuple[Part, ...]] = ("first", "second", "third", "fourth", "fifth")
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):

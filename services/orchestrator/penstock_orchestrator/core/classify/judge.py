@@ -6,6 +6,7 @@ the exit code. A cause that is known beats the echo of it wherever it stands.
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Final
 
@@ -87,6 +88,17 @@ _SIGNALS: Final = {
     143: "verify.killed",
 }
 """What a shell's exit code tells of by itself."""
+_FOUND: Final = frozenset({1, 2, 3})
+"""With which a checker ends that has found something."""
+_PLACED: Final = re.compile(r"(?P<file>[^\s:()]{1,300}\.\w{1,8})(?::|\()(?P<line>\d{1,6})(?:[:,]\d{1,5})?\)?(?::| -)? ?(?P<what>\S.+)")
+_LISTED: Final = Rule(Rank.LIKELY, "lint.other", "", _PLACED.pattern)
+"""A place and words behind it, printed by a checker that is not known: its findings, where nothing else tells more."""
+# Formatters that only list the names of files, or show a difference.
+_FORMATTER: Final = re.compile(
+    r"\b(?:black|isort|ruff format|yapf|autopep8|gofmt|goimports|gofumpt|prettier|dprint|rustfmt|cargo fmt|clang-format|shfmt"
+    r"|terraform fmt|tofu fmt|buf format|taplo|nixfmt|swift-format|ocamlformat)\b[^;&|]{0,200}?"
+    r" (?:-[ldq]\b|--(?:check|diff|list|dry-run|exit-code|Werror|quiet))"
+)
 
 
 def classify(
@@ -103,12 +115,23 @@ def classify(
     chosen = None
     for allowed in _allowed(whose, said) if not said.only_diff else ():
         chosen = chosen or _choose(said, _rules(allowed), exit_code, ended_well=ended_well)
+    if stage == "lint" and (chosen is None or chosen.rule.rank is Rank.WRAPPER) and exit_code in _FOUND:
+        listed = next((number for number, line in enumerate(said.lines) if _PLACED.match(line)), None)
+        chosen = Hit(rule=_LISTED, at=(listed,)) if listed is not None else chosen
     if chosen is None:
         return _unrecognised(said, whose, exit_code, command, ended_well=ended_well)
     error_class = chosen.rule.error_class
     if error_class == "build.go" and chosen.rule.rank is Rank.LIKELY and "go vet" in command:
         error_class = "build.go_vet"
+    if error_class == "build.rustc" and "clippy" in command and _short_without_code(said):
+        error_class = "lint.clippy"
     return _classified(error_class, said, chosen)
+
+
+def _short_without_code(said: Text) -> bool:
+    """Whether there are findings of one line each, none of which is the compiler's own: clippy does not name its rules there."""
+    found = [line for line in said.lines if re.match(r"\S+\.rs:\d+:\d+: error", line)]
+    return bool(found) and not any(": error[E" in line for line in found)
 
 
 def scan(said: Text, rules: tuple[Rule, ...]) -> Scan:
@@ -237,28 +260,11 @@ def _unrecognised(said: Text, whose: str, exit_code: int | None, command: str, *
         return _classified(f"{whose}.failed", said, None)
     if said.only_diff and said.diff_of.endswith(("go.mod", "go.sum")) and "tidy" in command:
         return _classified("deps.go_mod", said, None)
+    if code not in _SIGNALS and _FORMATTER.search(command):
+        return _classified("lint.format", said, None)
     if said.only_diff and code == 1:
         return _classified("verify.tree_changed", said, None)
-    if _formats(command):
-        return _classified("lint.format", said, None)
     return _classified(_SIGNALS.get(code, "verify.failed"), said, None)
-
-
-def _formats(command: str) -> bool:
-    """Formatters that only list the names of files."""
-    return any(
-        part in command
-        for part in (
-            "gofmt -l",
-            "goimports -l",
-            "gofumpt -l",
-            "terraform fmt -check",
-            "shfmt -l",
-            "prettier --list",
-            "prettier -l",
-            "black -q",
-        )
-    )
 
 
 def _classified(error_class: str, said: Text, hit: Hit | None) -> Classified:

@@ -12,11 +12,13 @@ from typing import Final
 
 from msgspec import Struct
 
-from penstock_orchestrator.core.classify import documents
+from penstock_orchestrator.core.classify import documents, tongues
 
 WINDOW_CHARACTERS: Final = 64 * 1024
 LINES_MAX: Final = 3_000
 LINE_CHARACTERS_MAX: Final = 500
+REPEATS_MIN: Final = 3
+"""How often the same words stand before a line until they are a prefix."""
 
 _ESCAPES: Final = re.compile(
     r"\x1b(?:\[[0-9;:?]{0,40}[ -/]{0,4}[@-~]|\][^\x07\x1b\n]{0,400}(?:\x07|\x1b\\)|[()][A-Z0-9]|[=>78DEHMNOZc])"
@@ -27,7 +29,11 @@ _STAMPS: Final = re.compile(
     r"(?:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z?:? |\[\d\d:\d\d:\d\d(?:\.\d+)?\] |#\d+ \d+\.\d+ |\[\d{1,2}\] (?!\d)"
     r"|[\w.-]{1,60} +\| (?=\S))"
 )
-_WORKSPACE: Final = re.compile(r"(?:@?[\w./-]{1,80}[: ][A-Za-z][\w:-]{0,40}(?:: |\$ )|\[[\w@/:. -]{1,60}\] )")
+# What a runner's log puts before every line; a program's own log has lines without it among them.
+_LOGGED: Final = re.compile(
+    r"\[?(?:\d{4}[-/]\d\d[-/]\d\d[T ]|[A-Z][a-z]{2} [ \d]\d )?\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?\]?(?: ?[|:-])?(?: |$)"
+)
+_WORKSPACE: Final = re.compile(r"(?:@[\w.-]{1,60}/[\w.-]{1,60}: (?![\w:-]{1,40}(?:: |\$ ))|@?[\w./-]{1,80}[: ][A-Za-z][\w:-]{0,40}(?:: |\$ )|\[[\w@/:. -]{1,60}\] )")
 _MARKED: Final = re.compile(r"##\[(?:error|warning|group|endgroup|section|command)\] ?")
 _LISTING: Final = re.compile(r"\s{0,12}(?:>|❯|->|→|\*)? {0,8}\d{1,6}(?: {0,3}[|│┃]|\t)")
 _ASIDE: Final = re.compile(r"\s{1,16}[|│┃·](?: |$)")
@@ -37,9 +43,11 @@ _HUNK: Final = re.compile(
 _DIFF_FILE: Final = re.compile(r"\+\+\+ (?:b/)?(\S{1,200})")
 # A field of an object that a program printed over several lines, in JSON or as JavaScript shows it.
 _FIELD: Final = re.compile(r"\s*[\"']?(\w{1,40})[\"']?: ?[\"'`]?(\S.{0,300}?)[\"'`]?,?$")
+# The same in a dictionary that Python shows on one line.
+_PAIR: Final = re.compile(r"'(\w{1,40})': (?:'([^']{1,300})'|\"([^\"]{1,300})\"|(\d{1,9}))")
 _PYTEST_BODY: Final = re.compile(r"(?:_{3,} .+ _{3,}|-{3,} Captured .+ -{3,})$")
 _PYTEST_END: Final = re.compile(r"={3,} .+ ={3,}$")
-_COMMAND: Final = re.compile(r"(?:\+{1,4} [A-Za-z./_]\S*(?: |$)|> \S+@\S+ \S+$|\$ [A-Za-z./_])")
+_COMMAND: Final = re.compile(r"(?:\+{1,4} (?!(?:actual|expected) [-+] )[A-Za-z./_]\S*(?: |$)|> \S+@\S+ \S+$|\$ [A-Za-z./_])")
 
 
 class Text(Struct, frozen=True, kw_only=True):
@@ -71,7 +79,7 @@ def read(raw: str, *, agent: bool) -> Text:
 def _unwrap(raw: str, *, agent: bool) -> str:
     text = documents.unwrap(raw[-documents.CHARACTERS_MAX :], agent=agent)
     text = text[-WINDOW_CHARACTERS:]
-    text = _ESCAPES.sub("", text.replace("\r\n", "\n"))
+    text = tongues.english(_ESCAPES.sub("", text.replace("\r\n", "\n")))
     return text.replace("\u2028", "\n").replace("\u2029", "\n")
 
 
@@ -81,17 +89,24 @@ def _lines(text: str) -> Iterator[str]:
     if len(found) > LINES_MAX:
         found = [line for line in found if line.strip()][-LINES_MAX:]
     prefixes = _repeated(found)
+    stamps = _LOGGED if _all_stamped(found) else _STAMPS
     for line in found:
         shown = line.rstrip("\r").rpartition("\r")[2]
         shown = _CONTROLS.sub("", shown[:LINE_CHARACTERS_MAX]).replace("\xa0", " ").rstrip()
-        stamp = _STAMPS.match(shown)
+        stamp = stamps.match(shown)
         if stamp:
             shown = shown[stamp.end() :]
         shared = _WORKSPACE.match(shown)
-        if shared and shared.group() in prefixes:
+        if shared and shared.group().rstrip(" :$") in prefixes:
             shown = shown[shared.end() :]
         marked = _MARKED.match(shown)
         yield shown[marked.end() :] if marked else shown
+
+
+def _all_stamped(lines: list[str]) -> bool:
+    """Whether nearly every line begins with a time."""
+    said = [line for line in lines if line.strip()]
+    return len(said) >= REPEATS_MIN and sum(_LOGGED.match(line) is not None for line in said) * 10 >= len(said) * 9
 
 
 def _opened(line: str) -> Iterator[str]:
@@ -102,18 +117,25 @@ def _opened(line: str) -> Iterator[str]:
         yield f"json {field[1]}={field[2]}"
     elif field and field[1] == "message":
         yield field[2]
+    for key, text, other, number in _PAIR.findall(line) if "{'" in line else ():
+        if key == "message":
+            yield text or other
+        elif key in documents.VALUES:
+            yield f"json {key}={text or other or number}"
 
 
 def _repeated(lines: list[str]) -> frozenset[str]:
-    """What a runner of many packages puts before each line: the same words three times and more."""
+    """What a runner of many packages puts before each line: the same words three times and more, or once with a command."""
     counts: dict[str, int] = {}
     for line in lines:
         found = _WORKSPACE.match(line)
         if found and not re.match(
             r"\S*\.\w{1,4}:|\[(?:ERROR|INFO|WARNING|WARN|error|info|warn|warning|javac|exec)\]", line
         ):
-            counts[found.group()] = counts.get(found.group(), 0) + 1
-    return frozenset(prefix for prefix, count in counts.items() if count >= 3)
+            shared = found.group().rstrip(" :$")
+            weight = REPEATS_MIN if found.group().endswith("$ ") else 1
+            counts[shared] = counts.get(shared, 0) + weight
+    return frozenset(shared for shared, count in counts.items() if count >= REPEATS_MIN)
 
 
 def _without_quotes(lines: tuple[str, ...]) -> tuple[list[str], int]:

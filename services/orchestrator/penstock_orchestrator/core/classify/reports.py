@@ -12,11 +12,16 @@ if TYPE_CHECKING:
     from penstock_orchestrator.core.classify.documents import Json
 
 FINDINGS_MAX: Final = 200
+_FILE_KEYS: Final = ("file", "filename", "path", "filePath", "file_path")
+_LINE_KEYS: Final = ("line", "line_number", "lineNumber", "row", "startLine", "start_line")
+_SAID_KEYS: Final = ("message", "issue_text", "description", "text", "title")
 
 
 def lines_of(value: Json) -> list[str] | None:
     """The lines of a report, None where it is none that is known."""
     if isinstance(value, list):
+        if len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], dict):
+            return _mocha_event(value[0], value[1])
         rows = [row for row in value if isinstance(row, dict)]
         return _list_report(rows) if rows else None
     if not isinstance(value, dict):
@@ -31,10 +36,15 @@ def lines_of(value: Json) -> list[str] | None:
         return _mocha(value)
     if isinstance(value.get("summary"), dict) and isinstance(value.get("examples"), list):
         return _rspec(value)
+    if isinstance(value.get("diagnostics"), list) and isinstance(_inside(value, "source", "name"), str):
+        return _reviewdog(value)
     if isinstance(value.get("Issues"), list):
         return _golangci(value)
     if isinstance(value.get("files"), list) and isinstance(value.get("summary"), dict):
         return _rubocop(value)
+    found = _findings(value)
+    if found is not None:
+        return found
     results, messages = value.get("results"), value.get("messages")
     if isinstance(results, list) and results and isinstance(results[0], dict) and "filePath" in results[0]:
         return _eslint([row for row in results if isinstance(row, dict)])
@@ -76,6 +86,8 @@ def _list_report(rows: list[dict[str, Json]]) -> list[str] | None:
             _place(row.get("filename"), row.get("location"), f"{row.get('code')} {row.get('message')}") for row in rows
         ]
         return [*found[:FINDINGS_MAX], f"report of ruff: {len(rows)} errors"]
+    if {"kind", "message", "locations"} <= first.keys():
+        return [_gcc_line(row) for row in rows[:FINDINGS_MAX]]
     if {"check_name", "fingerprint", "location"} <= first.keys():
         return _code_quality(rows)
     if "module" in first and ("message-id" in first or "messageId" in first):
@@ -92,6 +104,32 @@ def _list_report(rows: list[dict[str, Json]]) -> list[str] | None:
         ]
         return [*found[:FINDINGS_MAX], f"report of shellcheck: {len(rows)} errors"]
     return None
+
+
+def _findings(value: dict[str, Json]) -> list[str] | None:
+    """A report of a checker that is not known by name: a list of findings, each with a file, a line and what is wrong."""
+    for key in ("results", "issues", "findings", "violations", "problems"):
+        rows = value.get(key)
+        if isinstance(rows, list) and rows and all(isinstance(row, dict) and _finding(row) for row in rows):
+            lines = [_finding(row) for row in rows[:FINDINGS_MAX] if isinstance(row, dict)]
+            name = "bandit" if "test_id" in str(rows[0]) and "issue_cwe" in str(rows[0]) else "findings"
+            return [*lines, f"report of {name}: {len(rows)} errors"]
+    return None
+
+
+def _finding(row: dict[str, Json]) -> str:
+    """One finding as a compiler would print it; empty where the row is none."""
+    file, line, said = (
+        next((row[key] for key in keys if isinstance(row.get(key), str | int)), None)
+        for keys in (_FILE_KEYS, _LINE_KEYS, _SAID_KEYS)
+    )
+    return f"{file}:{line}:1: {said}" if isinstance(file, str) and isinstance(line, int) and said else ""
+
+
+def _gcc_line(row: dict[str, Json]) -> str:
+    places = row.get("locations")
+    caret = _inside(places[0], "caret") if isinstance(places, list) and places else None
+    return f"{_inside(caret, 'file')}:{_inside(caret, 'line')}:1: {row.get('kind')}: {row.get('message')}"
 
 
 def _code_quality(rows: list[dict[str, Json]]) -> list[str]:
@@ -206,6 +244,26 @@ def _mocha(value: dict[str, Json]) -> list[str]:
     count = len(failures) if isinstance(failures, list) else 0
     passes = _inside(value, "stats", "passes")
     return [f"  {_whole(passes)} passing", f"  {count} failing" if count else "", *lines]
+
+
+def _mocha_event(kind: str, value: dict[str, Json]) -> list[str] | None:
+    """Mocha's stream of events: a pair of a word and what it is about."""
+    if kind == "fail":
+        return [f"  1) {value.get('fullTitle')}:", f"     {value.get('err')}"]
+    if kind == "end":
+        return [f"  {_whole(value.get('failures'))} failing" if value.get("failures") else "  1 passing"]
+    return None
+
+
+def _reviewdog(value: dict[str, Json]) -> list[str]:
+    """The format in which linters report to reviewdog."""
+    found = value["diagnostics"]
+    rows = [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
+    lines = []
+    for row in rows[:FINDINGS_MAX]:
+        place = f"{_inside(row, 'location', 'path')}:{_inside(row, 'location', 'range', 'start', 'line')}:1"
+        lines.append(f"{place}: {_inside(row, 'code', 'value')} {row.get('message')}")
+    return [*lines, f"report of {str(_inside(value, 'source', 'name')).lower()}: {len(rows)} errors"]
 
 
 def _rspec(value: dict[str, Json]) -> list[str]:

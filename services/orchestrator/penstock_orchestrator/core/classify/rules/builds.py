@@ -29,7 +29,7 @@ _JAVASCRIPT: Final = (
     sure("build.bundler", "turbopack", r"^(Error: Turbopack build failed|Turbopack build encountered \d+ )"),
     sure("build.bundler", "metro", r"^(error (Unable to resolve module|: ?SyntaxError: )|Error: Unable to resolve module)"),
     sure("build.bundler", "svelte", r"^(CompileError: |\[vite-plugin-svelte\] )"),
-    sure("build.javascript_syntax", "node", r"^SyntaxError: (?P<what>(?!.*(\.py\b|\(<\w+>, line)).+)", also=r"^\s+at (\S|.+\()|^Node\.js v|^node:internal|^file://|^\s+\^|^[\w./-]+\.[cm]?[jt]sx?:\d+$", unless=r'^ +File "', yields_to=("test.", "build.bundler", "build.tsc")),
+    sure("build.javascript_syntax", "node", r"^SyntaxError: (?P<what>(?!.*(\.py\b|\(<\w+>, line|\bJSON\b)).+)", also=r"^\s+at (\S|.+\()|^Node\.js v|^node:internal|^file://|^\s+\^|^[\w./-]+\.[cm]?[jt]sx?:\d+$", unless=r'^ +File "', yields_to=("test.", "build.bundler", "build.tsc")),
     sure("build.javascript_syntax", "babel", r"^(Module build failed.*: )?SyntaxError: (?P<file>[^\s:]+\.[cm]?[jt]sx?): (?P<what>.+ \((?P<line>\d+):\d+\))", yields_to=("test.", "build.bundler")),
 )
 
@@ -41,7 +41,7 @@ _PYTHON: Final = (
 )
 
 _GO: Final = (
-    sure("build.go", "go", r"^(vet: )?(?P<file>[\w./@+-]+\.go):(?P<line>\d+):\d+: (?P<what>(undefined: |cannot use |syntax error|\S+ redeclared|declared and not used|missing return|too many |not enough |assignment mismatch|invalid operation|undeclared name|expected |could not import|imported and not used|.* (redeclared in this block|declared and not used|imported and not used|is not a type|undefined \(type .*)|.+: undefined|.*does not implement|non-name|cannot |invalid |unknown field|impossible |duplicate |mismatched types|missing |import cycle|use of |unreachable |label |no new variables|initialization ).*)", yields_to=("lint.golangci", "lint.staticcheck", "deps.go_mod", "deps.go_sum")),
+    sure("build.go", "go", r"^(vet: )?(?P<file>[\w./@+-]+\.go):(?P<line>\d+):\d+: (?P<what>(package \S+ is not in std\b|undefined: |cannot use |syntax error|\S+ redeclared|declared and not used|missing return|too many |not enough |assignment mismatch|invalid operation|undeclared name|expected |could not import|imported and not used|.* (redeclared in this block|declared and not used|imported and not used|is not a type|undefined \(type .*)|.+: undefined|.*does not implement|non-name|cannot |invalid |unknown field|impossible |duplicate |mismatched types|missing |import cycle|use of |unreachable |label |no new variables|initialization ).*)", yields_to=("lint.golangci", "lint.staticcheck", "deps.go_mod", "deps.go_sum")),
     sure("build.go", "go", r"^FAIL\t(?P<what>\S+ \[(build|setup) failed\])", yields_to=("build.go_vet", "deps.go_mod", "deps.go_sum")),
     likely("build.go", "go", r"^# [\w./-]+( \[\S+\.test\])?$", also=r"^\S+\.go:\d+:\d+: "),
     likely("build.go", "go", r"^(?P<file>[\w./@+-]+\.go):(?P<line>\d+):\d+: (?P<what>.+)"),
@@ -67,6 +67,8 @@ _C: Final = (
     sure("build.c", "gcc", r"^(?P<file>[^\s:][^:]{0,300}\.(c|cc|cpp|cxx|c\+\+|C|h|hh|hpp|hxx|m|mm|cu|cuh|ino|ipp|tpp|inl|S|y|l)):(?P<line>\d+):(\d+:)? (fatal )?error: (?P<what>.+)", yields_to=("lint.clang_tidy", "lint.cppcheck", "env.disk_full", "env.out_of_memory")),
     sure("build.c", "gcc", r"^(cc1|cc1plus|gcc|g\+\+|clang|clang\+\+|x86_64\S+)(: |\.exe: )(fatal )?error: (?P<what>(?!.*([Nn]o such file or directory|[Nn]o input files|No space left|Killed signal|Cannot allocate)).+)", yields_to=("build.link", "env.disk_full", "env.out_of_memory")),
     sure("build.c", "msvc", r"^ *(?P<file>[^\s(][^(]{0,300}\.\w+)\((?P<line>\d+)(,\d+)?\) ?: (fatal )?(?P<what>error C\d{4}: .+)"),
+    sure("build.c", "clang", r"^(?P<file>[^\s(][^(]{0,300}\.(c|cc|cpp|cxx|h|hh|hpp|hxx|m|mm))\((?P<line>\d+),\d+\) ?: (fatal )?error: (?P<what>.+)", yields_to=("lint.clang_tidy",)),
+    sure("build.c", "gcc", r"^(?P<file>[^\s:]+\.(go|rs|pyx)):(?P<line>\d+):\d+: fatal error: (?P<what>.+\.h\w*: No such file or directory)"),
     sure("build.c", "nvcc", r"^(?P<file>\S+\.cuh?)\((?P<line>\d+)\): error: (?P<what>.+)"),
     sure("build.link", "ld", r"^(.*: )?(?P<what>undefined reference to .+)"),
     sure("build.link", "ld", r"^(\S*ld(\.\w+)?|lld|ld64\.lld|collect2|mold|wasm-ld|rust-lld): (fatal: |fatal error: |error: )?(?P<what>(cannot find|library not found|undefined symbol|symbol\(s\) not found|duplicate symbol|error: ld returned|ld returned|error: undefined symbol|multiple definition|unable to find library|framework not found|.*relocation ).*)", yields_to=("env.disk_full", "env.out_of_memory")),
@@ -105,9 +107,9 @@ _JVM: Final = (
 )
 
 _DOTNET: Final = (
-    sure("build.dotnet", "dotnet", r"^ *(\d+>)?(?P<file>[^\s(][^(]{0,300}\.(cs|fs|fsx|vb|csproj|fsproj|vbproj|razor|cshtml|xaml|sln|props|targets))(\((?P<line>\d+),\d+(,\d+,\d+)?\))? ?: (?P<what>error ?(CS|FS|BC|RZ|MSB|NETSDK|AD|XC|MC|BL)?\d*: .+)", yields_to=("deps.nuget", "lint.dotnet_analyzer")),
-    sure("build.dotnet", "msbuild", r"^ *(\d+>)?(MSBUILD|CSC|VBC|FSC|\S+\.targets\S*|\S*(proj|sln)\S*) ?: (?P<what>error (CS|FS|BC|MSB|NETSDK)\d+: .+)", yields_to=("deps.nuget",)),
-    sure("build.dotnet", "dotnet", r"^ *Build FAILED\.$", yields_to=("deps.nuget", "lint.dotnet_analyzer", "test.coverage")),
+    sure("build.dotnet", "dotnet", r"^ *(\d+>)?(?P<file>[^\s(][^(]{0,300}\.(cs|fs|fsx|vb|csproj|fsproj|vbproj|razor|cshtml|xaml|sln|props|targets))(\((?P<line>\d+),\d+(,\d+,\d+)?\))? ?: (?P<what>error ?(CS|FS|BC|RZ|MSB|NETSDK|AD|XC|MC|BL)?\d*: .+)", yields_to=("deps.nuget", "lint.dotnet_analyzer", "env.runtime_version")),
+    sure("build.dotnet", "msbuild", r"^ *(\d+>)?(MSBUILD|CSC|VBC|FSC|\S+\.targets\S*|\S*(proj|sln)\S*) ?: (?P<what>error (CS|FS|BC|MSB|NETSDK)\d+: .+)", yields_to=("deps.nuget", "env.runtime_version")),
+    sure("build.dotnet", "dotnet", r"^ *Build FAILED\.$", yields_to=("deps.nuget", "lint.dotnet_analyzer", "test.coverage", "build.c", "build.link")),
     sure("build.dotnet", "dotnet", r"^ *Build failed with (?P<count>\d+) error\(s\)|^Compilation failed: \d+ error\(s\)", yields_to=("deps.nuget", "lint.dotnet_analyzer", "test.")),
     likely("build.dotnet", "dotnet", r"^ +(?P<count>[1-9]\d*) Error\(s\)"),
 )
@@ -151,7 +153,7 @@ _OTHERS: Final = (
 )
 
 _TOOLS: Final = (
-    sure("build.make", "make", r"^(\S*make(\.exe)?|gmake|ninja|just|task|mage)(\[\d+\])?: (\*\*\* |error: )(?P<what>(No rule to make target|No targets specified|missing separator|.*missing separator|multiple target patterns|Recipe commences|target .* (does not exist|not found)|unknown target|loading 'build\.ninja').*)"),
+    sure("build.make", "make", r"^(\S*make(\.exe)?|gmake|ninja|just|task|mage)(\[\d+\])?: (\*\*\* |error: )(?P<what>(.*No rule to make target|No targets specified|missing separator|.*missing separator|multiple target patterns|Recipe commences|target .* (does not exist|not found)|unknown target|loading 'build\.ninja').*)"),
     sure("build.make", "make", r"^(?P<file>[^\s:]*[Mm]akefile[^\s:]*|\S+\.mk):(?P<line>\d+): \*\*\* (?P<what>(?!\[).+?)\.? +Stop\."),
     sure("build.make", "rake", r"^(?P<what>Don't know how to build task '.+'|No Rakefile found.*)"),
     sure("build.make", "just", r"^error: (?P<what>(Justfile does not contain recipe|No justfile found|Recipe .* not found).*)"),
@@ -170,13 +172,14 @@ _TOOLS: Final = (
     sure("build.cmake", "meson", r"^(?P<file>\S*meson\.build):(?P<line>\d+):\d+: ERROR: (?P<what>.+)|^meson\.build:\d+:\d+: ERROR"),
     sure("build.cmake", "autoconf", r"^(configure: error: (?P<what>.+)|configure(\.ac|\.in)?:\d+: error: .+|autoreconf: error: )"),
     sure("build.cmake", "pkg-config", r"^(Package \S+ was not found in the pkg-config search path|No package '(?P<what>\S+)' found)"),
-    sure("build.docker", "docker", r"^(ERROR: failed to (solve|build|compute cache key).*|failed to solve(: |with ).*|(ERROR: )?.*process \"/bin/sh -c .+\" did not complete successfully.*|The command '/bin/sh -c .+' returned a non-zero code: \d+|Error: error building at STEP|error: failed to solve: )", yields_to=("env.docker_down", "env.disk_full", "env.dns")),
+    sure("build.docker", "docker", r"^(ERROR: failed to (solve|build|compute cache key).*|failed to solve(: |with ).*|(ERROR: )?.*process \"/bin/sh -c .+\" did not complete successfully.*|The command '/bin/sh -c .+' returned a non-zero code: \d+|Error: error building at STEP|error: failed to solve: )", yields_to=("env.docker_down", "env.disk_full", "env.dns", "env.network")),
     sure("build.docker", "docker", r"^(dockerfile parse error|Error response from daemon: (dockerfile parse error|COPY failed|manifest for)|unknown instruction: )"),
     sure("build.protobuf", "protoc", r"^(?P<file>[^\s:]+\.(proto|thrift|capnp|fbs|avdl|graphqls?)):(?P<line>\d+):(\d+:?)? ?(?P<what>.+)", yields_to=("lint.",)),
     sure("build.protobuf", "codegen", r"^(GraphQLDocumentValidationError|.*\[FAILED\] .*(Unable to find any GraphQL|Cannot query field)|\S+\.proto: (File not found|Import))"),
     sure("build.terraform", "terraform", r"^[│|] ?Error: (?P<what>(?!.*(registry|timeout|lookup)).+)"),
     sure("build.terraform", "terraform", r"^Error: (?P<what>.+)", also=r"^ *on \S+\.(tf|hcl) line \d+"),
     sure("build.terraform", "helm", r"^Error: (?P<what>(template:|YAML parse error on|parse error at|INSTALLATION FAILED|execution error at|\d+ chart\(s\) linted, [1-9]).*)"),
+    sure("build.documentation", "rustdoc", r"^error: (?P<what>could not document `.+)"),
     sure("build.documentation", "sphinx", r"^(Warning, treated as error:|Sphinx error:|build finished with problems, [1-9]\d* warnings? \(with warnings treated as errors\))"),
     sure("build.documentation", "mkdocs", r"^(Aborted with [1-9]\d* (warnings|errors?|Configuration Errors) in strict mode|Aborted with \d+ .*\bstrict)"),
     sure("build.documentation", "latex", r"^(! (LaTeX Error: |Undefined control sequence|Emergency stop)(?P<what>.*)|!  ==> Fatal error occurred|Latexmk: Errors, so I did not complete)"),

@@ -22,6 +22,7 @@ _ERRORS: Final = (
     likely("verify.exception", "go", r"^(?P<what>fatal error: (all goroutines are asleep|concurrent map|stack overflow|unexpected signal).*)"),
     likely("verify.exception", "rust", r"^thread '(?P<test>[^']+)' .*panicked at (?P<what>.+)"),
     likely("verify.exception", "rust", r"^Error: (?P<what>.+)", also=r"^ *Location:|^Caused by:|^Stack backtrace:"),
+    likely("verify.exception", "rails", r"^(?P<what>(bin/)?rails aborted!)$"),
     likely("verify.exception", "ruby", r"^(?P<file>[^\s:]+\.rb):(?P<line>\d+):in [`'](?P<what>.+ \([A-Z][\w:]*\))$"),
     likely("verify.exception", "php", r"^(PHP )?Fatal error: +(?P<what>.+?)( in (?P<file>\S+?)(:| on line )(?P<line>\d+))?$"),
     likely("verify.exception", "dotnet", r"^(\[ERROR\] FATAL UNHANDLED EXCEPTION: |Unhandled [Ee]xception[.:] |Fatal error\.\s*)(?P<what>.+)"),
@@ -58,26 +59,27 @@ _USES: Final = (
     sure("verify.usage", "prettier", r"^\[error\] (?P<what>(No files matching the pattern|Invalid configuration|Cannot find (package|module|plugin)).*)"),
     sure("verify.usage", "golangci-lint", r"^(level=error msg=\"Running error: |Error: (can't load config|unsupported version of the configuration)|level=error msg=\"\[?config|can't load config)(?P<what>.*)"),
     sure("verify.usage", "rubocop", r"^(Error: )?(?P<what>(Configuration file not found|unrecognized cop|RuboCop found unsupported|.*: (Warning: )?unrecognized cop).*)", also=r"[rR]ubo[cC]op|unrecognized cop"),
-    sure("verify.usage", "phpunit", r"^(Cannot open file \"|Could not read \"|Unknown option \"|Test file \".+\" not found)(?P<what>.*)"),
+    sure("verify.usage", "phpunit", r"^(Could not read \"|Unknown option \"|Test file \".+\" not found)(?P<what>.*)"),
     sure("verify.usage", "dotnet", r"^.*?(?P<what>error MSB1001: Unknown switch.*|The test source file .+ provided was not found.*)"),
     sure("verify.usage", "playwright", r"^(error: unknown option|Error: Project\(s\) .+ not found|Error: Cannot find any test config)(?P<what>.*)"),
+    sure("verify.usage", "xcodebuild", r"^xcodebuild: error: (?P<what>.+)", yields_to=("deps.swiftpm",)),
     sure("verify.usage", "tox", r"^(?P<what>(ERROR: unknown environment|.*provided environments not found in configuration).*)"),
     sure("verify.usage", "go", r"^(flag provided but not defined: (?P<what>.+)|go: (unknown (command|subcommand)|no such tool).*|go \w+: unknown (command|subcommand).*|unknown (command|subcommand) .+)"),
     sure("verify.usage", "cargo", r"^error: (?P<what>(unexpected argument|Found argument|no (bin|test|example|bench|library|lib) targets? (named|found|in)|a bin target must be available|package ID specification .+ did not match|invalid value .+ for|the argument .+ cannot be used|Unrecognized option).*)"),
 )
 
 _ENDS: Final = (
-    sure("verify.timeout", "ci", r"^(Error: )?(?P<what>(The (action|job|step|command|operation) .{0,60}(timed out|exceeded the maximum execution time|was canceled because it exceeded)|Command timed out after|[Tt]imed? ?out after \d+ ?(s|seconds|m|minutes|ms)\b|timeout: sending signal|Execution (timed out|exceeded)|ERROR: Job failed: execution took longer than|Killed by timeout|subprocess\.TimeoutExpired|.*timed out after \d+(\.\d+)? seconds).*)", yields_to=("test.",)),
+    sure("verify.timeout", "ci", r"^(Error: )?(?P<what>(The (action|job|step|command|operation) .{0,60}(timed out|exceeded the maximum execution time|was canceled because it exceeded)|Command timed out after|[Tt]imed? ?out after \d+ ?(s|seconds|m|minutes|ms)\b|timeout: sending signal|Execution (timed out|exceeded)|ERROR: Job failed: execution took longer than|Killed by timeout|subprocess\.TimeoutExpired|.*timed out after \d+(\.\d+)? seconds|.{0,60}(ran over|exceeded|reached|hit) (its|the) (time |wall.?clock )?limit of \d+).*)", yields_to=("test.",)),
     sure("verify.tree_changed", "git", r"^(?P<what>(error: |Error: |##\[error\])?.*(generated (files|code) (are|is) (not up.to.date|out of date|stale)|(is|are) (out of date|not up to date)[,;.]? (please )?(run|re-?generate|commit)|Please (run|commit) .{0,60}(generate|fmt|format|changes)|uncommitted generated|git diff .*(not empty|--exit-code failed)|codegen .*(out of date|drift)|needs? to be regenerated).*)", yields_to=("deps.", "test.failed")),
     sure("verify.flaky", "retry", r"^.*?(?P<what>\b(flaky tests?|passed on (retry|attempt \d|rerun|second (try|attempt)))\b.*)", yields_to=("test.",)),
 )
 
 _PREFLIGHT: Final = (
-    sure("preflight.secret", "preflight", r"^(?:\W{0,3}|.{0,60}[: ])(?P<what>(leaks found: [1-9]\d*|.*\b(secret|credential|private key|API key|api key|access token|token|password)s?\b.{0,60}\b(detected|found|in (the )?(added|diff|change)|committed|leak(ed)?)\b.*|Secret Type:.*|Potential secrets about to be committed|.*[Pp]ush cannot contain secrets.*|GITGUARDIAN.*|Found verified result.*|RuleID: +.*|adds .{0,40}(secret|private key|key|token)\b.*))", yields_to=("test.failed", "git.auth", "vendor.", "deps.registry_auth", "lint.", "build.")),
+    sure("preflight.secret", "preflight", r"^(?:\W{0,3}|.{0,60}[: ])(?P<what>(leaks found: [1-9]\d*|.*\b(secret|credential|private key|API key|api key|access token|token|password)s?\b.{0,60}\b(detected|found|in (the )?(added|diff|change)|committed|leak(ed)?)\b.*|Secret Type:.*|Potential secrets about to be committed|.*[Pp]ush cannot contain secrets.*|GITGUARDIAN.*|Found verified result.*|RuleID: +.*|adds .{0,40}(secret|private key|key|token)\b.*|.*looks like an? .{0,40}\b(secret|credential|key|token|password)\b.*))", yields_to=("test.failed", "git.auth", "vendor.", "deps.registry_auth", "lint.", "build.")),
     sure("preflight.forbidden_file", "preflight", r"^.*?(?P<what>((forbidden|prohibited|disallowed|must not be committed|never be committed).{0,80}(file|name|path|\.env|id_rsa|credentials)|(file|name|path) .{0,120}(is forbidden|is not allowed|must not be committed|must never be committed)|refus(ed|ing) to (commit|add) .{0,60}(\.env|id_rsa|credentials|\.pem)).*)", yields_to=("test.failed", "git.")),
     sure("preflight.scope", "preflight", r"^.*?(?P<what>((outside|not in|beyond) (of )?(the )?(plan|scope|allow-?list|allowed (paths|files)|permitted paths)|scope creep|out[- ]of[- ]scope).*)", yields_to=("test.failed", "build.", "lint.")),
     sure("preflight.author", "preflight", r"^.*?(?P<what>(author('s)? (e-?mail|address|identity)|commit author|committer e-?mail).{0,120}(not|differs|expected|instead|wrong|mismatch|unexpected).*)", yields_to=("git.",)),
-    sure("preflight.size", "preflight", r"^.*?(?P<what>((file|blob|\S+\.\w+).{0,120}(is (too large|over|larger than|bigger than)|exceeds).{0,40}(limit|MB|MiB|bytes|size)|too large for (the )?(limit|preflight)|large files? (added|detected)).*)", yields_to=("git.", "test.failed", "env.", "vendor.", "build.", "lint.")),
+    sure("preflight.size", "preflight", r"^.*?(?P<what>((file|blob|\S+\.\w+).{0,120}(is (too large|over|larger than|bigger than)|exceeds).{0,40}(limit|MB|MiB|bytes|size)|\S+\.\w+ (has|is) \d+ ?[KMG]i?B.{0,20}\b(over|more than|above) .*limit|too large for (the )?(limit|preflight)|large files? (added|detected)).*)", yields_to=("git.", "test.failed", "env.", "vendor.", "build.", "lint.")),
     sure("preflight.symlink", "preflight", r"^.*?(?P<what>sym(bolic )?link.{0,160}(outside|out of|leaves|escapes|leads|points).*)", yields_to=("test.failed", "build.")),
     sure("preflight.submodule", "preflight", r"^.*?(?P<what>(submodule.{0,80}(added|changed|moved|touch)|(adds|moves|changes|touches) (a |the )?submodule|gitlink).*)", yields_to=("git.",)),
     sure("preflight.workflow", "preflight", r"^.*?(?P<what>((workflow|\.github/workflows|CI (config|workflow|file)|\.gitlab-ci).{0,120}(changed|touched|modified|change|touches|without .?workflows?.? (scope|permission))|(changes|touches|modifies|refusing to allow).{0,80}(workflow|\.github/workflows|\.gitlab-ci)).*)", yields_to=("git.", "lint.")),

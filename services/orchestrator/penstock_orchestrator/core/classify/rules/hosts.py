@@ -32,7 +32,7 @@ _COMMANDS: Final = (
     sure("env.command_missing", "busybox", r"^(?P<what>\S+: applet not found)"),
     sure("env.command_missing", "env", r"^(/usr/bin/)?env: (?P<what>[‘'\"]?.+[’'\"]?: No such file or directory)"),
     sure("env.command_missing", "bash", r"^\S*(bash|sh|zsh|dash)?: (line \d+: |\d+: )?(?P<what>\S+: (bad interpreter|cannot execute: required file not found).*)"),
-    sure("env.command_missing", "bash", r"^(\S*bash|sh|\S*/sh): (line \d+: )?(\d+: )?(?P<what>(\./|/)\S+: (No such file or directory|not found))$"),
+    sure("env.command_missing", "bash", r"^(\S*bash|sh|\S*/sh): (line \d+: )?(\d+: )?(exec: )?(?P<what>(\./|/)\S+: (No such file or directory|not found))$"),
     sure("env.command_missing", "windows", r"^'?(?P<what>'?[^']+' is not recognized as an internal or external command)"),
     sure("env.command_missing", "powershell", r"^.*?(?P<what>The term '.+' is not recognized as the name of a cmdlet)"),
     sure("env.command_missing", "make", r"^\S*make(\[\d+\])?: (?P<what>[^\s:*]+: (No such file or directory|Command not found))$"),
@@ -41,6 +41,7 @@ _COMMANDS: Final = (
     sure("env.command_missing", "node", r"^(.*Error: )?(?P<what>spawn \S+ ENOENT)", yields_to=("test.failed",)),
     sure("env.command_missing", "go", r"^.*?(?P<what>exec: \"[^\"]+\": executable file not found in \$?%?PATH%?)"),
     sure("env.command_missing", "java", r"^.*?(?P<what>Cannot run program \"[^\"]+\".*error=2, No such file or directory)"),
+    sure("env.command_missing", "java", r"^ERROR: JAVA_HOME is (?P<what>(not set and no 'java' command could be found|set to an invalid directory).*)"),
     sure("env.command_missing", "cargo", r"^error: (?P<what>no such (command|subcommand): `.+`)"),
     sure("env.command_missing", "rust", r"^error: (?P<what>'cargo-\S+' is not installed for the toolchain)|^error: (?P<note>linker `\S+` not found)"),
     sure("env.command_missing", "npx", r"^npm (ERR!|error) (?P<what>(npx canceled due to missing packages|could not determine executable to run).*)"),
@@ -60,7 +61,7 @@ _COMMANDS: Final = (
 _SPACE: Final = (
     _said("env.disk_full", "host", r"(OSError: )?\[Errno 28\] No space left on device.*", yields_to=("test.failed",)),
     _said("env.disk_full", "host", r"(?:.{0,200}[:\]\)(] ?)?(No space left on device|Disk quota exceeded|There is not enough space on the disk|not enough (free )?disk space)\b.*", yields_to=("test.failed",)),
-    sure("env.disk_full", "node", r"^(npm (ERR!|error) (code|nospc)? ?|.*Error: |.*errno: )?(?P<what>(ENOSPC|EDQUOT)\b(?!.*(watch|inotify)).*)", yields_to=("test.failed",), unless=r"file watchers"),
+    sure("env.disk_full", "node", r"^(npm (ERR!|error) (code|nospc)? ?|.*Error: |.*errno: )?(?P<what>(ENOSPC|EDQUOT)(?=$|[:,'])(?!.*(watch|inotify)).*)", yields_to=("test.failed",), unless=r"file watchers"),
     sure("env.disk_full", "tar", r"^tar: (?P<what>.+: Wrote only \d+ of \d+ bytes)"),
     sure("env.disk_full", "pip", r"^.*?(?P<what>\[Errno 28\] No space left on device)", yields_to=("test.failed",)),
     sure("env.disk_full", "sqlite", r"^.*(sqlite3\.OperationalError: |SQLITE_FULL: )?(?P<what>database or disk is full)", yields_to=("test.failed",)),
@@ -92,6 +93,7 @@ _ACCESS: Final = (
 
 _NETWORK: Final = (
     sure("env.dns", "host", r"^.*?(?P<what>(\[Errno -[235]\] (Name or service not known|Temporary failure in name resolution|No address associated)|[Cc]ould ?n[o']t resolve (host|proxy)|getaddrinfo (ENOTFOUND|EAI_AGAIN)|unable to resolve (host )?address|dial tcp: lookup \S+.*(no such host|server misbehaving|i/o timeout|connection refused|Temporary failure)|UnknownHostException|Name or service not known|Temporary failure in name resolution|nodename nor servname provided|No such host is known|failed to lookup address information|dns error|NXDOMAIN|code (ENOTFOUND|EAI_AGAIN)|getaddrinfo: |Could not resolve host).*)", yields_to=("test.failed", "env.service_down")),
+    sure("env.network", "docker", r"^.*?(?P<what>toomanyrequests: .+)", yields_to=("test.failed",)),
     sure("env.tls", "host", r"^.*?(?P<what>(CERTIFICATE_VERIFY_FAILED|SSL certificate problem|server certificate verification failed|certificate verify failed|self[- ]signed certificate|unable to (get local issuer|verify the first) certificate|SELF_SIGNED_CERT_IN_CHAIN|DEPTH_ZERO_SELF_SIGNED_CERT|UNABLE_TO_(GET_ISSUER|VERIFY)\w*|CERT_HAS_EXPIRED|ERR_TLS_CERT\w*|x509: certificate|PKIX path building failed|SSLHandshakeException|SSLCertVerificationError|certificate has expired|invalid peer certificate|UntrustedRoot|The SSL connection could not be established|InvalidCertificate|SSL peer certificate|The certificate of .{1,80} (is not trusted|has expired|doesn't have a known issuer)|TLS handshake fail|certificate signed by unknown authority).*)", yields_to=("test.failed",)),
     sure("env.service_down", "postgres", r"^.*?(?P<what>(connection to server (at|on socket) .*failed|could not connect to server: |psql: error: |OperationalError.*(could not connect|Connection refused)|PG::ConnectionBad|failed to connect to `?(host=|user=)|ECONNREFUSED \S+:(5432|3306|6379|27017|5672|9092|9200|4222|2379|1433|11211)|(Connection|connection) (to \S+ )?refused.*(postgres|mysql|redis|mongo|rabbit|kafka|elastic)|Error \d+ connecting to \S+:\d+|Can't connect to (local )?MySQL server|Could not connect to Redis|MongoServerSelectionError|MongoNetworkError|ServerSelectionTimeoutError|SQLSTATE\[(HY000|08006)\]|dial tcp \S+:(5432|3306|6379|27017|5672|9092|9200|4222|2379): connect: connection refused|Communications link failure|org\.postgresql\.util\.PSQLException: Connection|redis\.exceptions\.ConnectionError|could not translate host name|The server was not found or was not accessible|nats: no servers available|NoBrokersAvailable|Connection refused \(os error \d+\).*postgres).*)", yields_to=("test.failed",)),
     sure("env.network", "host", r"^.*?(?P<what>(ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|ESOCKETTIMEDOUT|EPROTO|ConnectionRefusedError|ConnectionResetError|NewConnectionError|ConnectTimeoutError|ReadTimeoutError|ConnectTimeout:|ReadTimeout:|ConnectError|java\.net\.(ConnectException|SocketTimeoutException|NoRouteToHostException)|dial tcp \S+: (connect: (connection refused|network is unreachable|no route to host)|i/o timeout)|<urlopen error|error sending request for url|tcp connect error|network is unreachable|Network is unreachable|No route to host|curl: \((7|28|35|52|56)\)|Failed to connect to \S+ port \d+|Connection (timed out|reset by peer)|connection (refused|timed out|reset by peer)|Connection refused|ERR_SOCKET_TIMEOUT|socket hang up|UND_ERR_CONNECT_TIMEOUT|network timeout at|Failed to fetch https?://|Could not connect to \S+:\d+|ERR_PNPM_META_FETCH_FAIL|TLS handshake timeout|spurious network error|502 Bad Gateway|503 Service Unavailable|504 Gateway Time-?out).*)", yields_to=("test.failed", "env.service_down", "env.dns", "env.tls", "git.", "env.docker_down", "vendor.")),
@@ -108,11 +110,13 @@ _SERVICES: Final = (
     sure("env.variable_missing", "bash", r"^\S+: (line )?(\d+: )?(?P<what>\w+: (unbound variable|parameter (null or )?not set))"),
     sure("env.variable_missing", "bash", r"^(?:\S*bash|\S*sh|[^\s:]+\.sh): (line )?(?:\d+: )?(?P<what>[A-Z][A-Z0-9_]{2,}: .*(must be|is (required|not set)|not set|required|set ).*)"),
     sure("env.variable_missing", "python", r"^(E +)?KeyError: (?P<what>'[A-Z][A-Z0-9_]*_[A-Z0-9_]*'|'(HOME|PATH|USER|TOKEN|PORT)')$", also=r"os\.environ|<frozen os>|/os\.py", yields_to=("test.failed",)),
-    sure("env.variable_missing", "host", r"^.*?(?P<what>(([Mm]issing|[Uu]nset|[Uu]ndefined) (required )?(environment|env) variables?|([Ee]nvironment|[Ee]nv) variable \S+ (is )?(not (set|defined|found)|missing|required|must be set)|environment variable not found|[Pp]lease set (the )?[A-Z][A-Z0-9_]{3,}|[A-Z][A-Z0-9_]{4,} (environment variable )?(is not set|must be set|is required|not defined in environment)|required environment variable|The .*ConnectionString.* has not been initialized|ImproperlyConfigured: (Set the|The SECRET_KEY)|Unable to locate credentials|Could not load the default credentials|No value for required variable|Input required and not supplied).*)", yields_to=("test.failed", "vendor.auth")),
+    sure("env.variable_missing", "host", r"^.*?(?P<what>(([Mm]issing|[Uu]nset|[Uu]ndefined) (required )?(environment|env) variables?|([Ee]nvironment|[Ee]nv) variable \S+ (is )?(not (set|defined|found)|missing|required|must be set)|environment variable not found|[Pp]lease set (the )?[A-Z][A-Z0-9_]{3,}|[A-Z][A-Z0-9_]{4,} (environment variable )?(is not set|must be set|is required|not defined in environment)|required environment variable|The .*ConnectionString.* has not been initialized|ImproperlyConfigured: (Set the|The SECRET_KEY)|Unable to locate credentials|Could not load the default credentials|No value for required variable|Input required and not supplied).*)", yields_to=("test.failed", "vendor.auth", "env.command_missing")),
 )
 
 _FILES: Final = (
     sure("env.file_missing", "python", r"^\S*(python|pypy)\S*: (?P<what>can't open file .+)"),
+    sure("env.file_missing", "mypy", r"^(mypy: can't read file '(?P<note>.+)': .+|(?P<what>\S+): error: Cannot read file: .+)"),
+    sure("env.file_missing", "phpunit", r"^(?P<what>Cannot open file \".+\")\.$"),
     sure("env.file_missing", "bash", r"^(\S+: )?(line \d+: |\d+: )?(cd|source|\.|pushd): (can't cd to )?(?P<what>.+?)(: No such file or directory|: not found|: can't open)?$", also=r"No such file|can't cd|not found|can't open"),
     sure("env.file_missing", "host", r"^(cat|cp|mv|ls|rm|head|tail|grep|sed|awk|chmod|stat|diff|install|ln|tar|unzip|wc|sort|jq|du|bash|sh|dash|node|ruby|php|perl|find|touch|mkdir|tee|cmp|sha256sum|openssl|rsync|gzip|xxd|file|patch|psql|sqlite3)( \([\w ]+\))?: (?P<what>.+: (No such file or directory|Cannot open|not found|can't open.*|No such file))$", yields_to=("env.command_missing",)),
     sure("env.file_missing", "gcc", r"^(gcc|g\+\+|cc|c\+\+|clang|clang\+\+|cc1|cc1plus|rustc|javac|ld|ar)(: |-\d+: )(fatal )?error: (?P<what>.+: No such file or directory|no such file or directory: .+|no input files|file not found: .+)", yields_to=()),
@@ -124,6 +128,7 @@ _FILES: Final = (
     sure("env.file_missing", "docker", r"^(unable to prepare context: |failed to read dockerfile: |no configuration file provided: |ERROR: .*failed to read dockerfile)(?P<what>.*)"),
     sure("env.file_missing", "cargo", r"^error: (?P<what>manifest path `.+` does not exist)"),
     likely("env.file_missing", "python", r"^FileNotFoundError: (\[Errno 2\] )?(?P<what>No such file or directory: .+)"),
+    sure("env.file_missing", "pip", r"^ERROR: .*\[Errno 2\] (?P<what>No such file or directory: .+)"),
     likely("env.file_missing", "node", r"^(\[?Error: |.*Error: )(?P<what>ENOENT: no such file or directory.+)"),
     likely("env.file_missing", "ruby", r"^.*?(?P<what>No such file or directory @ rb_sysopen - .+)"),
     likely("env.file_missing", "java", r"^.*?(?P<what>java\.(io\.FileNotFoundException|nio\.file\.NoSuchFileException): .+)"),
