@@ -331,6 +331,16 @@ def test_a_paused_vendor_stops_agents_and_not_checks() -> None:
     assert world.wants("a", VerifyRequested(attempt=1, host="h1", commit=HEAD)) is None
 
 
+def test_no_pause_stands_in_the_way_of_what_begins_nothing() -> None:
+    world = World()
+    world.submit("a")
+    world.admit()
+    world.prepared("a")
+    world.fleet.controls["fleet", "all"] = Control(mode="pause")
+    assert world.wants("a", agent_request()) == "wait"
+    assert world.wants("a", TaskFailed(error_class="task.wall", message="no", attempts=1, usage=Usage())) is None
+
+
 @pytest.mark.parametrize("scope", [("fleet", "all"), ("repo", "shop"), ("vendor", "claude")])
 def test_a_job_that_was_asked_for_before_the_pause_is_not_begun_in_it(scope: tuple[str, str]) -> None:
     world = World()
