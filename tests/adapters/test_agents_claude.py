@@ -36,7 +36,7 @@ from process_watch import alive_with, seconds_until
 from penstock.settings import Secret
 from penstock_agent_exec.agents.claude import Claude, find_claude
 from penstock_agent_exec.agents.facts import Started, Text, ToolResult, ToolUse
-from penstock_agent_exec.agents.run import Steering
+from penstock_agent_exec.agents.run import Message, Steering
 from penstock_agent_exec.agents.vendor import AgentRun, HostLacks
 from penstock_agent_exec.process import Watch
 from penstock_agent_exec.sandbox import python_program
@@ -273,8 +273,9 @@ async def test_a_message_reaches_the_agent_while_it_works(bench: Bench) -> None:
     async with FakeModel(script(*steps)) as model:
         running = asyncio.create_task(bench.attempt(model))
         await bench.heard(ToolUse)
-        await bench.steering.messages.put("Please use tabs, not spaces.")
-        await seconds_until(bench.steering.messages.empty, within_seconds=30)
+        said: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        await bench.steering.messages.put(Message("m1", "Please use tabs, not spaces.", said.set_result))
+        assert await asyncio.wait_for(said, timeout=30)
         (bench.repo / "go").touch()
         outcome = await running
         conversation = "".join(seen.text for seen in model.model_requests)

@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import Final
 
 from penstock_agent_exec.agents.claude_output import parse_line, verdict_of
-from penstock_agent_exec.agents.facts import AnyFact
 from penstock_agent_exec.agents.seen import Seen
-from penstock_agent_exec.agents.vendor import AgentRun, CommandLine, HostLacks, Verdict
+from penstock_agent_exec.agents.vendor import AgentRun, CommandLine, Dialogue, Heard, HostLacks, Verdict
 from penstock_agent_exec.process import Ending, StopStep
 from penstock_agent_exec.sandbox import DEFAULT_PATH, Bind
 
@@ -88,22 +87,35 @@ class Claude:
         return CommandLine(
             argv=tuple(argv),
             env=_environment(run),
-            stdin=_user_line(run.prompt),
             binds=tuple(binds),
             network=run.gate_socket is None,
         )
 
-    def message(self, text: str) -> bytes | None:
-        """Taken up with the next request of the same turn."""
-        return _user_line(text)
-
-    def parse(self, line: bytes) -> tuple[AnyFact, ...]:
-        """What one line of its output says."""
-        return parse_line(line)
+    def dialogue(self, run: AgentRun) -> Dialogue:
+        """The prompt, and whatever is said later, as lines of its streaming input."""
+        return _Conversation(run.prompt)
 
     def verdict(self, run: AgentRun, seen: Seen, ending: Ending) -> Verdict:
         """What the run came to."""
         return verdict_of(run, seen, ending)
+
+
+class _Conversation:
+    """Its streaming input stays open; a message is taken up with the next request of the same turn."""
+
+    listens = True
+
+    def __init__(self, prompt: str) -> None:
+        self._prompt = prompt
+
+    def begin(self) -> bytes:
+        return _user_line(self._prompt)
+
+    def hear(self, line: bytes) -> Heard:
+        return Heard(parse_line(line))
+
+    def say(self, text: str, message_id: str) -> bytes | None:
+        return _user_line(text)
 
 
 def find_claude(program: Path | None = None) -> Claude:

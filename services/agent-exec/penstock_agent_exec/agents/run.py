@@ -9,17 +9,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal, TypeAlias
+from pathlib import Path
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from penstock_agent_exec.agents.facts import AnyFact, Finished, Started
 from penstock_agent_exec.agents.seen import Seen
-from penstock_agent_exec.agents.vendor import AgentRun, CommandLine, Vendor, Verdict
+from penstock_agent_exec.agents.vendor import AgentRun, CommandLine, Dialogue, Vendor, Verdict
 from penstock_agent_exec.model_gate import ModelGate
 from penstock_agent_exec.output import LineSplitter
 from penstock_agent_exec.process import ChildInput, Ending, Watch, run_child
-from penstock_agent_exec.sandbox import Profile
+from penstock_agent_exec.sandbox import Bind, Profile, python_binds, python_program
 
 LINES_IN_A_ROW_MAX: Final = 200
+LOOPBACK_PROGRAM: Final = Path(__file__).parent.parent / "loopback_program.py"
 
 OnFacts: TypeAlias = Callable[[tuple[AnyFact, ...]], Awaitable[None]]
 OnOutput: TypeAlias = Callable[[Literal["stdout", "stderr"], bytes], Awaitable[None]]
@@ -36,12 +38,20 @@ class Outcome:
     refused_requests: tuple[str, ...] = ()
 
 
+class Message(NamedTuple):
+    """Something to say to an agent in the middle of its run. `said` is told whether its program was written it."""
+
+    id: str
+    text: str
+    said: Callable[[bool], None]
+
+
 @dataclass(slots=True)
 class Steering:
     """What may be done to a run while it goes on: end it, or say something to the agent."""
 
     cancel: asyncio.Event = field(default_factory=asyncio.Event)
-    messages: asyncio.Queue[str] = field(default_factory=lambda: asyncio.Queue(16))
+    messages: asyncio.Queue[Message] = field(default_factory=lambda: asyncio.Queue(16))
 
 
 async def run_agent(
@@ -62,7 +72,7 @@ async def run_agent(
     """
     steering = steering or Steering()
     line = vendor.command(run)
-    conversation = _Conversation(vendor, line, on_facts)
+    conversation = _Conversation(vendor.dialogue(run), on_facts)
     kept = _under(profile, line)
 
     async def on_stdout(chunk: bytes) -> None:
@@ -75,7 +85,7 @@ async def run_agent(
     speaking = asyncio.ensure_future(conversation.speak(steering.messages))
     try:
         ending = await run_child(
-            line.argv,
+            _argv(line),
             kept,
             watch=replace(watch, stop=vendor.stop),
             on_stdout=on_stdout,
@@ -103,43 +113,52 @@ async def run_agent(
 
 
 def _under(profile: Profile, line: CommandLine) -> Profile:
-    return replace(
-        profile,
-        env=dict(profile.env) | dict(line.env),
-        binds=(*profile.binds, *line.binds),
-        network=line.network,
-    )
+    binds = (*profile.binds, *line.binds)
+    if line.forwards:
+        sockets = tuple(Bind(forward.socket) for forward in line.forwards)
+        binds = (*binds, *python_binds(), Bind(LOOPBACK_PROGRAM), *sockets)
+    return replace(profile, env=dict(profile.env) | dict(line.env), binds=binds, network=line.network)
+
+
+def _argv(line: CommandLine) -> tuple[str, ...]:
+    """The program's own, behind what listens on the loopback for it where anything does."""
+    if not line.forwards:
+        return line.argv
+    ports = (f"{forward.port}={forward.socket}" for forward in line.forwards)
+    return (str(python_program()), "-I", "-S", str(LOOPBACK_PROGRAM), *ports, "--", *line.argv)
 
 
 class _Conversation:
     """Both directions of a run: the prompt and later messages in, facts out."""
 
-    def __init__(self, vendor: Vendor, line: CommandLine, on_facts: OnFacts) -> None:
+    def __init__(self, dialogue: Dialogue, on_facts: OnFacts) -> None:
         self.seen = Seen()
         self.splitter = LineSplitter()
         self.input = ChildInput()
         self.finished = asyncio.Event()
-        self._vendor = vendor
-        self._first = line.stdin
+        self._dialogue = dialogue
         self._on_facts = on_facts
 
-    async def speak(self, messages: asyncio.Queue[str]) -> None:
+    async def speak(self, messages: asyncio.Queue[Message]) -> None:
         """The prompt, then whatever is said on the way, until the run has had its last word."""
-        await self.input.send(self._first)
-        if self._vendor.message("") is None:
-            await self.input.close()
-            return
-        while not self.finished.is_set():
-            said = asyncio.ensure_future(messages.get())
+        await self.input.send(self._dialogue.begin())
+        while self._dialogue.listens and not self.finished.is_set():
+            coming = asyncio.ensure_future(messages.get())
             over = asyncio.ensure_future(self.finished.wait())
             try:
-                await asyncio.wait({said, over}, return_when=asyncio.FIRST_COMPLETED)
-                if said.done() and (part := self._vendor.message(said.result())) is not None:
-                    await self.input.send(part)
+                await asyncio.wait({coming, over}, return_when=asyncio.FIRST_COMPLETED)
+                if coming.done():
+                    await self._say(coming.result())
             finally:
-                said.cancel()
+                coming.cancel()
                 over.cancel()
         await self.input.close()
+
+    async def _say(self, message: Message) -> None:
+        part = self._dialogue.say(message.text, message.id)
+        if part is not None:
+            await self.input.send(part)
+        message.said(part is not None)
 
     async def hear(self, chunk: bytes) -> None:
         await self._take(self.splitter.feed(chunk))
@@ -152,7 +171,10 @@ class _Conversation:
         for at in range(0, len(lines), LINES_IN_A_ROW_MAX):
             if at:
                 await asyncio.sleep(0)
-            facts = tuple(fact for line in lines[at : at + LINES_IN_A_ROW_MAX] for fact in self._vendor.parse(line))
+            heard = [self._dialogue.hear(line) for line in lines[at : at + LINES_IN_A_ROW_MAX]]
+            facts = tuple(fact for one in heard for fact in one.facts)
+            if reply := b"".join(one.reply for one in heard):
+                await self.input.send(reply)
             self._absorb(facts)
             if facts:
                 await self._on_facts(facts)

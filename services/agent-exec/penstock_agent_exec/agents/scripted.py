@@ -22,7 +22,16 @@ from msgspec import field as struct_field
 from penstock.bounds import MESSAGE_LENGTH_MAX, NAME_PATTERN, Usd
 from penstock_agent_exec.agents.facts import ANSWER_LENGTH_MAX, AnyFact, Garbage, shown
 from penstock_agent_exec.agents.seen import Seen
-from penstock_agent_exec.agents.vendor import AgentRun, CommandLine, Purpose, RunRefused, Verdict, why_we_stopped
+from penstock_agent_exec.agents.vendor import (
+    AgentRun,
+    CommandLine,
+    Dialogue,
+    Monologue,
+    Purpose,
+    RunRefused,
+    Verdict,
+    why_we_stopped,
+)
 from penstock_agent_exec.process import Ending, StopStep
 from penstock_agent_exec.sandbox import DEFAULT_PATH, Bind, python_binds, python_program
 
@@ -248,31 +257,22 @@ class Scripted:
 
     def command(self, run: AgentRun) -> CommandLine:
         """The program with this attempt's steps on its standard input."""
-        script = read_script(self.scripts, run.model)
-        steps = script.steps(run, self.name)
-        if steps is None:
-            raise RunRefused("vendor.bad_request", f"the script {run.model} has nothing for this run ({run.purpose})")
-        order = _Order(session_id=run.session_id, script=run.model, steps=steps)
+        self._order(run)
         return CommandLine(
             argv=(str(python_program()), "-I", "-S", str(PROGRAM)),
             env={"HOME": run.state_dir, "PATH": DEFAULT_PATH, "LANG": "C.UTF-8", "USER": "agent"},
-            stdin=msgspec.json.encode(order),
             binds=(*python_binds(), Bind(PROGRAM)),
         )
 
-    def message(self, text: str) -> bytes | None:
-        """It listens to nobody."""
-        return None
+    def dialogue(self, run: AgentRun) -> Dialogue:
+        """It is told everything at its start. Raises RunRefused as `command` does."""
+        return Monologue(msgspec.json.encode(self._order(run)), parse_line)
 
-    def parse(self, line: bytes) -> tuple[AnyFact, ...]:
-        """The program prints facts as they are; what a command of the script prints among them is garbage."""
-        if not line.strip():
-            return ()
-        try:
-            fact = msgspec.json.decode(line, type=AnyFact)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return (Garbage(text=shown(line)),)
-        return (_bounded(fact),)
+    def _order(self, run: AgentRun) -> _Order:
+        steps = read_script(self.scripts, run.model).steps(run, self.name)
+        if steps is None:
+            raise RunRefused("vendor.bad_request", f"the script {run.model} has nothing for this run ({run.purpose})")
+        return _Order(session_id=run.session_id, script=run.model, steps=steps)
 
     def verdict(self, run: AgentRun, seen: Seen, ending: Ending) -> Verdict:
         """What the script ended with; a result counts however the process ended, except where it was cancelled."""
@@ -299,6 +299,17 @@ class Scripted:
             final_text=seen.last_text,
             answer=(last.answer or seen.last_text) if last is not None and ok else "",
         )
+
+
+def parse_line(line: bytes) -> tuple[AnyFact, ...]:
+    """The program prints facts as they are; what a command of the script prints among them is garbage."""
+    if not line.strip():
+        return ()
+    try:
+        fact = msgspec.json.decode(line, type=AnyFact)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return (Garbage(text=shown(line)),)
+    return (_bounded(fact),)
 
 
 def read_script(scripts: Path, name: str) -> Script:

@@ -1,16 +1,16 @@
 """What a vendor of coding agents is to this service: how to start its program, how to read it, and what to make of its end.
 
-The rule of this room: pure functions over data. A vendor starts nothing, waits for nothing and keeps nothing; what a run has
-said so far is in `Seen`.
+The rule of this room: pure functions over data. A vendor starts nothing and waits for nothing. What a run has said so far is
+in `Seen`; what its program's protocol must remember is in the `Dialogue` of that one run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Literal, Protocol, TypeAlias, assert_never
+from typing import Final, Literal, NamedTuple, Protocol, TypeAlias, assert_never
 
 from msgspec import Struct
 
@@ -26,6 +26,8 @@ Purpose: TypeAlias = Literal["agent", "plan", "compact"]
 """What a run is for: a change, or an answer to read. For the latter it may look at everything and change nothing."""
 
 UNIX_PREFIX: Final = "unix:"
+MODEL_PORT: Final = 8009
+"""Where, on the loopback of a sandbox, a program that knows no unix sockets finds its model. Nobody else is there."""
 
 
 class HostLacks(Exception):
@@ -68,6 +70,11 @@ class AgentRun:
         return self.purpose != "agent"
 
     @property
+    def gate_url(self) -> str:
+        """Where the model gate is found on the loopback inside, by a command line that forwards `MODEL_PORT` to its socket."""
+        return f"http://127.0.0.1:{MODEL_PORT}"
+
+    @property
     def gate_socket(self) -> Path | None:
         """The socket that leads to the model, where that is the only way out."""
         if self.base_url is None or not self.base_url.startswith(UNIX_PREFIX):
@@ -75,14 +82,23 @@ class AgentRun:
         return Path(self.base_url.removeprefix(UNIX_PREFIX))
 
 
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """A TCP port on the loopback inside, and the unix socket to which every connection there leads."""
+
+    port: int
+    socket: Path
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandLine:
-    """How to start a vendor's program. `binds` are what it needs to see besides the system, the work and the state."""
+    """How to start a vendor's program. `binds` are what it needs to see besides the system, the work and the state; sockets
+    that are forwarded to are bound by themselves. `forwards`: what listens on the sandbox's loopback on its behalf."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(repr=False)
-    stdin: bytes = field(repr=False)
     binds: tuple[Bind, ...] = ()
+    forwards: tuple[Forward, ...] = ()
     network: bool = False
 
 
@@ -105,6 +121,35 @@ class Verdict(Struct, frozen=True, kw_only=True):
     answer: str = ""
 
 
+class Heard(NamedTuple):
+    """What a line of output comes to: facts, and what the program's protocol wants written to its input in answer."""
+
+    facts: tuple[AnyFact, ...] = ()
+    reply: bytes = b""
+
+
+class Dialogue(Protocol):
+    """Both directions of one run, as its program speaks: what it said so far decides what is written next. No I/O here."""
+
+    def begin(self) -> bytes:
+        """What is written first."""
+        ...
+
+    def hear(self, line: bytes) -> Heard:
+        """What one line of its standard output comes to. Never raises."""
+        ...
+
+    def say(self, text: str, message_id: str) -> bytes | None:
+        """What to write to say something in the middle of the run. None where nothing can be said now: before it has begun,
+        after its last word, or because its program takes no more than one prompt."""
+        ...
+
+    @property
+    def listens(self) -> bool:
+        """Whether the input stays open after `begin`, until the run has had its last word."""
+        ...
+
+
 class Vendor(Protocol):
     """One kind of agent program."""
 
@@ -120,17 +165,32 @@ class Vendor(Protocol):
         """Raises RunRefused."""
         ...
 
-    def message(self, text: str) -> bytes | None:
-        """What to write to its input to say something while it runs; None where that cannot be done."""
-        ...
-
-    def parse(self, line: bytes) -> tuple[AnyFact, ...]:
-        """What one line of its standard output says. Never raises."""
+    def dialogue(self, run: AgentRun) -> Dialogue:
+        """A new one for each run."""
         ...
 
     def verdict(self, run: AgentRun, seen: Seen, ending: Ending) -> Verdict:
         """What the run came to."""
         ...
+
+
+class Monologue:
+    """The dialogue of a program that gets everything it is told at its start, on standard input, and prints facts by the line."""
+
+    listens = False
+
+    def __init__(self, first: bytes, parse: Callable[[bytes], tuple[AnyFact, ...]]) -> None:
+        self._first = first
+        self._parse = parse
+
+    def begin(self) -> bytes:
+        return self._first
+
+    def hear(self, line: bytes) -> Heard:
+        return Heard(self._parse(line))
+
+    def say(self, text: str, message_id: str) -> bytes | None:
+        return None
 
 
 def why_we_stopped(ending: Ending) -> tuple[str, bool]:
