@@ -55,7 +55,8 @@ class Route(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class HostState(Struct, frozen=True, kw_only=True):
-    """What an executor says of itself in its host lease. `instance` changes with every start of the process."""
+    """What an executor says of itself in its host lease. `instance` changes with every start of the process. `versions`: of
+    the vendors' programs, by vendor, where they say one."""
 
     host: Name
     instance: Word
@@ -65,6 +66,7 @@ class HostState(Struct, frozen=True, kw_only=True):
     busy: Count
     vendors: tuple[Word, ...] = ()
     notes: tuple[Line, ...] = ()
+    versions: dict[Word, Word] = {}
 
 
 class LeaseValue(Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from penstock.bounds import Count, Id, Line, Name, Oid, Ref, Seconds, Shell, Text, Title, Turns, Usd, Word
+from penstock.events import Billing
 from penstock.values import Continuation, Kept, RepoSnapshot, VerifyCommands
 
 PROMPT_LENGTH_MAX = 120_000
@@ -31,7 +32,8 @@ class PrepareWork(Struct, frozen=True, kw_only=True, tag="prepare", tag_field="k
 
 class AgentWork(Struct, frozen=True, kw_only=True, tag="agent", tag_field="kind"):
     """One agent run. `prompt` is the whole first message, or only the new one where a session is resumed;
-    `fresh_prompt` is what to say when the session to resume has vanished."""
+    `fresh_prompt` is what to say when the session to resume has vanished. `billing`: `subscription` where a login is to pay
+    and not a key by the token; so in every kind of agent run."""
 
     repo: RepoSnapshot
     branch: Ref
@@ -46,6 +48,7 @@ class AgentWork(Struct, frozen=True, kw_only=True, tag="agent", tag_field="kind"
     max_turns: Turns | None
     max_cost_usd: Usd | None
     wall_seconds_max: Seconds
+    billing: Billing = "api"
 
 
 class PlanWork(Struct, frozen=True, kw_only=True, tag="plan", tag_field="kind"):
@@ -61,6 +64,7 @@ class PlanWork(Struct, frozen=True, kw_only=True, tag="plan", tag_field="kind"):
     max_turns: Turns | None
     max_cost_usd: Usd | None
     wall_seconds_max: Seconds
+    billing: Billing = "api"
 
 
 class CompactWork(Struct, frozen=True, kw_only=True, tag="compact", tag_field="kind"):
@@ -76,6 +80,7 @@ class CompactWork(Struct, frozen=True, kw_only=True, tag="compact", tag_field="k
     max_turns: Turns | None
     max_cost_usd: Usd | None
     wall_seconds_max: Seconds
+    billing: Billing = "api"
 
 
 class VerifyWork(Struct, frozen=True, kw_only=True, tag="verify", tag_field="kind"):
@@ -135,3 +140,12 @@ class StopOrder(Struct, frozen=True, kw_only=True):
 
     job: Id
     reason: Line
+
+
+class SayOrder(Struct, frozen=True, kw_only=True):
+    """Sent on the job's control subject, and again until it was told: something for the agent in the middle of its run.
+    `message`: its id, by which a repetition is known."""
+
+    job: Id
+    message: Id
+    text: str

@@ -269,6 +269,7 @@ async def test_hosts_are_shown_while_they_hold_their_lease_and_bring_their_vendo
         busy=1,
         vendors=("homemade",),
         notes=("no sandbox",),
+        versions={"homemade": "1.2"},
     )
     refused = await house.client.post("/v1/tasks", json={"repo": "shop", "title": "t", "vendor": "homemade"})
     assert refused.status_code == 422
@@ -277,6 +278,7 @@ async def test_hosts_are_shown_while_they_hold_their_lease_and_bring_their_vendo
         while not (hosts := (await house.client.get("/v1/hosts")).json()["hosts"]):
             await asyncio.sleep(0.01)
     assert (hosts[0]["host"], hosts[0]["busy"], hosts[0]["notes"]) == ("h1", 1, ["no sandbox"])
+    assert hosts[0]["versions"] == {"homemade": "1.2"}
     taken = await house.client.post("/v1/tasks", json={"repo": "shop", "title": "t", "vendor": "homemade"})
     assert taken.status_code == 201
     await lease.release()

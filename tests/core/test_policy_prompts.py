@@ -43,7 +43,7 @@ from penstock.events import (
     PublishRequested,
     TaskBlocked,
 )
-from penstock.jobs import PROMPT_LENGTH_MAX, AgentWork, CompactWork, PrepareWork, PublishWork, VerifyWork
+from penstock.jobs import PROMPT_LENGTH_MAX, AgentWork, CompactWork, PlanWork, PrepareWork, PublishWork, VerifyWork
 from penstock.values import Continuation, Evidence, Price, RepoSnapshot, Usage, VerifyCommands
 from penstock_orchestrator.core.prompt import fresh_prompt, messages
 from penstock_orchestrator.core.react import BODY_LENGTH_MAX, react
@@ -254,6 +254,15 @@ def test_a_note_names_no_more_files_than_anybody_reads() -> None:
 
 
 # Orders for a host
+
+
+def test_every_run_of_an_agent_is_told_who_pays_for_it() -> None:
+    for billing in ("api", "subscription"):
+        assert work(given(whole(billing=billing)).lives(prepare_ok), AgentWork).billing == billing
+        planning = given(whole(billing=billing, mode="interactive")).lives(prepare_ok)
+        assert work(planning, PlanWork).billing == billing
+        full = given(whole(billing=billing, compaction="agent")).lives(prepare_ok, FULL)
+        assert work(full, CompactWork).billing == billing
 
 
 def test_a_preparation_is_told_what_the_task_is_about_once() -> None:

@@ -171,6 +171,7 @@ def run_for(work: Work, place: Place, *, prompt: str, session_id: str, resume: b
         max_cost_usd=work.max_cost_usd,
         state_dir=str(place.home),
         work_dir=str(place.clone.path),
+        billing="subscription" if work.billing == "subscription" else "api",
     )
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Final, assert_never
 
 from penstock.bounds import clip
-from penstock.jobs import AgentWork, CompactWork, Job, PlanWork, PrepareWork, PublishWork, VerifyWork, Work
+from penstock.jobs import AgentWork, CompactWork, Job, PlanWork, PrepareWork, PublishWork, SayOrder, VerifyWork, Work
 from penstock_orchestrator.core.gate import words
 from penstock_orchestrator.core.plan_text import render_plan
-from penstock_orchestrator.core.prompt import compact_prompt, fresh_prompt, next_prompt, plan_prompt
+from penstock_orchestrator.core.prompt import compact_prompt, fitting, fresh_prompt, next_prompt, plan_prompt, spoken
 from penstock_orchestrator.core.step import side_session
 from penstock_orchestrator.core.task import CurrentJob, Task
 
@@ -38,6 +38,15 @@ def react(task: Task) -> Job | None:
         host=job.host,
         work=_work(task, job),
     )
+
+
+def to_say(task: Task) -> tuple[SayOrder, ...]:
+    """What people and other tasks have to say to the agent that is at work now, and has not been told. What its program does
+    not take goes into the next prompt."""
+    job = task.job
+    if job is None or job.kind != "agent" or job.epoch is None or task.cancel is not None or task.stop_wanted:
+        return ()
+    return tuple(SayOrder(job=job.id, message=mail.id, text=spoken(mail)) for mail in fitting(task.pending_mail))
 
 
 def _work(task: Task, job: CurrentJob) -> Work:
@@ -108,6 +117,7 @@ def _plan(task: Task) -> PlanWork:
         max_turns=spec.policy.plan_turns_max or None,
         max_cost_usd=_left(task.max_cost_usd, task.cost_seen),
         wall_seconds_max=min(_wall_left(task), spec.policy.plan_seconds_max or SIDE_SECONDS_MAX),
+        billing=spec.billing,
     )
 
 
@@ -125,6 +135,7 @@ def _compact(task: Task) -> CompactWork:
         max_turns=spec.policy.plan_turns_max or None,
         max_cost_usd=_left(task.max_cost_usd, task.cost_seen),
         wall_seconds_max=min(_wall_left(task), SIDE_SECONDS_MAX),
+        billing=spec.billing,
     )
 
 
@@ -159,6 +170,7 @@ def _agent(task: Task) -> AgentWork:
         max_turns=spec.max_turns,
         max_cost_usd=_left(task.max_cost_usd, task.cost_seen),
         wall_seconds_max=_wall_left(task),
+        billing=spec.billing,
     )
 
 
