@@ -545,6 +545,14 @@ class MessageDelivered(Event, frozen=True, kw_only=True, tag="message_delivered"
     job: Id
 
 
+class MessageTold(Event, frozen=True, kw_only=True, tag="message_told"):
+    """The agent was told the message in the middle of its run, by a program that takes such a thing."""
+
+    job: Id
+    epoch: Count
+    message: Id
+
+
 class MessageConsumed(Event, frozen=True, kw_only=True, tag="message_consumed"):
     """The run that was told has answered: the agent has worked with it."""
 
@@ -663,6 +671,7 @@ KnownEvent: TypeAlias = (
     | TaskWoken
     | MessageAccepted
     | MessageDelivered
+    | MessageTold
     | MessageConsumed
     | DecisionRaised
     | DecisionAnswered

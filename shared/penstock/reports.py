@@ -18,6 +18,7 @@ from penstock.events import (
     CompactSucceeded,
     DecisionRaised,
     JobStopped,
+    MessageTold,
     PlanFailed,
     PlanProposed,
     PrepareFailed,
@@ -36,6 +37,7 @@ ReportBody: TypeAlias = (
     | PlanFailed
     | AgentProgressed
     | DecisionRaised
+    | MessageTold
     | AgentSucceeded
     | AgentFailed
     | CompactSucceeded
@@ -50,8 +52,8 @@ ReportBody: TypeAlias = (
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """One job's end, or (AgentProgressed, DecisionRaised) news from its middle. Published with `id` as its message id,
-    until the stream has acknowledged it."""
+    """One job's end, or (AgentProgressed, DecisionRaised, MessageTold) news from its middle. Published with `id` as its
+    message id, until the stream has acknowledged it."""
 
     id: Id
     task: Id

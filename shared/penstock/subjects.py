@@ -118,6 +118,11 @@ def stop_order(job: str) -> str:
     return f"penstock.control.stop.{job}"
 
 
+def say_order(job: str) -> str:
+    """Core subject: whoever runs this job may tell its agent something. A hint: what is not told goes into the next prompt."""
+    return f"penstock.control.say.{job}"
+
+
 def command(noun: str, verb: str) -> str:
     return f"penstock.cmd.{noun}.{verb}"
 

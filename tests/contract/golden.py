@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from contract.golden_executor import EXECUTOR
 from contract.golden_first import FIRST, TASK
 from contract.golden_policy import AGAIN, POLICY
 
@@ -62,7 +63,7 @@ def _named(events: tuple[e.KnownEvent, ...]) -> Iterator[tuple[str, e.Recorded]]
         yield type_of(event) + (f".{nth}" if nth > 1 else ""), _recorded(number, event)
 
 
-EXPECTED: Final[dict[str, e.Recorded]] = dict(_named((*FIRST, *POLICY, *AGAIN)))
+EXPECTED: Final[dict[str, e.Recorded]] = dict(_named((*FIRST, *POLICY, *AGAIN, *EXECUTOR)))
 """By the document's name without `.json`; every field of every event has a value in one of them that is not its default."""
 
 NEWEST: Final[dict[str, str]] = {type_in(document): document for document in EXPECTED}

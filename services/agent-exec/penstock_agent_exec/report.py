@@ -28,6 +28,7 @@ from penstock.events import (
     CompactFailed,
     DecisionRaised,
     JobStopped,
+    MessageTold,
     PlanFailed,
     PrepareFailed,
     PublishFailed,
@@ -182,4 +183,6 @@ def _kind_of(body: ReportBody) -> str:
     """The last word of its subject: whoever waits for the end of a job can leave out the news from its middle."""
     if isinstance(body, AgentProgressed):
         return "progress"
+    if isinstance(body, MessageTold):
+        return "told"
     return "decision" if isinstance(body, DecisionRaised) else codec.type_of(body)

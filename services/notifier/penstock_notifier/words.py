@@ -25,6 +25,7 @@ from penstock.events import (
     MessageAccepted,
     MessageConsumed,
     MessageDelivered,
+    MessageTold,
     PlanApproved,
     PlanCommented,
     PlanFailed,
@@ -44,7 +45,9 @@ OfTheQueue: TypeAlias = TaskAdmitted | DependencyResolved | PriorityChanged | Ta
 OfThePlan: TypeAlias = (
     PlanRequested | PlanProposed | PlanFailed | PlanCommented | PlanApproved | PlanRejected | PlanUnanswered
 )
-OfTalk: TypeAlias = MessageAccepted | MessageDelivered | MessageConsumed | DecisionRaised | DecisionAnswered
+OfTalk: TypeAlias = (
+    MessageAccepted | MessageTold | MessageDelivered | MessageConsumed | DecisionRaised | DecisionAnswered
+)
 OfJudgement: TypeAlias = (
     GateScored
     | FailureClassified
@@ -99,6 +102,8 @@ def says_talk(event: OfTalk) -> str:
     match event:
         case MessageAccepted(sender=sender, from_task=from_task, text=text):
             return f"{f'task {from_task}' if from_task else sender or 'somebody'} says: {text}"
+        case MessageTold(message=message, job=job):
+            return f"message {message} was told to the agent in the middle of job {job}"
         case MessageDelivered(message=message, job=job):
             return f"message {message} is part of what job {job} was told"
         case MessageConsumed(message=message, job=job):

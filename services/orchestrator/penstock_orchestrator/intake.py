@@ -34,6 +34,7 @@ from penstock.events import (
     CompactSucceeded,
     DecisionRaised,
     JobStopped,
+    MessageTold,
     PlanFailed,
     PlanProposed,
     PrepareFailed,
@@ -187,7 +188,7 @@ def unfit(report: Report, reason: str) -> Report | None:
             body = PlanFailed(job=job, epoch=epoch, error_class=error_class, message=message, transient=True)
         case CompactSucceeded() | CompactFailed():
             body = CompactFailed(job=job, epoch=epoch, error_class=error_class, message=message)
-        case AgentProgressed() | DecisionRaised():
+        case AgentProgressed() | DecisionRaised() | MessageTold():
             return None
         case AgentSucceeded() | AgentFailed():
             body = AgentFailed(job=job, epoch=epoch, error_class=error_class, message=message, transient=True)

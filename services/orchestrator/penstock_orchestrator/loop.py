@@ -28,7 +28,7 @@ from penstock_orchestrator.append import CONFLICTS_MAX, Appender
 from penstock_orchestrator.core.advance import due, gate_event, lost, next_look
 from penstock_orchestrator.core.decide import accept
 from penstock_orchestrator.core.queue import veto
-from penstock_orchestrator.core.react import react
+from penstock_orchestrator.core.react import react, to_say
 from penstock_orchestrator.core.task import Task
 from penstock_orchestrator.fold import Fold
 
@@ -202,6 +202,8 @@ class Loop:
                 self._enqueued.add(job.id)
             if task.stop_wanted and task.job is not None:
                 await self.order_stop(task.job.id, task.stop_wanted)
+            for order in to_say(task):
+                await self._nc.publish(s.say_order(order.job), encode(order))
             now = self._clock()
             event = self._next(task, now)
             if event is None:

@@ -106,6 +106,7 @@ def step_row(steps: dict[str, StepRow], task: Task, recorded: e.Recorded) -> Ste
             | e.TaskWoken()
             | e.MessageAccepted()
             | e.MessageDelivered()
+            | e.MessageTold()
             | e.MessageConsumed()
             | e.DecisionRaised()
             | e.DecisionAnswered()

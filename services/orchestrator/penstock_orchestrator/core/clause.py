@@ -41,7 +41,9 @@ _Asks: TypeAlias = (
     | e.PlanApproved
     | e.PlanRejected
 )
-_Talk: TypeAlias = e.MessageAccepted | e.MessageDelivered | e.MessageConsumed | e.DecisionRaised | e.DecisionAnswered
+_Talk: TypeAlias = (
+    e.MessageAccepted | e.MessageTold | e.MessageDelivered | e.MessageConsumed | e.DecisionRaised | e.DecisionAnswered
+)
 _Waits: TypeAlias = e.TaskAdmitted | e.DependencyResolved | e.TaskParked | e.TaskBlocked | e.PlanUnanswered
 _Judged: TypeAlias = (
     e.GateScored
@@ -159,6 +161,8 @@ def _asks(event: _Asks) -> str:
 
 def _talk(event: _Talk) -> str:
     match event:
+        case e.MessageTold():
+            return f"message {event.message} was told to the running agent"
         case e.MessageAccepted():
             return f"{_who(event.sender)} wrote to the agent: {event.text}"
         case e.MessageDelivered():

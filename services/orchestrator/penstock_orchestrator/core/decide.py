@@ -36,6 +36,7 @@ from penstock.events import (
     JobStopped,
     KnownEvent,
     MessageAccepted,
+    MessageTold,
     PlanApproved,
     PlanCommented,
     PlanFailed,
@@ -137,6 +138,9 @@ def accept(task: Task | None, report: Report) -> list[KnownEvent]:
     if isinstance(body, DecisionRaised):
         known = report.id in task.commands or any(point.id == body.decision for point in task.points)
         return [] if known or len(task.points) >= POINTS_MAX or task.job.kind != "agent" else [body]
+    if isinstance(body, MessageTold):
+        untold = any(mail.id == body.message for mail in task.pending_mail)
+        return [body] if untold and task.job.kind == "agent" else []
     kind = _kind_of(body)
     return [body] if kind is None or kind == task.job.kind else []
 
@@ -155,7 +159,7 @@ def _kind_of(body: ReportBody) -> JobKind | None:
             return "verify"
         case PublishSucceeded() | PublishFailed():
             return "publish"
-        case JobStopped() | AgentProgressed():
+        case JobStopped() | AgentProgressed() | MessageTold():
             return None
         case _:
             assert_never(body)

@@ -34,6 +34,7 @@ from penstock.events import (
     MessageAccepted,
     MessageConsumed,
     MessageDelivered,
+    MessageTold,
     PlanApproved,
     PlanCommented,
     PlanFailed,
@@ -180,6 +181,7 @@ def _living(task: Task, recorded: Recorded) -> Task:
             | PlanFailed()
             | AgentProgressed()
             | DecisionRaised()
+            | MessageTold()
             | AgentSucceeded()
             | AgentFailed()
             | CompactSucceeded()
@@ -281,6 +283,9 @@ def _about_job(task: Task, recorded: Recorded, event: reported.Said) -> Task:
             point = Point(id=event.decision, subject=event.subject, question=event.question, options=event.options)
             known = any(one.id == point.id for one in task.points)
             return _remember(task if known else replace(task, points=(*task.points, point)), recorded)
+        case MessageTold():
+            mail = (replace(one, job=job.id) if one.id == event.message and not one.job else one for one in task.mail)
+            return replace(task, mail=tuple(mail))
         case _:
             return reported.ended(replace(task, job=None), job, event, recorded.at)
 

@@ -43,6 +43,7 @@ def origin(event: e.AnyEvent) -> Origin:
             | e.AgentSucceeded()
             | e.AgentFailed()
             | e.DecisionRaised()
+            | e.MessageTold()
             | e.CompactSucceeded()
             | e.CompactFailed()
             | e.VerifySucceeded()

@@ -102,6 +102,11 @@ def messages(task: Task) -> str:
     return f"## Messages for you\nTake them into account, and say how you did.\n\n{_quoted(told)}"
 
 
+def spoken(mail: Mail) -> str:
+    """A message as it is said to an agent in the middle of its run."""
+    return _whole([f"A message for you while you work; take it into account.\n\n{_quoted([mail])}"])
+
+
 def _heard(task: Task) -> str:
     """What earlier sessions were told by people and other tasks: it holds for this one too."""
     if not task.heard:

@@ -20,6 +20,7 @@ from penstock.events import (
     DecisionRaised,
     JobLost,
     JobStopped,
+    MessageTold,
     PlanFailed,
     PlanProposed,
     PrepareFailed,
@@ -67,7 +68,7 @@ Ending: TypeAlias = (
     | PublishSucceeded
     | PublishFailed
 )
-Said: TypeAlias = Ending | AgentProgressed | DecisionRaised
+Said: TypeAlias = Ending | AgentProgressed | DecisionRaised | MessageTold
 Failed: TypeAlias = PrepareFailed | PlanFailed | AgentFailed | VerifyFailed | PublishFailed
 
 
