@@ -99,6 +99,10 @@ class Claude:
         """What the run came to."""
         return verdict_of(run, seen, ending)
 
+    def has_session(self, state_dir: Path, session_id: str) -> bool:
+        """One file per session, in a folder named after the work's path."""
+        return any(state_dir.glob(f".claude/projects/*/{session_id}.jsonl"))
+
 
 class _Conversation:
     """Its streaming input stays open; a message is taken up with the next request of the same turn."""

@@ -300,6 +300,10 @@ class Scripted:
             answer=(last.answer or seen.last_text) if last is not None and ok else "",
         )
 
+    def has_session(self, state_dir: Path, session_id: str) -> bool:
+        """Always: it remembers nothing, and so has nothing to lose."""
+        return True
+
 
 def parse_line(line: bytes) -> tuple[AnyFact, ...]:
     """The program prints facts as they are; what a command of the script prints among them is garbage."""

@@ -173,6 +173,11 @@ class Vendor(Protocol):
         """What the run came to."""
         ...
 
+    def has_session(self, state_dir: Path, session_id: str) -> bool:
+        """Whether there is anything of this session to go on with in `state_dir`, a path of the host. Looks at names only: an
+        agent wrote them."""
+        ...
+
 
 class Monologue:
     """The dialogue of a program that gets everything it is told at its start, on standard input, and prints facts by the line."""

@@ -7,7 +7,6 @@ private ref before anything touches it, and what it used is in the report.
 from __future__ import annotations
 
 import uuid
-from pathlib import Path
 from typing import Final
 
 from penstock.bounds import LINE_LENGTH_MAX
@@ -73,7 +72,7 @@ async def agent(bench: Bench, hand: InHand, work: AgentWork) -> ReportBody:
 async def _run(bench: Bench, hand: InHand, work: AgentWork, offer: Offer, place: Place) -> Ran:
     """The session gone on with; one that has vanished is begun once more with the whole history, and that is said."""
     attempt, session = work.attempt, work.session_id
-    resume = work.resume and has_session(work.vendor, place.home, session)
+    resume = work.resume and offer.vendor.has_session(place.home, session)
     if resume:
         given = run_for(work, place, prompt=work.prompt, session_id=session, resume=True, attempt=attempt)
         ran = await run(bench, hand, work, offer, place, given)
@@ -86,15 +85,6 @@ async def _run(bench: Bench, hand: InHand, work: AgentWork, offer: Offer, place:
     prompt = work.fresh_prompt if work.resume else work.prompt
     given = run_for(work, place, prompt=prompt, session_id=session, resume=False, attempt=attempt)
     return await run(bench, hand, work, offer, place, given)
-
-
-def has_session(vendor: str, state: Path, session_id: str) -> bool:
-    """Whether the vendor's program has anything of this session to go on with. Looks at names only: an agent wrote them."""
-    match vendor:
-        case "claude":
-            return any(state.glob(f".claude/projects/*/{session_id}.jsonl"))
-        case _:
-            return True
 
 
 async def _keep(hand: InHand, place: Place, number: int) -> None:
