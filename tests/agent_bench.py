@@ -15,7 +15,7 @@ from penstock.settings import Secret
 from penstock_agent_exec.agents.facts import AnyFact
 from penstock_agent_exec.agents.run import Outcome, Steering, run_agent
 from penstock_agent_exec.agents.vendor import AgentRun, Vendor
-from penstock_agent_exec.model_gate import ModelGate
+from penstock_agent_exec.broker.gate import ModelGate
 from penstock_agent_exec.process import Watch
 from penstock_agent_exec.sandbox import Bind, Profile, python_binds
 

@@ -17,8 +17,9 @@ import pytest
 from fake_model import Break, Fail, FakeModel, Hang, Say, Step, script
 
 from penstock.settings import Secret
-from penstock_agent_exec import model_gate
-from penstock_agent_exec.model_gate import ModelGate
+from penstock_agent_exec.broker import client as gate_client
+from penstock_agent_exec.broker import gate as model_gate
+from penstock_agent_exec.broker.gate import ModelGate
 
 pytestmark = pytest.mark.anyio
 
@@ -222,7 +223,7 @@ async def test_a_model_that_cannot_be_reached_is_a_502(socket_path: Path) -> Non
 
 
 async def test_a_body_without_end_is_not_passed_on_for_ever(socket_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_gate, "BODY_BYTES_MAX", 100_000)
+    monkeypatch.setattr(gate_client, "BODY_BYTES_MAX", 100_000)
     async with Open(socket_path, Say("hello")) as (_gate, model), visit(socket_path) as client:
         await client.ask("POST /v1/messages", b"x" * 200_000)
         assert b"200" not in await client.rest()

@@ -11,15 +11,19 @@ from pathlib import Path
 from penstock.settings import Secret
 from penstock_agent_exec.agents.known import find_vendor
 from penstock_agent_exec.agents.vendor import HostLacks, Vendor
+from penstock_agent_exec.broker.dialect import Dialect
 from penstock_agent_exec.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelAccess:
-    """Where an agent's model is, and the key to it: for the gate, never for the agent."""
+    """Where an agent's model is, and the key to it: for the gate, never for the agent. `upstream` ends as the dialect says.
+    `login`: the key is a subscription's token."""
 
     upstream: str
     key: Secret
+    dialect: Dialect = Dialect.ANTHROPIC
+    login: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

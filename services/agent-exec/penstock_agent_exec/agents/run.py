@@ -15,7 +15,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 from penstock_agent_exec.agents.facts import AnyFact, Finished, Started
 from penstock_agent_exec.agents.seen import Seen
 from penstock_agent_exec.agents.vendor import AgentRun, CommandLine, Dialogue, Vendor, Verdict
-from penstock_agent_exec.model_gate import ModelGate
+from penstock_agent_exec.broker.gate import ModelGate
 from penstock_agent_exec.output import LineSplitter
 from penstock_agent_exec.process import ChildInput, Ending, Watch, run_child
 from penstock_agent_exec.sandbox import Bind, Profile, python_binds, python_program

@@ -40,12 +40,12 @@ from penstock_agent_exec.agents.facts import (
 from penstock_agent_exec.agents.facts import Usage as UsageFact
 from penstock_agent_exec.agents.run import Outcome, Steering, run_agent
 from penstock_agent_exec.agents.vendor import AgentRun, Purpose, RunRefused
+from penstock_agent_exec.broker.gate import ModelGate
 from penstock_agent_exec.child import ChildNotStarted
 from penstock_agent_exec.git.clone import Clone
 from penstock_agent_exec.git.command import Sandboxed
 from penstock_agent_exec.git.heal import heal_clone
 from penstock_agent_exec.git.mirror import Mirror
-from penstock_agent_exec.model_gate import ModelGate
 from penstock_agent_exec.output import LineSplitter
 from penstock_agent_exec.process import Watch
 from penstock_agent_exec.sandbox import Bind, Profile
@@ -241,7 +241,11 @@ async def _gate(bench: Bench, offer: Offer) -> AsyncIterator[ModelGate | None]:
         yield None
         return
     with tempfile.TemporaryDirectory(prefix=bench.folder.socket_prefix) as folder:
-        async with ModelGate(Path(folder) / "model", upstream=offer.model.upstream, key=offer.model.key) as gate:
+        access = offer.model
+        path = Path(folder) / "model"
+        async with ModelGate(
+            path, upstream=access.upstream, key=access.key, dialect=access.dialect, login=access.login
+        ) as gate:
             yield gate
 
 
