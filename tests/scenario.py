@@ -26,6 +26,7 @@ from penstock.events import (
     JobLost,
     JobStopped,
     KnownEvent,
+    MessageTold,
     PlanFailed,
     PlanProposed,
     PrepareFailed,
@@ -379,6 +380,10 @@ def raised(decision: str, subject: str = "publish", options: Iterable[str] = ())
     return lambda seq: DecisionRaised(
         job=job_at(seq), epoch=7, decision=decision, subject=subject, question="Shall I?", options=tuple(options)
     )
+
+
+def told(message: str) -> Said:
+    return lambda seq: MessageTold(job=job_at(seq), epoch=7, message=message)
 
 
 def stopped(**more: object) -> Said:

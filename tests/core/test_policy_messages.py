@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 from scenario import (
     AGENT,
     TASK,
@@ -22,6 +23,7 @@ from scenario import (
     seq_of,
     stopped,
     tell,
+    told,
     unblock,
     verify_ok,
     whole,
@@ -51,6 +53,7 @@ from penstock.events import (
     MessageAccepted,
     MessageConsumed,
     MessageDelivered,
+    MessageTold,
     TaskBlocked,
     TaskSucceeded,
     VerifyRequested,
@@ -60,7 +63,7 @@ from penstock.reports import Report
 from penstock.values import Usage
 from penstock_orchestrator.core.decide import POINTS_MAX, accept
 from penstock_orchestrator.core.evolve import evolve
-from penstock_orchestrator.core.react import react
+from penstock_orchestrator.core.react import react, to_say
 from penstock_orchestrator.core.task import HEARD_MAX, MAIL_MAX
 from penstock_orchestrator.core.waiting import phase
 
@@ -118,6 +121,51 @@ def test_a_message_waits_for_the_next_run_is_part_of_it_and_is_done_when_the_run
     assert state.said(MessageConsumed) == [MessageConsumed(message=accepted.message, job=job.id)]
     assert state.state.mail == ()
     assert isinstance(state.log[-1], VerifyRequested)
+
+
+def test_a_running_agent_is_told_what_its_program_takes_and_the_next_run_is_not_told_again() -> None:
+    state = begun()
+    (message,) = state.said(MessageAccepted)
+    (order,) = to_say(state.state)
+    assert state.state.job is not None
+    assert (order.job, order.message) == (state.state.job.id, message.message)
+    assert "use tabs" in order.text
+    state = says(state, told(message.message))
+    assert state.said(MessageDelivered) == [MessageDelivered(message=message.message, job=order.job)]
+    assert to_say(state.state) == ()
+    state = says(state, agent_ok)
+    assert state.said(MessageConsumed) == [MessageConsumed(message=message.message, job=order.job)]
+    # It was taken into account on the way, so the change is checked at once.
+    assert isinstance(state.log[-1], VerifyRequested)
+
+
+def test_a_message_told_to_a_run_that_never_worked_goes_into_the_next_one() -> None:
+    state = begun()
+    (message,) = state.said(MessageAccepted)
+    state = says(state, told(message.message), failed(usage=Usage()))
+    assert state.last(AgentRequested).messages == (message.message,)
+    assert "use tabs" in work(state).prompt
+
+
+@pytest.mark.parametrize("wrong", ["another message", "told before", "another job", "a stale epoch"])
+def test_that_a_message_was_told_is_believed_of_the_running_job_and_once(wrong: str) -> None:
+    state = begun()
+    (message,) = state.said(MessageAccepted)
+    if wrong == "told before":
+        state = says(state, told(message.message))
+    assert state.state.job is not None
+    said = told(D1 if wrong == "another message" else message.message)(seq_of(state.state.job.id))
+    assert isinstance(said, MessageTold)
+    said = replace(said, job=TASK if wrong == "another job" else said.job, epoch=8 if wrong == "a stale epoch" else 7)
+    assert accept(state.state, report(said)) == []
+
+
+def test_nothing_is_said_to_a_run_that_is_told_to_stop_or_only_reads() -> None:
+    assert to_say(begun().asked(CancelTask(id=D1, task=TASK, requested_by="ann")).state) == ()
+    planning = given(whole(mode="interactive")).lives(prepare_ok).works().asked(tell("use tabs")).settled()
+    assert planning.state.job is not None
+    assert planning.state.job.kind == "plan"
+    assert to_say(planning.state) == ()
 
 
 def test_a_message_after_the_check_leads_to_another_run_and_another_check() -> None:

@@ -26,6 +26,7 @@ from penstock.events import (
     JobStopped,
     MessageAccepted,
     MessageConsumed,
+    MessageTold,
     PlanApproved,
     PlanCommented,
     PlanFailed,
@@ -162,6 +163,10 @@ def _consumed(book: Book, event: MessageConsumed, _: Recorded) -> None:
     book.unread.discard(event.message)
 
 
+def _told(book: Book, event: MessageTold, _: Recorded) -> None:
+    book.asked[event.job] = (*book.asked.get(event.job, ()), event.message)
+
+
 def _question(book: Book, event: DecisionRaised, _: Recorded) -> None:
     book.questions.add(event.decision)
     book.open_questions.add(event.decision)
@@ -261,6 +266,7 @@ _ENTRIES: Final[dict[type, Callable[..., None]]] = {
     FailedOver: _over,
     MessageAccepted: _message,
     MessageConsumed: _consumed,
+    MessageTold: _told,
     DecisionRaised: _question,
     DecisionAnswered: _answered,
     AgentProgressed: _progress,

@@ -12,6 +12,7 @@ from penstock.events import (
     JobClaimed,
     JobLost,
     MessageAccepted,
+    MessageTold,
     PlanRequested,
 )
 from simulation.book import RUN_ENDS
@@ -109,7 +110,7 @@ def a_job_is_claimed_once(step: Step) -> str:
 
 def the_stale_are_refused(step: Step) -> str:
     """What is said of a job comes from the one who holds it, under the epoch that was granted last."""
-    assert isinstance(step.event, (*RUN_ENDS, AgentProgressed, DecisionRaised))
+    assert isinstance(step.event, (*RUN_ENDS, AgentProgressed, DecisionRaised, MessageTold))
     said = (step.event.job, step.event.epoch)
     return "" if said == step.book.claimed else f"{said} spoke, and {step.book.claimed} holds the job"
 

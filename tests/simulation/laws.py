@@ -23,6 +23,7 @@ from penstock.events import (
     MessageAccepted,
     MessageConsumed,
     MessageDelivered,
+    MessageTold,
     PlanApproved,
     PlanCommented,
     PlanRejected,
@@ -79,6 +80,7 @@ from simulation.money_laws import (
     waits_are_believable,
 )
 from simulation.people_laws import (
+    a_message_is_told_once,
     a_message_is_told_to_one_run,
     a_person_has_approved,
     a_question_is_asked_once,
@@ -146,6 +148,7 @@ ABOUT: Final[dict[type, tuple[Law, ...]]] = {
     PublishSucceeded: (the_stale_are_refused, delivered_once),
     VerifySkipped: (checks_are_skipped_on_purpose,),
     DecisionRaised: (the_stale_are_refused, a_question_is_asked_once),
+    MessageTold: (the_stale_are_refused, a_message_is_told_once),
     JobClaimed: (a_job_is_claimed_once,),
     JobLost: (only_the_running_job_is_lost,),
     FailedOver: (it_fails_over_once,),

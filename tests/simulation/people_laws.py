@@ -15,6 +15,7 @@ from penstock.events import (
     MessageAccepted,
     MessageConsumed,
     MessageDelivered,
+    MessageTold,
     PlanApproved,
     PlanCommented,
     PlanRejected,
@@ -117,6 +118,13 @@ def a_message_is_told_to_one_run(step: Step) -> str:
     assert isinstance(step.event, AgentRequested)
     again = [one for one in step.event.messages if step.book.read[one]]
     return f"{again} were read before" if again else ""
+
+
+def a_message_is_told_once(step: Step) -> str:
+    """Who is told in the middle of a run has not been told before, by this run's order or by one that worked."""
+    assert isinstance(step.event, MessageTold)
+    again = step.book.read[step.event.message] or step.event.message in step.book.asked.get(step.event.job, ())
+    return f"{step.event.message} was told before" if again else ""
 
 
 def asked_compaction_comes_first(step: Step) -> str:

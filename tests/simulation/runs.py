@@ -11,6 +11,7 @@ from typing import Final, Literal, TypeAlias, assert_never
 from msgspec import Struct
 from msgspec.structs import replace
 
+from penstock.commands import SendMessage
 from penstock.events import (
     AgentFailed,
     AgentProgressed,
@@ -19,6 +20,7 @@ from penstock.events import (
     CompactSucceeded,
     DecisionRaised,
     JobStopped,
+    MessageTold,
     PlanFailed,
     PlanProposed,
     PrepareFailed,
@@ -98,7 +100,7 @@ def work(world: World, dice: Dice, run: Run) -> None:
 
 
 def _send(world: World, dice: Dice, run: Run, body: ReportBody) -> None:
-    last = not isinstance(body, AgentProgressed | DecisionRaised)
+    last = not isinstance(body, AgentProgressed | DecisionRaised | MessageTold)
     report = Report(
         id=world.fresh("r"),
         task=run.job.task,
@@ -246,9 +248,17 @@ def _slice(world: World, dice: Dice, run: Run, order: PlanWork | AgentWork) -> R
         subject = dice.pick(("spend_money", "publish", "irreversible", "ambiguous"))
         decision = world.fresh("d")
         return DecisionRaised(job=job, epoch=epoch, decision=decision, subject=subject, question="may I?")
+    if isinstance(order, AgentWork) and dice.percent(25) and (message := _said_to(world, dice, run)):
+        return MessageTold(job=job, epoch=epoch, message=message)
     if dice.percent(40) or (most is not None and spent >= most * 0.5):
         return AgentProgressed(job=job, epoch=epoch, usage=_said(run, run.used))
     return None
+
+
+def _said_to(world: World, dice: Dice, run: Run) -> str:
+    """Some message that was ever sent to the task: an order to say it may come late, and again."""
+    sent = [one.id for one in world.sent if isinstance(one, SendMessage) and one.task == run.job.task]
+    return dice.pick(sent) if sent else ""
 
 
 def _agent_failed(
