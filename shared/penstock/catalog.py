@@ -56,7 +56,8 @@ class Route(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class HostState(Struct, frozen=True, kw_only=True):
     """What an executor says of itself in its host lease. `instance` changes with every start of the process. `versions`: of
-    the vendors' programs, by vendor, where they say one."""
+    the vendors' programs, by vendor, where they say one. `roles`: run (agents and checks), publish (hands changes over).
+    `pools`: whose orders it takes besides its own. `repos`: those it has a mirror of, the first 100."""
 
     host: Name
     instance: Word
@@ -67,6 +68,9 @@ class HostState(Struct, frozen=True, kw_only=True):
     vendors: tuple[Word, ...] = ()
     notes: tuple[Line, ...] = ()
     versions: dict[Word, Word] = {}
+    roles: tuple[Word, ...] = ("run", "publish")
+    pools: tuple[Word, ...] = ()
+    repos: tuple[Name, ...] = ()
 
 
 class LeaseValue(Struct, frozen=True, kw_only=True):
@@ -121,7 +125,9 @@ class PriceOf(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class FleetSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Limits over all tasks. `tasks_max`: slots of the whole fleet. `accounts`, `hosts`: slots by vendor account and by host.
-    `ageing_seconds`: so long a wait counts as one step of priority. `max_cost_usd_per_day`: of all tasks together (UTC)."""
+    `ageing_seconds`: so long a wait counts as one step of priority. `max_cost_usd_per_day`: of all tasks together (UTC).
+    `share_work`: hosts leave what they have done for others, so that a task outlives its host. `publish_pool`: changes are
+    handed over by hosts of this pool, which is work shared too. Both are for tasks that are submitted from then on."""
 
     tasks_max: Slots = 100
     accounts: dict[Word, Slots] = {}
@@ -129,3 +135,5 @@ class FleetSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ageing_seconds: Annotated[float, Meta(gt=0, le=31_536_000)] = 900.0
     max_cost_usd_per_day: Usd | None = None
     prices: tuple[PriceOf, ...] = ()
+    share_work: bool = False
+    publish_pool: Name | None = None

@@ -41,6 +41,7 @@ from penstock.values import (
     History,
     Kept,
     Origin,
+    Parcel,
     Plan,
     PlanGate,
     Policy,
@@ -173,7 +174,8 @@ class AgentProgressed(Event, frozen=True, kw_only=True, tag="agent_progressed"):
 
 class AgentSucceeded(Event, frozen=True, kw_only=True, tag="agent_succeeded"):
     """The agent ended well and git shows a change. `usage_of_session`: the vendor counts over the whole session, so what
-    earlier runs of it used is in these numbers too. `session_restarted`: the session to resume was gone."""
+    earlier runs of it used is in these numbers too. `session_restarted`: the session to resume was gone. `parcel`: what the
+    host has left for others, where hosts share work."""
 
     job: Id
     epoch: Count
@@ -186,6 +188,7 @@ class AgentSucceeded(Event, frozen=True, kw_only=True, tag="agent_succeeded"):
     kept: Kept | None = None
     usage_of_session: bool = False
     session_restarted: bool = False
+    parcel: Parcel | None = None
 
 
 class AgentFailed(Event, frozen=True, kw_only=True, tag="agent_failed"):
@@ -204,6 +207,7 @@ class AgentFailed(Event, frozen=True, kw_only=True, tag="agent_failed"):
     kept: Kept | None = None
     usage_of_session: bool = False
     session_restarted: bool = False
+    parcel: Parcel | None = None
 
 
 class GateScored(Event, frozen=True, kw_only=True, tag="gate_scored"):
@@ -432,7 +436,8 @@ class PreflightFailed(Event, frozen=True, kw_only=True, tag="preflight_failed"):
 
 
 class PublishRequested(Event, frozen=True, kw_only=True, tag="publish_requested"):
-    """The change is to be handed over, exactly once."""
+    """The change is to be handed over, exactly once. `host` has it; where a `pool` is named, any host of that one hands it
+    over, from what the first has left."""
 
     number: Count
     host: Name
@@ -440,6 +445,7 @@ class PublishRequested(Event, frozen=True, kw_only=True, tag="publish_requested"
     branch: Ref
     flow: Word
     verified: bool
+    pool: Word = ""
 
 
 class PublishSucceeded(Event, frozen=True, kw_only=True, tag="publish_succeeded"):
@@ -489,6 +495,7 @@ class JobStopped(Event, frozen=True, kw_only=True, tag="job_stopped"):
     reason: Line
     usage: Usage = Usage()
     kept: Kept | None = None
+    parcel: Parcel | None = None
 
 
 class TaskCancelRequested(Event, frozen=True, kw_only=True, tag="task_cancel_requested"):

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from penstock.bounds import Count, Id, Line, Name, Oid, Ref, Seconds, Shell, Text, Title, Turns, Usd, Word
 from penstock.events import Billing
-from penstock.values import Continuation, Kept, RepoSnapshot, VerifyCommands
+from penstock.values import Continuation, Kept, Parcel, RepoSnapshot, VerifyCommands
 
 PROMPT_LENGTH_MAX = 120_000
 
@@ -19,7 +19,8 @@ PROMPT_LENGTH_MAX = 120_000
 class PrepareWork(Struct, frozen=True, kw_only=True, tag="prepare", tag_field="kind"):
     """Mirror up to date, own clone on `branch` at the tip of the repo's default branch (or at `kept`, or at what `continues`
     has handed over: somebody's later commits on that branch are taken along). `words`: what the task is about, to look for in
-    the repository, where evidence is wanted; a task may have none that say anything."""
+    the repository, where evidence is wanted; a task may have none that say anything. `parcel`: where `kept` is to be had from
+    if this host has it not; if it cannot be, the work fails."""
 
     repo: RepoSnapshot
     branch: Ref
@@ -28,12 +29,15 @@ class PrepareWork(Struct, frozen=True, kw_only=True, tag="prepare", tag_field="k
     continues: Continuation | None = None
     words: tuple[Word, ...] = ()
     wants_evidence: bool = False
+    parcel: Parcel | None = None
 
 
 class AgentWork(Struct, frozen=True, kw_only=True, tag="agent", tag_field="kind"):
     """One agent run. `prompt` is the whole first message, or only the new one where a session is resumed;
     `fresh_prompt` is what to say when the session to resume has vanished. `billing`: `subscription` where a login is to pay
-    and not a key by the token; so in every kind of agent run."""
+    and not a key by the token; so in every kind of agent run. `parcel`: where the session to resume is to be had from if this
+    host has it not. `share_work`: leave what was done for other hosts; `publish_elsewhere`: one of them hands it over, so what
+    is too large to be left is no result."""
 
     repo: RepoSnapshot
     branch: Ref
@@ -49,6 +53,9 @@ class AgentWork(Struct, frozen=True, kw_only=True, tag="agent", tag_field="kind"
     max_cost_usd: Usd | None
     wall_seconds_max: Seconds
     billing: Billing = "api"
+    parcel: Parcel | None = None
+    share_work: bool = False
+    publish_elsewhere: bool = False
 
 
 class PlanWork(Struct, frozen=True, kw_only=True, tag="plan", tag_field="kind"):
@@ -95,7 +102,8 @@ class VerifyWork(Struct, frozen=True, kw_only=True, tag="verify", tag_field="kin
 
 class PublishWork(Struct, frozen=True, kw_only=True, tag="publish", tag_field="kind"):
     """Hand `commit` over by `flow`. `title` and `body` are for a pull request or a patch's cover. `expected`: where the
-    branch must stand on the remote before the push, None where it must not exist yet."""
+    branch must stand on the remote before the push, None where it must not exist yet. `parcel`: where `commit` is to be had
+    from if this host has it not."""
 
     repo: RepoSnapshot
     branch: Ref
@@ -106,6 +114,7 @@ class PublishWork(Struct, frozen=True, kw_only=True, tag="publish", tag_field="k
     body: Text
     verified: bool
     expected: Oid | None = None
+    parcel: Parcel | None = None
 
 
 Work: TypeAlias = PrepareWork | PlanWork | AgentWork | CompactWork | VerifyWork | PublishWork

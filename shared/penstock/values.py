@@ -108,6 +108,23 @@ class Artifact(Struct, frozen=True, kw_only=True):
     media_type: Word = "application/octet-stream"
 
 
+class Parcel(Struct, frozen=True, kw_only=True):
+    """What a host has left beside the log for another one, as artifacts of `job`. `bundle`: a git bundle with what `commit`
+    has beyond the task's base, on `ref`. `session`: the agent program's own record of the session, as a tar of paths below
+    its home. None where there was nothing, or more than an artifact may hold; `commit` is None where nothing was changed."""
+
+    job: Id
+    ref: Ref
+    commit: Oid | None = None
+    bundle: Artifact | None = None
+    session: Artifact | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the work can be gone on with elsewhere."""
+        return self.commit is None or self.bundle is not None
+
+
 class Delivery(Struct, frozen=True, kw_only=True):
     """Where the change can be found now. `adopted`: it was already there and was not pushed again."""
 
@@ -134,7 +151,8 @@ class Policy(Struct, frozen=True, kw_only=True):
     `failures_alike_max`: so many failures of the same class in a row escalate. `reset_seconds_max`: a vendor's word that is
     further away is not believed. `compact_after_attempts`: a session this old starts afresh from a summary; `compaction`
     says who writes it: `rules` (no model) or `agent`. `abstain_below`: tasks with a lower score wait for a person.
-    `budget_warning`: the share of a budget at which a warning is due. All of these: 0 is off."""
+    `budget_warning`: the share of a budget at which a warning is due. All of these: 0 is off. `share_work`: what a host has
+    done is left beside the log for others. `publish_pool`: hosts of this pool hand the change over, not the one that made it."""
 
     park_seconds_min: Seconds = 5.0
     park_seconds_max: Seconds = 600.0
@@ -153,6 +171,8 @@ class Policy(Struct, frozen=True, kw_only=True):
     plans_max: Count = 10
     price: Price | None = None
     backup_price: Price | None = None
+    share_work: bool = False
+    publish_pool: Name | None = None
 
 
 class PlanGate(Struct, frozen=True, kw_only=True):
