@@ -19,7 +19,7 @@ from typing import Final
 
 from penstock_agent_exec.agents.claude_output import parse_line, verdict_of
 from penstock_agent_exec.agents.seen import Seen
-from penstock_agent_exec.agents.vendor import AgentRun, CommandLine, Dialogue, Heard, HostLacks, Verdict
+from penstock_agent_exec.agents.vendor import NO_KEY, AgentRun, CommandLine, Dialogue, Heard, HostLacks, Verdict
 from penstock_agent_exec.process import Ending, StopStep
 from penstock_agent_exec.sandbox import DEFAULT_PATH, Bind
 
@@ -29,9 +29,6 @@ MODEL_RETRIES: Final = 2
 TOOL_SECONDS: Final = 600
 TOOL_SECONDS_MAX: Final = 1800
 """How long one shell command of the agent may take. It is silent meanwhile: a silence limit must be longer."""
-
-NO_KEY: Final = "no-key-in-here"
-"""Shown to a model gate, which throws it away. The program does not start without something in its place."""
 
 _SETTINGS: Final = {"attribution": {"commit": "", "pr": ""}}
 
@@ -101,7 +98,11 @@ class Claude:
 
     def has_session(self, state_dir: Path, session_id: str) -> bool:
         """One file per session, in a folder named after the work's path."""
-        return any(state_dir.glob(f".claude/projects/*/{session_id}.jsonl"))
+        return bool(self.session_files(state_dir, session_id))
+
+    def session_files(self, state_dir: Path, session_id: str) -> tuple[Path, ...]:
+        """That one file is all of it."""
+        return tuple(state_dir.glob(f".claude/projects/*/{session_id}.jsonl"))
 
 
 class _Conversation:

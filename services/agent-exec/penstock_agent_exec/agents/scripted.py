@@ -304,6 +304,9 @@ class Scripted:
         """Always: it remembers nothing, and so has nothing to lose."""
         return True
 
+    def session_files(self, state_dir: Path, session_id: str) -> tuple[Path, ...]:
+        return ()
+
 
 def parse_line(line: bytes) -> tuple[AnyFact, ...]:
     """The program prints facts as they are; what a command of the script prints among them is garbage."""

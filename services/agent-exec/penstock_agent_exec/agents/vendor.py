@@ -28,6 +28,8 @@ Purpose: TypeAlias = Literal["agent", "plan", "compact"]
 UNIX_PREFIX: Final = "unix:"
 MODEL_PORT: Final = 8009
 """Where, on the loopback of a sandbox, a program that knows no unix sockets finds its model. Nobody else is there."""
+NO_KEY: Final = "no-key-in-here"
+"""Shown to a model gate, which throws it away. No program starts without something in its place."""
 
 
 class HostLacks(Exception):
@@ -93,12 +95,14 @@ class Forward:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandLine:
     """How to start a vendor's program. `binds` are what it needs to see besides the system, the work and the state; sockets
-    that are forwarded to are bound by themselves. `forwards`: what listens on the sandbox's loopback on its behalf."""
+    that are forwarded to are bound by themselves. `forwards`: what listens on the sandbox's loopback on its behalf. `files`
+    are put into the state folder first, named by their paths below it."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(repr=False)
     binds: tuple[Bind, ...] = ()
     forwards: tuple[Forward, ...] = ()
+    files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     network: bool = False
 
 
@@ -176,6 +180,11 @@ class Vendor(Protocol):
     def has_session(self, state_dir: Path, session_id: str) -> bool:
         """Whether there is anything of this session to go on with in `state_dir`, a path of the host. Looks at names only: an
         agent wrote them."""
+        ...
+
+    def session_files(self, state_dir: Path, session_id: str) -> tuple[Path, ...]:
+        """What another host needs below its own `state_dir`, at the same place, to go on with the session; empty where there is
+        nothing, or where it cannot be carried. Looks at names only."""
         ...
 
 
