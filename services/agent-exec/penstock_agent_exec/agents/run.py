@@ -14,8 +14,10 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from penstock_agent_exec.agents.facts import AnyFact, Finished, Started
 from penstock_agent_exec.agents.seen import Seen
+from penstock_agent_exec.agents.state_files import put_files
 from penstock_agent_exec.agents.vendor import AgentRun, CommandLine, Dialogue, Vendor, Verdict
 from penstock_agent_exec.broker.gate import ModelGate
+from penstock_agent_exec.child import ChildNotStarted
 from penstock_agent_exec.output import LineSplitter
 from penstock_agent_exec.process import ChildInput, Ending, Watch, run_child
 from penstock_agent_exec.sandbox import Bind, Profile, python_binds, python_program
@@ -74,6 +76,7 @@ async def run_agent(
     line = vendor.command(run)
     conversation = _Conversation(vendor.dialogue(run), on_facts)
     kept = _under(profile, line)
+    _put_files(profile, run.state_dir, line)
 
     async def on_stdout(chunk: bytes) -> None:
         await on_output("stdout", chunk)
@@ -118,6 +121,15 @@ def _under(profile: Profile, line: CommandLine) -> Profile:
         sockets = tuple(Bind(forward.socket) for forward in line.forwards)
         binds = (*binds, *python_binds(), Bind(LOOPBACK_PROGRAM), *sockets)
     return replace(profile, env=dict(profile.env) | dict(line.env), binds=binds, network=line.network)
+
+
+def _put_files(profile: Profile, state_dir: str, line: CommandLine) -> None:
+    """Into the folder of the host that is seen inside as `state_dir`."""
+    folder = next((bind.source for bind in reversed(profile.binds) if bind.inside == state_dir), Path(state_dir))
+    try:
+        put_files(folder, line.files)
+    except OSError as error:
+        raise ChildNotStarted(f"the agent's home cannot be written: {error}") from error
 
 
 def _argv(line: CommandLine) -> tuple[str, ...]:
