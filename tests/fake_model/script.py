@@ -7,24 +7,46 @@ once. Only `Tries` counts requests.
 As JSON: {"conversations": [{"when": "text in the first user message", "steps": [...]}, {"steps": [...]}]}, each step an object
 with "do": "say", "calls", "fail", "hang", "break" or "tries". The first conversation whose `when` fits is played; a step beyond
 the last is the last again.
+
+One vocabulary for every wire format: a tool is called `bash` {command}, `read_file` {path}, `write_file` {path, content} or
+`edit_file` {path, old, new} and arrives under the name that the asking program offered; a failure's `type` is one of `Why` and
+arrives in the format's own words. A program's own tool names and an API's own types go through as they are.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct, field
 
+if TYPE_CHECKING:
+    from fake_model.wire import Asked
+
 Object: TypeAlias = dict[str, object]
+
+Why: TypeAlias = Literal[
+    "rate_limit",
+    "usage_limit",
+    "overloaded",
+    "server",
+    "auth",
+    "forbidden",
+    "billing",
+    "model_not_found",
+    "context_full",
+    "bad_request",
+]
+"""What every API can say in its own words."""
 
 
 class Tokens(Struct, frozen=True, kw_only=True):
-    """What an answer says it used."""
+    """What an answer says it used. `cached` is part of `input`."""
 
     input: int = 1200
     output: int = 40
+    cached: int = 0
 
 
 class Say(Struct, frozen=True, tag="say", tag_field="do"):
@@ -44,20 +66,27 @@ class Call(Struct, frozen=True):
 
 
 class Calls(Struct, frozen=True, tag="calls", tag_field="do"):
-    """Tool calls, after some text."""
+    """Tool calls, after some text. `numbered`: "{turn}" in what they are given is the number of the turn."""
 
     calls: tuple[Call, ...]
     text: str = ""
     tokens: Tokens = Tokens()
+    numbered: bool = False
 
 
 class Fail(Struct, frozen=True, tag="fail", tag_field="do"):
-    """An HTTP error in the API's shape."""
+    """An HTTP error in the API's shape; with `in_stream` an error after an answer has begun, as an event.
 
-    status: int
-    type: str = "api_error"
-    message: str = "scripted failure"
+    `type`: one of `Why`, or the API's own word. `message` and `status` 0 stand for what the API says itself. `seconds`: when to
+    come again, said as the API says it.
+    """
+
+    status: int = 0
+    type: str = "server"
+    message: str = ""
     headers: dict[str, str] = field(default_factory=dict)
+    seconds: float | None = None
+    in_stream: bool = False
 
 
 class Hang(Struct, frozen=True, tag="hang", tag_field="do"):
@@ -99,6 +128,12 @@ class Script(Struct, frozen=True):
         fitting = (one.steps for one in self.conversations if one.when in first_message)
         return next(fitting, ()) or (Say("nothing in the script fits this conversation"),)
 
+    def due(self, asked: Asked) -> tuple[int, Step]:
+        """The step that answers this request, and its number."""
+        steps = self.steps_for(asked.first_text)
+        number = min(asked.turns_done, len(steps) - 1)
+        return number, steps[number]
+
 
 def script(*steps: Step) -> Script:
     """A script of one conversation for everybody."""
@@ -112,14 +147,34 @@ def load_script(path: Path) -> Script:
 
 def bash(command: str, text: str = "") -> Calls:
     """One shell command."""
-    return Calls((Call("Bash", {"command": command, "description": "scripted"}),), text)
+    return Calls((Call("bash", {"command": command}),), text)
+
+
+def read_file(path: str) -> Calls:
+    """One file read."""
+    return Calls((Call("read_file", {"path": path}),))
 
 
 def write_file(path: str, content: str) -> Calls:
     """One file written."""
-    return Calls((Call("Write", {"file_path": path, "content": content}),))
+    return Calls((Call("write_file", {"path": path, "content": content}),))
+
+
+def edit_file(path: str, old: str, new: str) -> Calls:
+    """One piece of a file replaced. Some programs ask that it was read before."""
+    return Calls((Call("edit_file", {"path": path, "old": old, "new": new}),))
+
+
+def endless() -> Calls:
+    """As a last step: one command after the other, for ever, no two the same."""
+    return Calls((Call("bash", {"command": "echo round {turn}"}),), numbered=True)
+
+
+def refused(why: Why, seconds: float | None = None, *, in_stream: bool = False) -> Fail:
+    """How the API refuses for this reason, and when to come again."""
+    return Fail(type=why, seconds=seconds, in_stream=in_stream)
 
 
 def context_too_long() -> Fail:
     """How the API says that a conversation no longer fits."""
-    return Fail(400, "invalid_request_error", "prompt is too long: 215000 tokens > 200000 maximum")
+    return refused("context_full")
