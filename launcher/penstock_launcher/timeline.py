@@ -77,6 +77,7 @@ OfAJob: TypeAlias = (
     | e.JobStopRequested
     | e.JobStopped
     | e.AgentProgressed
+    | e.NetworkDenied
 )
 OfAnEnd: TypeAlias = (
     e.PrepareSucceeded
@@ -99,6 +100,7 @@ OfPeople: TypeAlias = (
     | e.PlanRejected
     | e.PlanUnanswered
     | e.MessageAccepted
+    | e.MessageTold
     | e.MessageDelivered
     | e.MessageConsumed
     | e.DecisionRaised
@@ -192,6 +194,10 @@ def _job_line(event: OfAJob) -> Line:
             return Line("note", _noun(event), event.reason)
         case e.JobStopRequested():
             return Line("note", "told to stop", f"{event.reason}: {event.message}" if event.message else event.reason)
+        case e.NetworkDenied():
+            times = f", {event.count} times" if event.count > 1 else ""
+            target = event.target or "other targets"
+            return Line("note", "kept inside", f"{target} ({event.what}{times}): {event.reason}")
         case e.AgentProgressed(usage=usage):
             return Line("dim", "at work", f"{usage.turns} turns, {_cost(usage)} so far")
         case never:
@@ -235,7 +241,7 @@ def _people_line(event: OfPeople) -> Line:
             return Line("note", "plan unanswered", f"for {event.waited_seconds:.0f} s, which means {event.meaning}")
         case e.MessageAccepted():
             return Line("note", "message", f"{event.sender or event.from_task}: {event.text}")
-        case e.MessageDelivered() | e.MessageConsumed():
+        case e.MessageTold() | e.MessageDelivered() | e.MessageConsumed():
             return Line("dim", _noun(event), event.message)
         case e.DecisionRaised():
             return Line("bad", "decision needed", f"{event.subject}: {event.question}")

@@ -13,6 +13,10 @@ from msgspec import Meta
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}(?!\n)$"
 ID_PATTERN = r"^[a-z0-9]{16,40}(?!\n)$"
 OID_PATTERN = r"^[0-9a-f]{40}([0-9a-f]{24})?(?!\n)$"
+EGRESS_PATTERN = (
+    r"^(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?:[1-9][0-9]{0,4}(?!\n)$"
+)
+EGRESS_HOSTS_MAX = 50
 NO_NUL = r"^[^\x00]*$"
 
 EVENT_BYTES_MAX = 256 * 1024
@@ -25,6 +29,10 @@ Word = Annotated[str, Meta(max_length=100)]
 Line = Annotated[str, Meta(max_length=500)]
 Title = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^(?=[^\x00]*\S)[^\x00\r\n]*$")]
 Ref = Annotated[str, Meta(min_length=1, max_length=200)]
+EgressHost = Annotated[
+    str,
+    Meta(max_length=262, pattern=EGRESS_PATTERN, description="host:port or *.host:port, in lower case; no addresses"),
+]
 Url = Annotated[str, Meta(min_length=1, max_length=1_000)]
 Shell = Annotated[str, Meta(min_length=1, max_length=4_000, pattern=r"^(?=[\s\S]*\S)[^\x00]*$")]
 Text = Annotated[str, Meta(max_length=20_000, pattern=NO_NUL)]

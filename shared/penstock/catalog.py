@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from penstock.bounds import Count, Line, Name, Ref, Score, Seconds, Url, Usd, Word
+from penstock.bounds import EGRESS_HOSTS_MAX, Count, EgressHost, Line, Name, Ref, Score, Seconds, Url, Usd, Word
 from penstock.values import Price, RepoSnapshot, Utc, VerifyCommands, Window
 from penstock.wish import Wish
 
@@ -16,7 +16,8 @@ Slots = Annotated[int, Meta(ge=1, le=100_000)]
 class Repo(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A repository tasks may be asked of. Secrets stand here by reference only. `parallel_max`: how many of its tasks hold a
     slot at once. `max_cost_usd_per_day`: beyond it agents wait for the next day (UTC). `abstain_below`: tasks whose score is
-    lower wait for a person. `window`: the time of day in which its agents may run, where a task says nothing else."""
+    lower wait for a person. `window`: the time of day in which its agents may run, where a task says nothing else. `egress`:
+    the hosts that its agents and checks may reach, as `host:port` or `*.host:port`; none, and they have no network."""
 
     name: Name
     clone_url: Url
@@ -28,6 +29,7 @@ class Repo(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_cost_usd_per_day: Usd | None = None
     abstain_below: Score | None = None
     window: Window | None = None
+    egress: Annotated[tuple[EgressHost, ...], Meta(max_length=EGRESS_HOSTS_MAX)] = ()
 
 
 def snapshot(repo: Repo) -> RepoSnapshot:
@@ -39,6 +41,7 @@ def snapshot(repo: Repo) -> RepoSnapshot:
         provider=repo.provider,
         verify=repo.verify,
         command_timeout_seconds=repo.command_timeout_seconds,
+        egress=repo.egress,
     )
 
 

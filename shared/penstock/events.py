@@ -498,6 +498,19 @@ class JobStopped(Event, frozen=True, kw_only=True, tag="job_stopped"):
     parcel: Parcel | None = None
 
 
+class NetworkDenied(Event, frozen=True, kw_only=True, tag="network_denied"):
+    """Something in a job's sandbox has asked for what is not open to it. `what`: `model` (a request that agents may not make
+    of the model's API) or `egress` (a host). `count`: so many times; where `target`
+    is empty, these are the ones that were not told one by one."""
+
+    job: Id
+    epoch: Count
+    what: Word
+    target: Line
+    reason: Line
+    count: Count = 1
+
+
 class TaskCancelRequested(Event, frozen=True, kw_only=True, tag="task_cancel_requested"):
     """Somebody wants the task to stop."""
 
@@ -671,6 +684,7 @@ KnownEvent: TypeAlias = (
     | JobClaimed
     | JobLost
     | JobStopped
+    | NetworkDenied
     | TaskCancelRequested
     | TaskParked
     | TaskBlocked

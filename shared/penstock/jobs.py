@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from penstock.bounds import Count, Id, Line, Name, Oid, Ref, Seconds, Shell, Text, Title, Turns, Usd, Word
 from penstock.events import Billing
-from penstock.values import Continuation, Kept, Parcel, RepoSnapshot, VerifyCommands
+from penstock.values import Continuation, Kept, Parcel, Price, RepoSnapshot, VerifyCommands
 
 PROMPT_LENGTH_MAX = 120_000
 
@@ -35,9 +35,9 @@ class PrepareWork(Struct, frozen=True, kw_only=True, tag="prepare", tag_field="k
 class AgentWork(Struct, frozen=True, kw_only=True, tag="agent", tag_field="kind"):
     """One agent run. `prompt` is the whole first message, or only the new one where a session is resumed;
     `fresh_prompt` is what to say when the session to resume has vanished. `billing`: `subscription` where a login is to pay
-    and not a key by the token; so in every kind of agent run. `parcel`: where the session to resume is to be had from if this
-    host has it not. `share_work`: leave what was done for other hosts; `publish_elsewhere`: one of them hands it over, so what
-    is too large to be left is no result."""
+    and not a key by the token; `price`: of the model's tokens, where it is known; so in every kind of agent run. `parcel`:
+    where the session to resume is to be had from if this host has it not. `share_work`: leave what was done for other hosts;
+    `publish_elsewhere`: one of them hands it over, so what is too large to be left is no result."""
 
     repo: RepoSnapshot
     branch: Ref
@@ -53,6 +53,7 @@ class AgentWork(Struct, frozen=True, kw_only=True, tag="agent", tag_field="kind"
     max_cost_usd: Usd | None
     wall_seconds_max: Seconds
     billing: Billing = "api"
+    price: Price | None = None
     parcel: Parcel | None = None
     share_work: bool = False
     publish_elsewhere: bool = False
@@ -72,6 +73,7 @@ class PlanWork(Struct, frozen=True, kw_only=True, tag="plan", tag_field="kind"):
     max_cost_usd: Usd | None
     wall_seconds_max: Seconds
     billing: Billing = "api"
+    price: Price | None = None
 
 
 class CompactWork(Struct, frozen=True, kw_only=True, tag="compact", tag_field="kind"):
@@ -88,6 +90,7 @@ class CompactWork(Struct, frozen=True, kw_only=True, tag="compact", tag_field="k
     max_cost_usd: Usd | None
     wall_seconds_max: Seconds
     billing: Billing = "api"
+    price: Price | None = None
 
 
 class VerifyWork(Struct, frozen=True, kw_only=True, tag="verify", tag_field="kind"):

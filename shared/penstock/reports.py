@@ -19,6 +19,7 @@ from penstock.events import (
     DecisionRaised,
     JobStopped,
     MessageTold,
+    NetworkDenied,
     PlanFailed,
     PlanProposed,
     PrepareFailed,
@@ -47,13 +48,14 @@ ReportBody: TypeAlias = (
     | PublishSucceeded
     | PublishFailed
     | JobStopped
+    | NetworkDenied
 )
 """Only these events can begin their life as a report. The body's own `job` and `epoch` must equal the report's."""
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """One job's end, or (AgentProgressed, DecisionRaised, MessageTold) news from its middle. Published with `id` as its
-    message id, until the stream has acknowledged it."""
+    """One job's end, or (AgentProgressed, DecisionRaised, MessageTold, NetworkDenied) news from its middle. Published
+    with `id` as its message id, until the stream has acknowledged it."""
 
     id: Id
     task: Id

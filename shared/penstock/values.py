@@ -12,7 +12,9 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from penstock.bounds import (
+    EGRESS_HOSTS_MAX,
     Count,
+    EgressHost,
     Id,
     Line,
     Message,
@@ -43,7 +45,8 @@ class VerifyCommands(Struct, frozen=True, kw_only=True):
 
 
 class RepoSnapshot(Struct, frozen=True, kw_only=True):
-    """A repo's settings as they were when the task was submitted, so that its log replays to the same decisions."""
+    """A repo's settings as they were when the task was submitted, so that its log replays to the same decisions. `egress`:
+    the hosts that its agents and checks may reach; without any they have no network at all."""
 
     name: Name
     clone_url: Url
@@ -51,6 +54,7 @@ class RepoSnapshot(Struct, frozen=True, kw_only=True):
     provider: Word = "git"
     verify: VerifyCommands = VerifyCommands()
     command_timeout_seconds: Seconds = 600.0
+    egress: Annotated[tuple[EgressHost, ...], Meta(max_length=EGRESS_HOSTS_MAX)] = ()
 
 
 class Usage(Struct, frozen=True, kw_only=True):

@@ -34,4 +34,15 @@ EXECUTOR: Final[tuple[e.KnownEvent, ...]] = (
     e.PublishRequested(
         number=1, host="h1", commit=COMMIT, branch="agent/fix-rounding", flow="branch", verified=True, pool="publish"
     ),
+    e.NetworkDenied(
+        job=JOB, epoch=17, what="egress", target="pastebin.example:443", reason="not open to this repo", count=3
+    ),
+    e.TaskSubmitted(
+        title="Round prices half to even",
+        repo=v.RepoSnapshot(
+            name="shop",
+            clone_url="https://forge.example/shop.git",
+            egress=("pypi.org:443", "*.pythonhosted.org:443"),
+        ),
+    ),
 )

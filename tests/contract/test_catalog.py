@@ -29,6 +29,7 @@ REPO: Final = Repo(
     max_cost_usd_per_day=25.0,
     abstain_below=40.0,
     window=NIGHT,
+    egress=("pypi.org:443", "*.pythonhosted.org:443"),
 )
 ROUTE: Final = Route(
     name="team",
@@ -147,6 +148,15 @@ def test_a_wish_in_an_entry_holds_what_was_said_and_nothing_else() -> None:
         (REPO, "name", "shop.web"),
         (ROUTE, "channel", "pigeon"),
         (ROUTE, "channel", "webhook\n"),
+        (REPO, "egress", ["pypi.org"]),
+        (REPO, "egress", ["Pypi.org:443"]),
+        (REPO, "egress", ["127.0.0.1:443"]),
+        (REPO, "egress", ["[::1]:443"]),
+        (REPO, "egress", ["localhost:443"]),
+        (REPO, "egress", ["*:443"]),
+        (REPO, "egress", ["pypi.org:0"]),
+        (REPO, "egress", ["pypi.org:443\n"]),
+        (REPO, "egress", ["pypi.org:443"] * 51),
         (TEMPLATE, "name", "Bug Fix"),
         (TEMPLATE, "task", None),
         (TEMPLATE, "task", {"max_turns": 0}),

@@ -29,6 +29,7 @@ from penstock.events import (
     DecisionRaised,
     JobStopped,
     MessageTold,
+    NetworkDenied,
     PlanFailed,
     PrepareFailed,
     PublishFailed,
@@ -185,4 +186,6 @@ def _kind_of(body: ReportBody) -> str:
         return "progress"
     if isinstance(body, MessageTold):
         return "told"
+    if isinstance(body, NetworkDenied):
+        return "denied"
     return "decision" if isinstance(body, DecisionRaised) else codec.type_of(body)

@@ -9,6 +9,8 @@ import re
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+from penstock.bounds import EGRESS_PATTERN
+
 _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\]")
 _USER: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 _SCP_FORM: Final = re.compile(r"([^@:/]+)@([^@:/]+):(?!:)(.+)")
@@ -71,6 +73,26 @@ def _user_problem(user: str) -> str | None:
 
 def _path_problem(path: str) -> str | None:
     return "it names no path, or one that begins with a dash" if not path or path.startswith("-") else None
+
+
+_EGRESS: Final = re.compile(EGRESS_PATTERN)
+PORT_MAX: Final = 65_535
+
+
+def egress_problem(entry: str) -> str | None:
+    """Why this is no host that a sandbox can be opened to, None where it is one."""
+    host, _, port = entry.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit():
+        return "it is not of the form host:port"
+    if host.replace(".", "").isdigit() or "[" in host or ":" in host:
+        return "it is an address: hosts are opened by name"
+    if not _EGRESS.match(entry) or len(host) > 253:
+        return "it names no proper host, in lower case and with a dot"
+    if int(port) > PORT_MAX:
+        return f"a port is at most {PORT_MAX}"
+    if host.startswith("*.") and host.count(".") < 2:
+        return "it opens a whole top-level domain"
+    return None
 
 
 _NOT_IN_A_BRANCH: Final = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|//|@\{|\.lock(/|$)|(^|/)\.|[./]$|^[-/]|^@$")

@@ -26,6 +26,7 @@ from penstock.events import (
     MessageConsumed,
     MessageDelivered,
     MessageTold,
+    NetworkDenied,
     PlanApproved,
     PlanCommented,
     PlanFailed,
@@ -57,6 +58,7 @@ OfJudgement: TypeAlias = (
     | BudgetWarned
     | JobStopRequested
     | AgentProgressed
+    | NetworkDenied
 )
 OfCompaction: TypeAlias = CompactionAsked | CompactRequested | CompactSucceeded | CompactFailed | HistoryCompacted
 
@@ -142,6 +144,9 @@ def says_judgement(event: OfJudgement) -> str:
             return f"job {job} is told to stop: {reason}{because(message)}"
         case AgentProgressed(job=job, usage=usage):
             return f"job {job} has used {usage.turns} turns and {usage.output_tokens} tokens of output ({money(usage)})"
+        case NetworkDenied(job=job, what=what, target=target, reason=reason, count=count):
+            often = f" ({count} times)" if count > 1 else ""
+            return f"job {job} was kept from {target or 'other targets'} [{what}]{often}{because(reason)}"
         case _:
             assert_never(event)
 

@@ -35,6 +35,7 @@ from penstock.events import (
     DecisionRaised,
     JobStopped,
     MessageTold,
+    NetworkDenied,
     PlanFailed,
     PlanProposed,
     PrepareFailed,
@@ -188,7 +189,7 @@ def unfit(report: Report, reason: str) -> Report | None:
             body = PlanFailed(job=job, epoch=epoch, error_class=error_class, message=message, transient=True)
         case CompactSucceeded() | CompactFailed():
             body = CompactFailed(job=job, epoch=epoch, error_class=error_class, message=message)
-        case AgentProgressed() | DecisionRaised() | MessageTold():
+        case AgentProgressed() | DecisionRaised() | MessageTold() | NetworkDenied():
             return None
         case AgentSucceeded() | AgentFailed():
             body = AgentFailed(job=job, epoch=epoch, error_class=error_class, message=message, transient=True)

@@ -107,6 +107,7 @@ def step_row(steps: dict[str, StepRow], task: Task, recorded: e.Recorded) -> Ste
             | e.MessageAccepted()
             | e.MessageDelivered()
             | e.MessageTold()
+            | e.NetworkDenied()
             | e.MessageConsumed()
             | e.DecisionRaised()
             | e.DecisionAnswered()

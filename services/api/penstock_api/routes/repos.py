@@ -12,11 +12,11 @@ from litestar.openapi.spec import Example
 from litestar.params import BodyKwarg
 from msgspec import Meta, Struct, structs
 
-from penstock.bounds import Name, Ref, Score, Seconds, Shell, Url, Usd, Word
+from penstock.bounds import EGRESS_HOSTS_MAX, Line, Name, Ref, Score, Seconds, Shell, Url, Usd, Word
 from penstock.catalog import Repo
 from penstock.values import VerifyCommands
 from penstock_api.problems import Problem, invalid
-from penstock_api.remotes import ACCEPTED, ACCEPTED_LOCAL, branch_problem, clone_url_problem
+from penstock_api.remotes import ACCEPTED, ACCEPTED_LOCAL, branch_problem, clone_url_problem, egress_problem
 from penstock_api.request import ApiRequest
 from penstock_api.routes import entries
 from penstock_api.routes.shapes import EntryName, IfMatch, IfNoneMatch, problems
@@ -35,7 +35,8 @@ class Verify(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class RepoBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A repo as it is put. `name`, where it is given, is the one in the path. `parallel_max`: how many of its tasks hold a
     slot at once. `max_cost_usd_per_day`: beyond it agents wait for the next day (UTC). `abstain_below`: tasks with a lower
-    score wait for a person. `window`: the time of day in which its agents may run."""
+    score wait for a person. `window`: the time of day in which its agents may run. `egress`: the hosts that its
+    agents and checks may reach, as `host:port` or `*.host:port`; none, and they have no network at all."""
 
     name: Name | None = None
     clone_url: Url
@@ -47,6 +48,7 @@ class RepoBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_cost_usd_per_day: Usd | None = None
     abstain_below: Score | None = None
     window: WindowBody | None = None
+    egress: Annotated[tuple[Line, ...], Meta(max_length=EGRESS_HOSTS_MAX)] = ()
 
 
 class Repos(Struct, frozen=True, kw_only=True):
@@ -82,6 +84,9 @@ async def put_repo(
         raise Problem(422, "invalid", f"this clone URL is refused: {reason}", field="clone_url", hint=hint)
     if reason := branch_problem(data.default_branch):
         raise invalid("default_branch", reason, value=data.default_branch, hint="a branch such as main")
+    for host in data.egress:
+        if reason := egress_problem(host):
+            raise invalid("egress", reason, value=host, hint="such as pypi.org:443 or *.pythonhosted.org:443")
     repo = Repo(
         name=name,
         clone_url=data.clone_url,
@@ -93,6 +98,7 @@ async def put_repo(
         max_cost_usd_per_day=data.max_cost_usd_per_day,
         abstain_below=data.abstain_below,
         window=None if data.window is None else checked_window(data.window, "window"),
+        egress=tuple(dict.fromkeys(data.egress)),
     )
     return await entries.write(request.parts.catalog.repos, name, repo, if_match, if_none_match)
 

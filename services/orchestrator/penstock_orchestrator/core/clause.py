@@ -23,6 +23,7 @@ _Went: TypeAlias = (
     e.PrepareSucceeded
     | e.PlanProposed
     | e.AgentProgressed
+    | e.NetworkDenied
     | e.AgentSucceeded
     | e.CompactSucceeded
     | e.VerifySucceeded
@@ -106,6 +107,9 @@ def _went(event: _Went) -> str:
             return f"a plan is there (risk {event.plan.risk}): {event.plan.summary}"
         case e.AgentProgressed():
             return f"the run has used {_cost(event.usage.cost_usd)} and {event.usage.wall_seconds:.0f} s so far"
+        case e.NetworkDenied():
+            what = event.target or "other targets"
+            return f"the sandbox kept it from {what} ({event.what}, {_many(event.count, 'time')}): {event.reason}"
         case e.AgentSucceeded():
             changed = _many(event.change.files_changed, "file")
             turns = _many(event.usage.turns, "turn")

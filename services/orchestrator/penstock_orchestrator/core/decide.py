@@ -37,6 +37,7 @@ from penstock.events import (
     KnownEvent,
     MessageAccepted,
     MessageTold,
+    NetworkDenied,
     PlanApproved,
     PlanCommented,
     PlanFailed,
@@ -141,6 +142,8 @@ def accept(task: Task | None, report: Report) -> list[KnownEvent]:
     if isinstance(body, MessageTold):
         untold = any(mail.id == body.message for mail in task.pending_mail)
         return [body] if untold and task.job.kind == "agent" else []
+    if isinstance(body, NetworkDenied):
+        return [] if report.id in task.commands else [body]
     kind = _kind_of(body)
     return [body] if kind is None or kind == task.job.kind else []
 
@@ -159,7 +162,7 @@ def _kind_of(body: ReportBody) -> JobKind | None:
             return "verify"
         case PublishSucceeded() | PublishFailed():
             return "publish"
-        case JobStopped() | AgentProgressed() | MessageTold():
+        case JobStopped() | AgentProgressed() | MessageTold() | NetworkDenied():
             return None
         case _:
             assert_never(body)

@@ -35,6 +35,7 @@ from penstock.events import (
     MessageConsumed,
     MessageDelivered,
     MessageTold,
+    NetworkDenied,
     PlanApproved,
     PlanCommented,
     PlanFailed,
@@ -182,6 +183,7 @@ def _living(task: Task, recorded: Recorded) -> Task:
             | AgentProgressed()
             | DecisionRaised()
             | MessageTold()
+            | NetworkDenied()
             | AgentSucceeded()
             | AgentFailed()
             | CompactSucceeded()
@@ -286,6 +288,8 @@ def _about_job(task: Task, recorded: Recorded, event: reported.Said) -> Task:
         case MessageTold():
             mail = (replace(one, job=job.id) if one.id == event.message and not one.job else one for one in task.mail)
             return replace(task, mail=tuple(mail))
+        case NetworkDenied():
+            return _remember(task, recorded)
         case _:
             return reported.ended(replace(task, job=None), job, event, recorded.at)
 

@@ -44,6 +44,7 @@ def origin(event: e.AnyEvent) -> Origin:
             | e.AgentFailed()
             | e.DecisionRaised()
             | e.MessageTold()
+            | e.NetworkDenied()
             | e.CompactSucceeded()
             | e.CompactFailed()
             | e.VerifySucceeded()

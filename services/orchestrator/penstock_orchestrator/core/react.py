@@ -10,6 +10,8 @@ from typing import Final, assert_never
 
 from penstock.bounds import clip
 from penstock.jobs import AgentWork, CompactWork, Job, PlanWork, PrepareWork, PublishWork, SayOrder, VerifyWork, Work
+from penstock.values import Price
+from penstock_orchestrator.core.budget import SUBSCRIPTION
 from penstock_orchestrator.core.gate import words
 from penstock_orchestrator.core.plan_text import render_plan
 from penstock_orchestrator.core.prompt import compact_prompt, fitting, fresh_prompt, next_prompt, plan_prompt, spoken
@@ -118,6 +120,7 @@ def _plan(task: Task) -> PlanWork:
         max_cost_usd=_left(task.max_cost_usd, task.cost_seen),
         wall_seconds_max=min(_wall_left(task), spec.policy.plan_seconds_max or SIDE_SECONDS_MAX),
         billing=spec.billing,
+        price=_price(task),
     )
 
 
@@ -136,6 +139,7 @@ def _compact(task: Task) -> CompactWork:
         max_cost_usd=_left(task.max_cost_usd, task.cost_seen),
         wall_seconds_max=min(_wall_left(task), SIDE_SECONDS_MAX),
         billing=spec.billing,
+        price=_price(task),
     )
 
 
@@ -171,7 +175,13 @@ def _agent(task: Task) -> AgentWork:
         max_cost_usd=_left(task.max_cost_usd, task.cost_seen),
         wall_seconds_max=_wall_left(task),
         billing=spec.billing,
+        price=_price(task),
     )
+
+
+def _price(task: Task) -> Price | None:
+    """What the run is charged with by the token; nothing is, where a subscription pays."""
+    return None if task.spec.billing == SUBSCRIPTION else task.price
 
 
 def _left(limit: float | None, spent: float) -> float | None:

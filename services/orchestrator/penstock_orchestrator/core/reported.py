@@ -21,6 +21,7 @@ from penstock.events import (
     JobLost,
     JobStopped,
     MessageTold,
+    NetworkDenied,
     PlanFailed,
     PlanProposed,
     PrepareFailed,
@@ -68,7 +69,7 @@ Ending: TypeAlias = (
     | PublishSucceeded
     | PublishFailed
 )
-Said: TypeAlias = Ending | AgentProgressed | DecisionRaised | MessageTold
+Said: TypeAlias = Ending | AgentProgressed | DecisionRaised | MessageTold | NetworkDenied
 Failed: TypeAlias = PrepareFailed | PlanFailed | AgentFailed | VerifyFailed | PublishFailed
 
 
