@@ -248,7 +248,7 @@ async def test_a_host_without_any_agent_says_so_and_still_does_its_own_jobs(plac
     ("settings", "words"),
     [
         ({"data_dir": "relative/path"}, "PENSTOCK_DATA_DIR must be an absolute path"),
-        ({"vendors": "codex"}, "unknown vendor 'codex'"),
+        ({"vendors": "other"}, "unknown vendor 'other'"),
         ({"host": "Not A Name"}, "PENSTOCK_"),
         ({"author_email": "nobody"}, "PENSTOCK_AUTHOR_EMAIL"),
         ({"slots": "65"}, "PENSTOCK_"),

@@ -16,39 +16,66 @@ from msgspec import Meta
 from penstock import settings as common
 from penstock.bounds import NAME_PATTERN, Name, Seconds
 from penstock.settings import BadSettings, Common, Secret
-from penstock_agent_exec.agents.known import is_scripted
+from penstock_agent_exec.agents.known import NAMES, is_scripted
 from penstock_agent_exec.git.failures import BadName
 from penstock_agent_exec.git.names import Identity, check_identity
 from penstock_agent_exec.sandbox_probe import probe
+from penstock_agent_exec.upstream import read_upstream
 
 SERVICE: Final = "agent-exec"
-VENDORS_KNOWN: Final = ("claude", "scripted")
 
 _LIST = NAME_PATTERN.replace("(?!\\n)$", "(,[a-z0-9][a-z0-9_-]{0,62})*(?!\\n)$")
+
+KeyHeader = Annotated[str, Meta(pattern=r"^([A-Za-z][A-Za-z0-9-]{0,63})?(?!\n)$")]
 
 
 class Settings(Common, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`host`: this host's name, no two executors may have the same. `data_dir`: an absolute path, for this executor alone.
     `vendors`: agents to offer, separated by commas; those that this host lacks are left out and noted; `scripted-` and
     any word is the scripted agent under a second name. `scripts_dir`: where the scripted agent finds its scripts.
-    `sandbox`: `none` runs what agents do with all the rights of this process.
+    `sandbox`: `none` runs what agents do with all the rights of this process. `sandbox_…`: what one run of an agent or one check
+    may take, all of its processes together; memory never beyond three quarters of the host's, `sandbox_cpus` 0 is no limit and
+    needs control groups. `mounts_file`: what repos see of this host, see `mounts.py`.
     `drain_grace_seconds`: how long a running job may go on after SIGTERM. `agent_silence_seconds`: how
     long an agent may print nothing; one shell command of claude may take 1,800 s. `git_token_file`: a file with a token for https
-    remotes. `allow_local_remotes`: repos may be folders of this host."""
+    remotes. `allow_local_remotes`: repos may be folders of this host.
+
+    Of each vendor `…_path` is its program, on PATH or absolute, and `…_base_url` its API or a proxy that speaks like it, with a
+    query where every request needs one (Azure: `…/openai?api-version=…`). The key goes into the vendor's own header, or into
+    `…_key_header`; into `authorization` as a bearer's. `claude_oauth_token`, from `claude setup-token`, is the login that pays
+    for tasks with billing `subscription`."""
 
     host: Name = ""
     data_dir: str = ""
     slots: Annotated[int, Meta(ge=1, le=64)] = 1
-    vendors: Annotated[str, Meta(pattern=_LIST)] = ",".join(VENDORS_KNOWN)
+    vendors: Annotated[str, Meta(pattern=_LIST)] = ",".join(NAMES)
     scripts_dir: str = ""
     allow_local_remotes: bool = False
     git_token_file: str = ""
     claude_path: str = "claude"
     anthropic_base_url: str = "https://api.anthropic.com"
     anthropic_api_key: Secret = Secret("")
+    anthropic_key_header: KeyHeader = ""
+    claude_oauth_token: Secret = Secret("")
+    codex_path: str = "codex"
+    openai_base_url: str = "https://api.openai.com/v1"
+    openai_api_key: Secret = Secret("")
+    openai_key_header: KeyHeader = ""
+    gemini_path: str = "gemini"
+    gemini_base_url: str = "https://generativelanguage.googleapis.com"
+    gemini_api_key: Secret = Secret("")
+    gemini_key_header: KeyHeader = ""
+    qwen_path: str = "qwen"
+    qwen_base_url: str = "https://dashscope.aliyuncs.com/compatible-mode/v1"
+    qwen_api_key: Secret = Secret("")
+    qwen_key_header: KeyHeader = ""
     author_name: str = "Penstock"
     author_email: str = "penstock@localhost"
     sandbox: Literal["bwrap", "none"] = "bwrap"
+    sandbox_memory_bytes: Annotated[int, Meta(ge=64 << 20, le=1 << 44)] = 8 << 30
+    sandbox_processes: Annotated[int, Meta(ge=16, le=1 << 20)] = 4_096
+    sandbox_cpus: Annotated[float, Meta(ge=0, le=4_096)] = 0.0
+    mounts_file: str = ""
     job_lease_seconds: Annotated[int, Meta(ge=3, le=600)] = 30
     drain_grace_seconds: Seconds = 20.0
     agent_silence_seconds: Annotated[float, Meta(gt=0, le=86_400)] = 1_900.0
@@ -76,12 +103,17 @@ def load(environ: Mapping[str, str]) -> Settings:
     found = common.load(Settings, SERVICE, environ)
     if not found.host:
         raise BadSettings("PENSTOCK_HOST is not set: give this host a name of its own, of a-z, 0-9, - and _")
-    for name, path in (("DATA_DIR", found.data_dir), ("SCRIPTS_DIR", found.scripts_dir)):
+    for name, path in (
+        ("DATA_DIR", found.data_dir),
+        ("SCRIPTS_DIR", found.scripts_dir),
+        ("MOUNTS_FILE", found.mounts_file),
+    ):
         if (path or name == "DATA_DIR") and not Path(path).is_absolute():
             raise BadSettings(f"PENSTOCK_{name} must be an absolute path, not {path!r}")
     for vendor in found.vendor_names:
-        if vendor not in VENDORS_KNOWN and not is_scripted(vendor):
-            raise BadSettings(f"PENSTOCK_VENDORS: unknown vendor {vendor!r}; known: {', '.join(VENDORS_KNOWN)}")
+        if vendor not in NAMES and not is_scripted(vendor):
+            raise BadSettings(f"PENSTOCK_VENDORS: unknown vendor {vendor!r}; known: {', '.join(NAMES)}")
+    _check_addresses(found)
     try:
         check_identity(found.identity)
     except BadName as error:
@@ -89,6 +121,19 @@ def load(environ: Mapping[str, str]) -> Settings:
     if shutil.which("git") is None:
         raise BadSettings("git is not installed on this host: install the package `git`")
     return found
+
+
+def _check_addresses(found: Settings) -> None:
+    for name, url in (
+        ("ANTHROPIC", found.anthropic_base_url),
+        ("OPENAI", found.openai_base_url),
+        ("GEMINI", found.gemini_base_url),
+        ("QWEN", found.qwen_base_url),
+    ):
+        try:
+            read_upstream(url)
+        except ValueError as error:
+            raise BadSettings(f"PENSTOCK_{name}_BASE_URL: {error}") from error
 
 
 def bwrap_of(settings: Settings) -> Path | None:

@@ -34,6 +34,7 @@ from penstock_agent_exec.steps.bench import Bench, InHand
 from penstock_agent_exec.steps.perform import perform
 from penstock_agent_exec.stream_output import output_stream
 from penstock_agent_exec.tenure import Stop, Stopped, Tenure, hold
+from penstock_agent_exec.vendors import versions_of
 
 log = structlog.get_logger()
 
@@ -161,6 +162,7 @@ class Worker:
             busy=len(self._slots),
             vendors=tuple(self._bench.offers),
             notes=self._notes,
+            versions=versions_of(self._bench.offers),
         )
 
     # -- slots -------------------------------------------------------------------------------------------------------

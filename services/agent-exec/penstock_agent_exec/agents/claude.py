@@ -175,11 +175,11 @@ def _environment(run: AgentRun) -> dict[str, str]:
     if run.gate_socket is not None:
         # The host name is never looked up: the socket is where its plain HTTP goes, and the gate knows the real address.
         env |= {"ANTHROPIC_UNIX_SOCKET": str(run.gate_socket), "ANTHROPIC_BASE_URL": "http://model.invalid"}
-        return env | {"ANTHROPIC_API_KEY": NO_KEY}
+        # A key always wins over a login: only the one that is to pay is there, and the program asks in its form.
+        return env | {"ANTHROPIC_API_KEY" if run.billing == "api" else "CLAUDE_CODE_OAUTH_TOKEN": NO_KEY}
     if run.base_url is not None:
         env["ANTHROPIC_BASE_URL"] = run.base_url
     if run.token:
-        # A key always wins over a login, so that there is only ever one of them decides who pays.
         env["ANTHROPIC_API_KEY" if run.billing == "api" else "CLAUDE_CODE_OAUTH_TOKEN"] = run.token.reveal()
     return env
 

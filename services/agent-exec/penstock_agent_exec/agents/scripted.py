@@ -253,6 +253,7 @@ class Scripted:
     scripts: Path
     name: str = NAME
 
+    version = ""
     stop = (StopStep(signal.SIGINT, 2.0), StopStep(signal.SIGTERM, 2.0))
 
     def command(self, run: AgentRun) -> CommandLine:

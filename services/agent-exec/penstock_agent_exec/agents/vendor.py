@@ -161,6 +161,11 @@ class Vendor(Protocol):
     def name(self) -> str: ...
 
     @property
+    def version(self) -> str:
+        """Of the program on this host; empty where it says none."""
+        ...
+
+    @property
     def stop(self) -> tuple[StopStep, ...]:
         """How to end it so that it saves its session."""
         ...

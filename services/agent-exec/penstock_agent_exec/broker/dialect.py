@@ -89,16 +89,32 @@ def is_metered(method: str, target: str) -> bool:
     return method == "POST" and not path.endswith(("/count_tokens", ":countTokens"))
 
 
-def headers_out(dialect: Dialect, given: HeaderList, key: Secret, *, login: bool) -> HeaderList:
+def with_query(onward: str, own: tuple[tuple[str, str], ...]) -> str:
+    """`onward` with the upstream's own parameters, which the agent's program cannot say otherwise."""
+    if not own:
+        return onward
+    path, _, query = onward.partition("?")
+    names = {name for name, _ in own}
+    kept = [(name, value) for name, value in parse_qsl(query) if name not in names]
+    return f"{path}?{urlencode([*kept, *own])}"
+
+
+def headers_out(dialect: Dialect, given: HeaderList, key: Secret, *, login: bool, own_header: str = "") -> HeaderList:
     """The client's headers (names in lower case) as they go to the upstream: the harmless ones, and our key."""
     kept = [(name, value) for name, value in given if name in _HEADERS or name.startswith(_HEADER_BEGINNINGS)]
     # A compressed answer could not be metered as it passes.
-    return [*kept, (b"accept-encoding", b"identity"), key_header(dialect, key, login=login)]
+    pays = key_header(dialect, key, login=login, own_header=own_header.lower())
+    return [*kept, (b"accept-encoding", b"identity"), pays]
 
 
-def key_header(dialect: Dialect, key: Secret, *, login: bool) -> tuple[bytes, bytes]:
-    """The header that pays. `login`: the key is a subscription's token."""
+def key_header(dialect: Dialect, key: Secret, *, login: bool, own_header: str = "") -> tuple[bytes, bytes]:
+    """The header that pays. `login`: the key is a subscription's token. `own_header`, in lower case: where an API wants a key
+    elsewhere than its dialect has it, such as Azure in `api-key`."""
     shown = key.reveal().encode()
+    if own_header and not login and own_header != "authorization":
+        return own_header.encode(), shown
+    if own_header and not login:
+        return b"authorization", b"Bearer " + shown
     match dialect:
         case Dialect.ANTHROPIC if not login:
             return b"x-api-key", shown

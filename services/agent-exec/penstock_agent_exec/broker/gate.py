@@ -23,7 +23,15 @@ import httpx2
 from penstock.settings import Secret
 from penstock_agent_exec.agents.facts import REQUEST_LIMIT, RateLimited
 from penstock_agent_exec.broker.client import IDLE_SECONDS_MAX, Client
-from penstock_agent_exec.broker.dialect import Dialect, OwnKind, headers_out, own_body, own_status, upstream_target
+from penstock_agent_exec.broker.dialect import (
+    Dialect,
+    OwnKind,
+    headers_out,
+    own_body,
+    own_status,
+    upstream_target,
+    with_query,
+)
 
 CONNECTIONS_MAX: Final = 32
 REFUSALS_KEPT_MAX: Final = 100
@@ -34,7 +42,8 @@ _HOP: Final = frozenset(b"connection keep-alive te trailer transfer-encoding upg
 
 
 class ModelGate:
-    """Serves `socket_path` while it is open. `upstream` is the API's base URL, http or https.
+    """Serves `socket_path` while it is open. `upstream` is the API's base URL, http or https; `query` goes with every request,
+    and the key into `own_header` where the API wants it elsewhere than its dialect has it.
 
     `rate_limited` is the last refusal for a limit that no success has followed; `refused` names requests that were not let
     through. Raises ValueError for a path that is too long for a socket.
@@ -48,6 +57,8 @@ class ModelGate:
         key: Secret,
         dialect: Dialect = Dialect.ANTHROPIC,
         login: bool = False,
+        query: tuple[tuple[str, str], ...] = (),
+        own_header: str = "",
         clock: Callable[[], float] = time.time,
     ) -> None:
         if len(bytes(socket_path)) > SOCKET_PATH_BYTES_MAX:
@@ -59,6 +70,8 @@ class ModelGate:
         self._key = key
         self._dialect = dialect
         self._login = login
+        self._query = query
+        self._own_header = own_header
         self._clock = clock
         self._connections: set[asyncio.Task[None]] = set()
 
@@ -121,9 +134,12 @@ class ModelGate:
             self.refused.append(request)
 
     def _rewritten(self, client: Client, request: h11.Request, method: str, onward: str) -> httpx2.Request:
-        headers = headers_out(self._dialect, list(request.headers), self._key, login=self._login)
+        headers = headers_out(
+            self._dialect, list(request.headers), self._key, login=self._login, own_header=self._own_header
+        )
         content = None if method == "HEAD" else client.body()
-        return httpx2.Request(method, self._upstream + onward, headers=headers, content=content)
+        url = self._upstream + with_query(onward, self._query)
+        return httpx2.Request(method, url, headers=headers, content=content)
 
     async def _until_answered_or_left(self, client: Client, request: httpx2.Request) -> None:
         """An agent that was killed must not leave a request running that somebody pays for."""

@@ -15,7 +15,7 @@ from penstock.jobs import AgentWork
 from penstock.reports import ReportBody
 from penstock.values import Change, Kept
 from penstock_agent_exec.agents.facts import shown
-from penstock_agent_exec.agents.vendor import RunRefused
+from penstock_agent_exec.agents.vendor import HostLacks, RunRefused
 from penstock_agent_exec.git.change import Diffstat, has_change
 from penstock_agent_exec.git.heal import heal_clone
 from penstock_agent_exec.git.mirror import start_of
@@ -23,7 +23,7 @@ from penstock_agent_exec.git.work import commit_leftovers, keep_work, take_resul
 from penstock_agent_exec.report import failed, stopped
 from penstock_agent_exec.steps.bench import Bench, InHand
 from penstock_agent_exec.steps.running import Failure, Place, Ran, ready, run, run_for
-from penstock_agent_exec.vendors import Offer
+from penstock_agent_exec.vendors import Offer, offer_of
 
 FILES_LISTED_MAX: Final = 200
 FILES_CHARACTERS_MAX: Final = 30_000
@@ -33,9 +33,10 @@ SESSION_LOST: Final = "vendor.session_lost"
 
 async def agent(bench: Bench, hand: InHand, work: AgentWork) -> ReportBody:
     """Raises Stopped before the agent has begun, Lost, and the failures of git and of this host."""
-    offer = bench.offers.get(work.vendor)
-    if offer is None:
-        return failed(hand, "host.vendor_missing", f"this host does not offer {work.vendor}", transient=True)
+    try:
+        offer = offer_of(bench.offers, work.vendor, work.billing)
+    except HostLacks as lack:
+        return failed(hand, "host.vendor_missing", str(lack), transient=True)
     place = await hand.tenure.stop.unless_asked(ready(bench, hand, work.repo, work.base_commit))
     try:
         ran = await _run(bench, hand, work, offer, place)

@@ -13,13 +13,13 @@ from penstock.jobs import CompactWork, PlanWork
 from penstock.plan_text import read_plan
 from penstock.reports import ReportBody
 from penstock_agent_exec.agents.facts import shown
-from penstock_agent_exec.agents.vendor import RunRefused
+from penstock_agent_exec.agents.vendor import HostLacks, RunRefused
 from penstock_agent_exec.git.heal import heal_clone
 from penstock_agent_exec.git.work import put_back, remember
 from penstock_agent_exec.report import failed, stopped
 from penstock_agent_exec.steps.bench import Bench, InHand
 from penstock_agent_exec.steps.running import Failure, Place, Ran, ready, run, run_for
-from penstock_agent_exec.vendors import Offer
+from penstock_agent_exec.vendors import Offer, offer_of
 
 SUMMARY_LENGTH_MAX: Final = 20_000
 UNREADABLE: Final = "plan.unreadable"
@@ -29,9 +29,10 @@ DISCARDED: Final = ", changes discarded"
 
 async def answer(bench: Bench, hand: InHand, work: PlanWork | CompactWork) -> ReportBody:
     """Raises Stopped before the agent has begun, Lost, and the failures of git and of this host."""
-    offer = bench.offers.get(work.vendor)
-    if offer is None:
-        return failed(hand, "host.vendor_missing", f"this host does not offer {work.vendor}", transient=True)
+    try:
+        offer = offer_of(bench.offers, work.vendor, work.billing)
+    except HostLacks as lack:
+        return failed(hand, "host.vendor_missing", str(lack), transient=True)
     place = await hand.tenure.stop.unless_asked(ready(bench, hand, work.repo, work.base_commit))
     try:
         ran = await _run(bench, hand, work, offer, place)

@@ -52,7 +52,7 @@ from penstock_agent_exec.sandbox import Bind, Profile
 from penstock_agent_exec.steps.bench import NOTHING_USED, Bench, InHand
 from penstock_agent_exec.steps.middle import Middle
 from penstock_agent_exec.steps.prepare import standing_clone
-from penstock_agent_exec.vendors import Offer
+from penstock_agent_exec.vendors import ModelAccess, Offer
 
 log = structlog.get_logger()
 
@@ -133,7 +133,7 @@ async def run(bench: Bench, hand: InHand, work: Work, offer: Offer, place: Place
         if name == "stderr":
             hand.output.add_printed("stderr", stderr.feed(chunk))
 
-    async with _gate(bench, offer) as gate:
+    async with _gate(bench, offer.access(given.billing)) as gate:
         hand.sandbox = _sandbox_label(bench, gate, reads_only=given.reads_only)
         # From here on somebody may be paying, and until there is a verdict nobody knows how much.
         hand.usage = Usage()
@@ -235,16 +235,20 @@ def _ran(hand: InHand, outcome: Outcome, middle: Middle) -> Ran:
 
 
 @contextlib.asynccontextmanager
-async def _gate(bench: Bench, offer: Offer) -> AsyncIterator[ModelGate | None]:
+async def _gate(bench: Bench, access: ModelAccess | None) -> AsyncIterator[ModelGate | None]:
     """The way to the model, where the agent needs one."""
-    if offer.model is None:
+    if access is None:
         yield None
         return
     with tempfile.TemporaryDirectory(prefix=bench.folder.socket_prefix) as folder:
-        access = offer.model
-        path = Path(folder) / "model"
         async with ModelGate(
-            path, upstream=access.upstream, key=access.key, dialect=access.dialect, login=access.login
+            Path(folder) / "model",
+            upstream=access.upstream,
+            key=access.key,
+            dialect=access.dialect,
+            login=access.login,
+            query=access.query,
+            own_header=access.key_header,
         ) as gate:
             yield gate
 
