@@ -25,6 +25,7 @@ from penstock.events import (
     PlanProposed,
 )
 from penstock.jobs import CompactWork, PlanWork
+from penstock_agent_exec.steps.running import WORK_INSIDE
 
 pytestmark = pytest.mark.anyio
 
@@ -210,10 +211,10 @@ async def test_claude_plans_with_what_only_reads(empty: World, task: str) -> Non
     place = empty
     looks = Calls(
         (
-            Call("Read", {"file_path": f"{place.folder}/h1/tasks/{task}/repo/calc.py"}),
+            Call("Read", {"file_path": f"{WORK_INSIDE}/calc.py"}),
             Call("Bash", {"command": "git log --oneline", "description": "look"}),
             Call("Bash", {"command": "echo spoilt > calc.py", "description": "spoil"}),
-            Call("Write", {"file_path": f"{place.folder}/h1/tasks/{task}/repo/new.py", "content": "spoilt"}),
+            Call("Write", {"file_path": f"{WORK_INSIDE}/new.py", "content": "spoilt"}),
         ),
         "I look.",
     )

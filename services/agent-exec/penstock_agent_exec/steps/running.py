@@ -65,19 +65,33 @@ SESSION_FREE_SECONDS: Final = 10.0
 
 BUDGET: Final = "vendor.budget"
 
+WORK_INSIDE: Final = "/workspace/repo"
+HOME_INSIDE: Final = "/workspace/home"
+"""Where an agent sees its clone and its home, on every host: what its program remembers of a session names these paths."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a run works: the task's clone, fit to work in, and a sandbox for git there."""
+    """Where a run works: the task's clone, fit to work in, and a sandbox for git there. `moved`: the agent sees clone and home
+    at fixed paths, which only a sandbox can do."""
 
     clone: Clone
     mirror: Mirror
     sandbox: Sandboxed
+    moved: bool
 
     @property
     def home(self) -> Path:
         """The agent's own folder, for its sessions. Any agent of the task can write there."""
         return self.clone.path.parent / "home"
+
+    @property
+    def work_inside(self) -> str:
+        return WORK_INSIDE if self.moved else str(self.clone.path)
+
+    @property
+    def home_inside(self) -> str:
+        return HOME_INSIDE if self.moved else str(self.home)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +121,7 @@ async def ready(bench: Bench, hand: InHand, repo: RepoSnapshot, base: str) -> Pl
     healed = await heal_clone(clone, sandbox)
     if healed.rebuilt or healed.ended:
         hand.note(f"the clone was mended: {', '.join(healed.ended) or 'a new .git over the files as they were'}")
-    return Place(clone=clone, mirror=mirror, sandbox=sandbox)
+    return Place(clone=clone, mirror=mirror, sandbox=sandbox, moved=bench.bwrap is not None)
 
 
 async def run(bench: Bench, hand: InHand, work: Work, offer: Offer, place: Place, given: AgentRun) -> Ran:
@@ -169,8 +183,8 @@ def run_for(work: Work, place: Place, *, prompt: str, session_id: str, resume: b
         model=work.model,
         max_turns=work.max_turns,
         max_cost_usd=work.max_cost_usd,
-        state_dir=str(place.home),
-        work_dir=str(place.clone.path),
+        state_dir=place.home_inside,
+        work_dir=place.work_inside,
         billing="subscription" if work.billing == "subscription" else "api",
     )
 
@@ -190,10 +204,10 @@ def _purpose(work: Work) -> Purpose:
 def _profile(bench: Bench, place: Place, *, reads_only: bool) -> Profile:
     binds = (
         Bind(place.mirror.objects),
-        Bind(place.clone.path, writable=not reads_only),
-        Bind(place.home, writable=True),
+        Bind(place.clone.path, place.work_inside, writable=not reads_only),
+        Bind(place.home, place.home_inside, writable=True),
     )
-    return bench.profile(place.clone.path, binds)
+    return bench.profile(Path(place.work_inside), binds)
 
 
 def _watch(bench: Bench, work: Work) -> Watch:
