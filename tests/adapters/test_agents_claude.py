@@ -70,7 +70,7 @@ async def test_an_answer_in_words_is_a_success_without_a_change(bench: Bench, cl
     assert (verdict.usage.turns, verdict.usage.input_tokens, verdict.usage.output_tokens) == (1, 1200, 40)
     assert verdict.usage.cost_usd is not None
     assert verdict.usage.cost_usd > 0
-    assert (outcome.sandbox, outcome.ending.exit_code) == ("bwrap", 0)
+    assert (outcome.sandbox, outcome.ending.exit_code) == ("bwrap, no network, rlimits", 0)
     assert isinstance(bench.facts[0], Started)
 
 
@@ -121,7 +121,7 @@ async def test_a_run_over_the_hosts_network_says_so(bench: Bench) -> None:
     async with FakeModel(script(Say("Hello."))) as model:
         outcome = await bench.attempt(model, base_url=model.base_url, token=Secret("sk-throw-away"))
         assert model.model_requests[0].headers["x-api-key"] == "sk-throw-away"
-    assert (outcome.verdict.ok, outcome.sandbox) == (True, "bwrap+network")
+    assert (outcome.verdict.ok, outcome.sandbox) == (True, "bwrap, host's network, rlimits")
 
 
 async def test_a_prompt_of_any_length_that_looks_like_a_command_reaches_the_model(bench: Bench) -> None:

@@ -10,7 +10,8 @@ import pytest
 from process_watch import command_lines
 
 from penstock_agent_exec.process import ChildInput, Ending, Watch, run_child
-from penstock_agent_exec.sandbox import Bind, Profile, ResourceLimits, bwrap_options, launch
+from penstock_agent_exec.limits import ResourceLimits
+from penstock_agent_exec.sandbox import Bind, Profile, bwrap_options, launch
 from penstock_agent_exec.sandbox_probe import explain, probe
 
 pytestmark = [
@@ -143,9 +144,9 @@ async def test_without_a_sandbox_is_only_what_was_asked_for_by_name(work: Path) 
         "echo $GREETING; pwd", Profile(cwd=str(work), env={"GREETING": "hi"}, unsandboxed=True)
     )
     assert (ending.exit_code, printed) == (0, f"hi\n{work}\n")
-    assert Profile(cwd="/").label == "bwrap"
-    assert Profile(cwd="/", network=True).label == "bwrap+network"
-    assert Profile(cwd="/", unsandboxed=True).label == "none"
+    assert Profile(cwd="/").label == "bwrap, no network, rlimits"
+    assert Profile(cwd="/", network=True).label == "bwrap, host's network, rlimits"
+    assert Profile(cwd="/", unsandboxed=True).label == "no sandbox, rlimits"
 
 
 def test_without_a_sandbox_nothing_can_be_shown_elsewhere(work: Path) -> None:

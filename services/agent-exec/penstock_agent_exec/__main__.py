@@ -12,9 +12,11 @@ import structlog
 from penstock import service
 from penstock.service import Runtime
 from penstock.settings import BadSettings, environment
+from penstock_agent_exec.cgroups import find_means
 from penstock_agent_exec.folder import MARK, DataFolder, FolderTaken, hold, sweep
 from penstock_agent_exec.git.failures import GitFailed
 from penstock_agent_exec.git.mirror import remove_tree
+from penstock_agent_exec.mounts import read_mounts
 from penstock_agent_exec.settings import SERVICE, bwrap_of, load
 from penstock_agent_exec.steps.bench import Bench
 from penstock_agent_exec.vendors import offers_of
@@ -30,12 +32,15 @@ def main() -> None:
         folder = hold(settings.data)
         killed = sweep(folder.installation)
         os.environ[MARK] = folder.installation  # for git on this side, which takes it from here
+        means = find_means(folder.installation)
+        mounts = read_mounts(settings)
     except (BadSettings, FolderTaken, TimeoutError) as error:
         sys.exit(f"penstock-{SERVICE}: {error}")
     offers, notes = offers_of(settings)
 
     async def serve(runtime: Runtime) -> None:
         log.info("folder.held", path=str(folder.path), installation=folder.installation, leftovers_killed=killed)
+        log.info("host.limits", kept_by=means.kind, groups_swept=means.sweep())
         await _tidy(folder)
         for note in notes:
             log.warning("host.note", note=note)
@@ -43,7 +48,9 @@ def main() -> None:
             log.warning("host.no_sandbox", hint="agents and checks run with all the rights of this process")
         if not offers:
             runtime.waiting_for["vendors"] = f"this host can run no agent: {'; '.join(notes)}"
-        bench = Bench(nc=runtime.nc, settings=settings, folder=folder, bwrap=bwrap, offers=offers)
+        bench = Bench(
+            nc=runtime.nc, settings=settings, folder=folder, bwrap=bwrap, offers=offers, means=means, mounts=mounts
+        )
         await Worker(runtime, bench, notes if bwrap is not None else (*notes, "no sandbox, by name")).serve()
 
     sys.exit(service.run(SERVICE, settings, serve))

@@ -16,12 +16,12 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from penstock_agent_exec.cgroups import Group, NotEnclosed
 from penstock_agent_exec.sandbox import Launch, Profile
 
 READ_BYTES: Final = 256 * 1024
@@ -53,7 +53,9 @@ class Child:
         assert threading.current_thread() is threading.main_thread(), "a child dies with the thread that started it"
         ours: list[int] = []
         theirs: list[int] = []
+        self.group: Group | None = None
         try:
+            self.group = profile.means.enclose(profile.limits)
             self._status = b""
             stdin_read, self.stdin = _pipe(ours, theirs, we_read=False)
             self.stdout, stdout_write = _pipe(ours, theirs, we_read=True)
@@ -63,11 +65,18 @@ class Child:
             passed: tuple[int, ...] = ()
             self._sandboxed = plan.options is not None
             if plan.options is not None:
-                options = _memory_file(plan.options)
+                options = _memory_file(b"".join(option.encode() + b"\0" for option in plan.options))
                 theirs.append(options)
                 passed = (options, status_write)
-                fds = ("--args", str(options), "--json-status-fd", str(status_write))
+                fds = ["--args", str(options), "--json-status-fd", str(status_write)]
+                if plan.calls is not None:
+                    calls = _memory_file(plan.calls)
+                    theirs.append(calls)
+                    passed = (*passed, calls)
+                    fds += ["--seccomp", str(calls)]
                 argv = [str(profile.bwrap), *fds, "--", *argv]
+            if self.group is not None:
+                argv = [*self.group.joining(), *argv]
             self._popen = subprocess.Popen(
                 argv,
                 stdin=stdin_read,
@@ -79,9 +88,11 @@ class Child:
                 start_new_session=True,  # a Ctrl-C at the executor's terminal is for the executor
             )
             self._pidfd = os.pidfd_open(self._popen.pid)
-        except OSError as error:
+        except (OSError, NotEnclosed) as error:
             for fd in ours:
                 os.close(fd)
+            if self.group is not None:
+                self.group.remove()
             raise ChildNotStarted(str(error)) from error
         finally:
             for fd in theirs:
@@ -140,12 +151,19 @@ class Child:
         self._send(self._pidfd, signal.SIGKILL)
 
     def kill_leftovers(self) -> None:
-        """What may outlive the process we started: the rest of the namespace, or the rest of its process group."""
+        """What may outlive the process we started: the rest of the namespace, or of its process group and its control group."""
         if self._init_pidfd is not None:
             self._send(self._init_pidfd, signal.SIGKILL)
         if not self._sandboxed:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._popen.pid, signal.SIGKILL)
+            if self.group is not None:
+                self.group.kill()
+
+    @property
+    def root(self) -> int:
+        """The process on which all others hang, as long as they hang together."""
+        return self._popen.pid if self._init_pid is None else self._init_pid
 
     async def gone(self, seconds: float) -> bool:
         """Whether the whole tree is dead, as the kernel says it, within `seconds`. PID 1's end comes after everybody else's."""
@@ -187,6 +205,9 @@ class Child:
         self._popen.poll()
         while self._ours:
             os.close(self._ours.pop())
+        if self.group is not None and not self.group.remove():
+            self.group.kill()
+            self.group.remove()
 
     @staticmethod
     def _send(pidfd: int, number: signal.Signals) -> bool:
@@ -236,10 +257,10 @@ def _pipe(ours: list[int], theirs: list[int], *, we_read: bool) -> tuple[int, in
     return ends
 
 
-def _memory_file(options: Iterable[str]) -> int:
-    fd = os.memfd_create("sandbox-options")
+def _memory_file(content: bytes) -> int:
+    fd = os.memfd_create("for-the-sandbox")
     with open(fd, "wb", closefd=False) as file:
-        file.write(b"".join(option.encode() + b"\0" for option in options))
+        file.write(content)
     os.lseek(fd, 0, os.SEEK_SET)
     return fd
 

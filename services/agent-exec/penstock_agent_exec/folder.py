@@ -43,6 +43,11 @@ class DataFolder:
         return self.path / "checks"
 
     @property
+    def caches(self) -> Path:
+        """Where repos keep what their builds may find again: by repo, then by the cache's name."""
+        return self.path / "caches"
+
+    @property
     def socket_prefix(self) -> str:
         """How folders for sockets begin. They are in the system's place for temporary files: a socket's path must be short."""
         return f"penstock-{self.installation}-"

@@ -14,10 +14,12 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from penstock_agent_exec.child import Child, ChildNotStarted, readable, writable
+from penstock_agent_exec.limits import ResourceLimits
 from penstock_agent_exec.sandbox import Profile, launch
+from penstock_agent_exec.watchdog import LOOK_SECONDS, Over, over_limit
 
 CHUNK_BYTES: Final = 32 * 1024
 """One read. It is as long as anything else here may have to wait for a sink that looks at every line of it."""
@@ -29,8 +31,11 @@ STDIN_MESSAGES_MAX: Final = 64
 Sink: TypeAlias = Callable[[bytes], Awaitable[None]]
 """Takes one chunk. While it has not returned, no more is read: that is how back-pressure reaches the child."""
 
-Why: TypeAlias = Literal["exited", "wall_limit", "silence_limit", "cancelled", "output_limit", "lingered"]
-"""Why a child's life ended: by itself, or what made us end it. `lingered`: it had said its last word and would not go."""
+Why: TypeAlias = Literal[
+    "exited", "wall_limit", "silence_limit", "cancelled", "output_limit", "lingered", "memory_limit", "process_limit"
+]
+"""Why a child's life ended: by itself, or what made us end it. `lingered`: it had said its last word and would not go. Where
+control groups keep memory and processes, the kernel does it: a child whose part was killed ends by itself, or goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,8 @@ class Ending:
 
     `exit_code` is the command's own, 128 + n where a signal ended it, and None where its sandbox was killed before it could
     say. `nothing_left` is False where the kernel had not confirmed the death of the whole tree after `KILL_SECONDS_MAX`;
-    without a sandbox it says so of the command's process group only.
+    without a sandbox it says so of the command's process group only. `out_of_memory`: all of it, or a part that was killed for
+    it, wanted more memory than its limit.
     """
 
     why: Why
@@ -72,6 +78,7 @@ class Ending:
     stderr_bytes: int
     stderr_tail: bytes
     nothing_left: bool
+    out_of_memory: bool = False
 
 
 class ChildInput:
@@ -111,7 +118,7 @@ async def run_child(
     Raises ChildNotStarted, and whatever a sink raised (after the child was killed).
     """
     child = Child(launch(profile, command), profile)
-    run = _Run(child, watch, on_stdout, on_stderr)
+    run = _Run(child, watch, profile.limits, on_stdout, on_stderr)
     try:
         return await run.to_its_end(stdin, cancel or asyncio.Event(), finished or asyncio.Event())
     finally:
@@ -121,7 +128,7 @@ async def run_child(
 class _Run:
     """One child's supervision: the pumps that read it, and the loop that decides when it is over."""
 
-    def __init__(self, child: Child, watch: Watch, on_stdout: Sink, on_stderr: Sink) -> None:
+    def __init__(self, child: Child, watch: Watch, limits: ResourceLimits, on_stdout: Sink, on_stderr: Sink) -> None:
         self._child = child
         self._watch = watch
         self._loop = asyncio.get_running_loop()
@@ -135,17 +142,20 @@ class _Run:
             asyncio.ensure_future(self._pump("stdout", child.stdout, on_stdout)),
             asyncio.ensure_future(self._pump("stderr", child.stderr, on_stderr)),
         }
+        self._taking = asyncio.ensure_future(self._takes_too_much(limits))
         self._feeding: asyncio.Task[None] | None = None
 
     async def to_its_end(self, stdin: bytes | ChildInput, cancel: asyncio.Event, finished: asyncio.Event) -> Ending:
         self._feeding = asyncio.ensure_future(_feed(self._child, stdin))
         why = await self._until_over(cancel, finished)
-        if why != "exited":
+        if why == "memory_limit" or why == "process_limit":
+            self._child.kill()  # asked first, it would take more meanwhile
+        elif why != "exited":
             await self._stop()
         wall_seconds = self._loop.time() - self._started
         await self._drain()
         nothing_left = self._exited.done() and await self._child.gone(KILL_SECONDS_MAX)
-        exit_code = self._child.command_exit_code()
+        exit_code, group = self._child.command_exit_code(), self._child.group
         if why == "exited" and exit_code is None and (self._child.returncode or 0) > 0:
             raise ChildNotStarted(self._stderr_tail.decode(errors="replace").strip())
         return Ending(
@@ -156,6 +166,7 @@ class _Run:
             stderr_bytes=self._bytes["stderr"],
             stderr_tail=self._stderr_tail,
             nothing_left=nothing_left,
+            out_of_memory=why == "memory_limit" or (group is not None and group.ran_out_of_memory()),
         )
 
     async def _until_over(self, cancel: asyncio.Event, finished: asyncio.Event) -> Why:
@@ -170,6 +181,8 @@ class _Run:
                 return "cancelled"
             if self._too_much.done():
                 return "output_limit"
+            if self._taking.done():
+                return self._taking.result()
             if not finished.is_set():
                 linger_until = None
             elif linger_until is None:
@@ -181,7 +194,7 @@ class _Run:
     async def _until_something(self, events: tuple[asyncio.Event, ...], seconds: float) -> None:
         happening = {asyncio.ensure_future(_happened(event)) for event in events if not event.is_set()}
         pumps = {pump for pump in self._pumps if not pump.done()}
-        wakers = {self._exited, self._too_much, *happening, *pumps}
+        wakers: set[asyncio.Future[Any]] = {self._exited, self._too_much, self._taking, *happening, *pumps}
         try:
             await asyncio.wait(wakers, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -206,6 +219,17 @@ class _Run:
             heard_at = self._loop.time() if self._sinks_busy else self._heard_at
             limits.append(heard_at + self._watch.silence_seconds)
         return min(limits)
+
+    async def _takes_too_much(self, limits: ResourceLimits) -> Over:
+        """Return once the whole tree takes more than it may; never where a control group sees to that."""
+        if self._child.group is not None:
+            await self._loop.create_future()
+        # In a thread: a tree may have thousands of processes.
+        while True:
+            over = await asyncio.to_thread(over_limit, self._child.root, limits)
+            if over is not None:
+                return over
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def _stop(self) -> None:
         """Ask the command itself, step by step; then end its world."""
@@ -268,7 +292,7 @@ class _Run:
             self._child.kill()
             await self._exit_within(KILL_SECONDS_MAX)
             await self._child.gone(KILL_SECONDS_MAX)
-        tasks = {self._exited, *self._pumps, *({self._feeding} if self._feeding is not None else ())}
+        tasks = {self._exited, self._taking, *self._pumps, *({self._feeding} if self._feeding is not None else ())}
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

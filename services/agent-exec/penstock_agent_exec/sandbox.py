@@ -9,15 +9,16 @@ argv can be read by everybody on the host. For the same reason bubblewrap itself
 
 from __future__ import annotations
 
-import resource
+import platform
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-MIB: Final = 1024 * 1024
-GIB: Final = 1024 * MIB
+from penstock_agent_exec.cgroups import RLIMITS, Means
+from penstock_agent_exec.limits import MIB, USUAL, ResourceLimits, prlimit_argv
+from penstock_agent_exec.seccomp import filter_for
 
 SCRATCH: Final = ("/dev/shm", "/tmp")  # noqa: S108  paths inside, where nobody else is
 INSIDE_ID: Final = "1000"
@@ -45,6 +46,7 @@ _ETC: Final = (
     "/etc/services",
     "/etc/protocols",
 )
+SYSTEM_CALLS: Final = filter_for(platform.machine())
 _OWN_ETC: Final = Path(__file__).parent / "sandbox_etc"
 
 # When the executor runs as root, uid 1000 inside *is* root to the kernel's file checks on /proc, capabilities or not: without
@@ -77,21 +79,6 @@ class Bind:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ResourceLimits:
-    """What one child and its descendants may take. None: no limit of ours.
-
-    `processes` counts threads too, and only within the sandbox; the kernel exempts children of a root executor from it.
-    `scratch_bytes` bounds /tmp and /dev/shm, which are memory.
-    """
-
-    file_size_bytes: int = 8 * GIB
-    open_files: int = 16_384
-    processes: int | None = 4_096
-    address_space_bytes: int | None = None
-    scratch_bytes: int = GIB
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """Everything one child gets. `cwd` is a path inside; `env` is its whole environment.
 
@@ -102,26 +89,31 @@ class Profile:
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     binds: tuple[Bind, ...] = ()
     network: bool = False
-    limits: ResourceLimits = ResourceLimits()
+    limits: ResourceLimits = USUAL
+    means: Means = RLIMITS
     unsandboxed: bool = False
     bwrap: Path = Path("/usr/bin/bwrap")
 
     @property
     def label(self) -> str:
-        """How this child is kept, in a word for reports."""
+        """How this child is kept, in a few words for reports."""
         if self.unsandboxed:
-            return "none"
-        return "bwrap+network" if self.network else "bwrap"
+            return f"no sandbox, {self.means.kind}"
+        network = "host's network" if self.network else "no network"
+        calls = "" if SYSTEM_CALLS is not None else ", all system calls"
+        return f"bwrap, {network}, {self.means.kind}{calls}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """What to start: `options` go to bubblewrap's `--args` descriptor and are None where there is no sandbox."""
+    """What to start: `options` go to bubblewrap's `--args` descriptor and are None where there is no sandbox. `calls` is the
+    filter of system calls, where there is one for this processor."""
 
     argv: tuple[str, ...]
     options: tuple[str, ...] | None = field(repr=False)
     env: Mapping[str, str] = field(repr=False)
     cwd: str
+    calls: bytes | None = field(default=None, repr=False)
 
 
 def launch(profile: Profile, command: Sequence[str]) -> Launch:
@@ -131,7 +123,7 @@ def launch(profile: Profile, command: Sequence[str]) -> Launch:
     limited = (*prlimit_argv(profile.limits), *command)
     env = BASE_ENV | dict(profile.env)
     if not profile.unsandboxed:
-        return Launch(argv=limited, options=bwrap_options(profile), env={}, cwd="/")
+        return Launch(argv=limited, options=bwrap_options(profile), env={}, cwd="/", calls=SYSTEM_CALLS)
     if moved := [bind for bind in profile.binds if bind.inside != str(bind.source)]:
         raise ValueError(f"without a sandbox {moved[0].source} cannot be shown at {moved[0].inside}")
     # setpriv makes at least the child itself die with the executor. Its descendants may outlive both.
@@ -176,24 +168,6 @@ def _system(profile: Profile) -> Iterator[str]:
     yield from ("--remount-ro", "/dev")
     for path in ("/run", "/home"):
         yield from ("--size", str(16 * MIB), "--tmpfs", path)
-
-
-def prlimit_argv(limits: ResourceLimits) -> tuple[str, ...]:
-    """The words before a command that put `limits` on it. Never above the hard limit this process has itself."""
-    wanted = (
-        ("core", resource.RLIMIT_CORE, 0),
-        ("fsize", resource.RLIMIT_FSIZE, limits.file_size_bytes),
-        ("nofile", resource.RLIMIT_NOFILE, limits.open_files),
-        ("nproc", resource.RLIMIT_NPROC, limits.processes),
-        ("as", resource.RLIMIT_AS, limits.address_space_bytes),
-    )
-    options = [f"--{name}={_allowed(kind, value)}" for name, kind, value in wanted if value is not None]
-    return ("prlimit", *options, "--")
-
-
-def _allowed(kind: int, value: int) -> int:
-    hard = resource.getrlimit(kind)[1]
-    return value if hard == resource.RLIM_INFINITY else min(value, hard)
 
 
 def python_binds() -> tuple[Bind, ...]:

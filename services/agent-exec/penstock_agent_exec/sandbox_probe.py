@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from penstock_agent_exec.sandbox import Profile, bwrap_options, prlimit_argv
+from penstock_agent_exec.limits import prlimit_argv
+from penstock_agent_exec.sandbox import Profile, bwrap_options
 
 PROBE_SECONDS_MAX: Final = 15.0
 BWRAP_VERSION_MIN: Final = (0, 8, 0)  # the first with --disable-userns

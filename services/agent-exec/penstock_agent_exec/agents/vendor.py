@@ -212,6 +212,9 @@ class Monologue:
         return None
 
 
+OUT_OF_MEMORY: Final = "env.out_of_memory"
+
+
 def why_we_stopped(ending: Ending) -> tuple[str, bool]:
     """(class of the failure, transient) of a run that had no last word of its own."""
     match ending.why:
@@ -223,7 +226,11 @@ def why_we_stopped(ending: Ending) -> tuple[str, bool]:
             return "agent.output_limit", False
         case "cancelled":
             return "agent.interrupted", False
+        case "memory_limit":
+            return OUT_OF_MEMORY, False
+        case "process_limit":
+            return "agent.crashed", False
         case "exited":
-            return "agent.crashed", True
+            return (OUT_OF_MEMORY, False) if ending.out_of_memory else ("agent.crashed", True)
         case never:
             assert_never(never)

@@ -16,6 +16,7 @@ from penstock.bounds import LINE_LENGTH_MAX
 from penstock.jobs import Job
 from penstock.values import Kept, RepoSnapshot, Usage
 from penstock_agent_exec.agents.facts import shown
+from penstock_agent_exec.cgroups import RLIMITS, Means
 from penstock_agent_exec.child import ChildNotStarted
 from penstock_agent_exec.folder import MARK, DataFolder
 from penstock_agent_exec.forge import Forge
@@ -25,6 +26,8 @@ from penstock_agent_exec.git.command import STDERR_BYTES_KEPT, STDOUT_BYTES_MAX,
 from penstock_agent_exec.git.credential import Credential, TokenFile
 from penstock_agent_exec.git.mirror import Mirror, mirror_of
 from penstock_agent_exec.git.names import Remote, check_remote
+from penstock_agent_exec.limits import limits_for
+from penstock_agent_exec.mounts import NO_MOUNTS, Extras, Mounts
 from penstock_agent_exec.process import Watch, run_child
 from penstock_agent_exec.sandbox import Bind, Profile
 from penstock_agent_exec.settings import Settings
@@ -47,6 +50,8 @@ class Bench:
     folder: DataFolder
     bwrap: Path | None
     offers: Mapping[str, Offer]
+    means: Means = RLIMITS
+    mounts: Mounts = NO_MOUNTS
 
     def mirror(self, repo: RepoSnapshot) -> Mirror:
         return mirror_of(self.folder.path, repo.name)
@@ -67,9 +72,29 @@ class Bench:
     def profile(self, cwd: Path, binds: Sequence[Bind], env: Mapping[str, str] | None = None) -> Profile:
         """A child that sees `binds` and works in `cwd`, without a network."""
         marked = {MARK: self.folder.installation} | dict(env or {})
-        if self.bwrap is None:
-            return Profile(cwd=str(cwd), env=marked, binds=tuple(binds), unsandboxed=True)
-        return Profile(cwd=str(cwd), env=marked, binds=tuple(binds), bwrap=self.bwrap)
+        settings = self.settings
+        return Profile(
+            cwd=str(cwd),
+            env=marked,
+            binds=tuple(binds),
+            limits=limits_for(
+                memory_bytes=settings.sandbox_memory_bytes,
+                processes=settings.sandbox_processes,
+                cpus=settings.sandbox_cpus,
+            ),
+            means=self.means,
+            unsandboxed=self.bwrap is None,
+            bwrap=self.bwrap or Path(),
+        )
+
+    @property
+    def kept(self) -> str:
+        """How this host keeps children, in words for reports."""
+        return self.profile(self.folder.path, ()).label
+
+    def extras(self, repo: RepoSnapshot) -> Extras:
+        """What this host's configuration adds to what agents and checks of the repo see. Makes the folders of its caches."""
+        return Extras() if self.bwrap is None else self.mounts.extras(repo.name, self.folder.caches)
 
     def git_sandbox(self, work_tree: Path, mirror: Mirror) -> Sandboxed:
         """Where git may run in a clone: its work tree to write, the mirror's objects to read, nothing else."""

@@ -26,6 +26,7 @@ from penstock_agent_exec.tenure import Stopped
 LINE_BYTES_MAX: Final = 4_096
 HEAD_BYTES: Final = 8 * 1024
 TAIL_BYTES: Final = 32 * 1024
+OUT_OF_MEMORY: Final = "out_of_memory"
 
 
 async def verify(bench: Bench, hand: InHand, work: VerifyWork) -> ReportBody:
@@ -33,7 +34,7 @@ async def verify(bench: Bench, hand: InHand, work: VerifyWork) -> ReportBody:
     # Another root than that of the tasks' clones: the same task, and never the agent's folder.
     checks = bench.folder.checks
     checkout = await hand.tenure.stop.unless_asked(_checkout(bench, hand, work, checks))
-    hand.sandbox = "no sandbox" if bench.bwrap is None else "bwrap, no network"
+    hand.sandbox = bench.kept
     try:
         results = await _run_all(bench, hand, work, checkout)
     finally:
@@ -54,8 +55,9 @@ async def _run_all(bench: Bench, hand: InHand, work: VerifyWork, checkout: Clone
     """The commands in their order, up to the first that does not pass. Raises Stopped."""
     home = checkout.path.parent / "home"
     home.mkdir()
-    binds = (Bind(checkout.objects), Bind(checkout.path, writable=True), Bind(home, writable=True))
-    env = {"HOME": str(home), "LANG": "C.UTF-8", "TERM": "dumb", "CI": "true"}
+    extras = bench.extras(work.repo)
+    binds = (Bind(checkout.objects), Bind(checkout.path, writable=True), Bind(home, writable=True), *extras.binds)
+    env = {"HOME": str(home), "LANG": "C.UTF-8", "TERM": "dumb", "CI": "true"} | dict(extras.env)
     profile = bench.profile(checkout.path, binds, env)
     results: list[CommandResult] = []
     for step in verify_steps(work.commands):
@@ -78,10 +80,12 @@ async def _run_one(bench: Bench, hand: InHand, step: VerifyStep, profile: Profil
         on_stderr=printed.take,
         cancel=hand.tenure.stop.asked,
     )
+    ended = _ended(ending)
+    if ended == OUT_OF_MEMORY:
+        await printed.take(b"\nOut of memory: Killed process, by this host's limit for a check\n")
     printed.end()
     if ending.why == "cancelled":
         raise Stopped(hand.tenure.stop.reason)
-    ended = _ended(ending)
     return CommandResult(
         stage=step.stage,
         command=step.command,
@@ -95,7 +99,12 @@ async def _run_one(bench: Bench, hand: InHand, step: VerifyStep, profile: Profil
 def _ended(ending: Ending) -> str:
     match ending.why:
         case "exited":
-            return "exited"
+            # A check that lost a part of itself and passes all the same has passed.
+            return OUT_OF_MEMORY if ending.out_of_memory and ending.exit_code != 0 else "exited"
+        case "memory_limit":
+            return OUT_OF_MEMORY
+        case "process_limit":
+            return "process_limit"
         case "wall_limit":
             return "timeout"
         case "output_limit":
@@ -116,6 +125,9 @@ def _report(hand: InHand, work: VerifyWork, results: tuple[CommandResult, ...]) 
         case "timeout":
             error_class = "verify.timeout"
             said = f"was stopped after {work.command_timeout_seconds:g} s"
+        case "out_of_memory":
+            error_class = "env.out_of_memory"
+            said = "wanted more memory than this host gives to a check"
         case "exited":
             error_class = f"{last.stage}.failed"
             said = f"ended with exit code {last.exit_code}"
