@@ -15,6 +15,7 @@ from penstock.settings import Secret
 from penstock_agent_exec.agents.facts import AnyFact
 from penstock_agent_exec.agents.run import Outcome, Steering, run_agent
 from penstock_agent_exec.agents.vendor import AgentRun, Vendor
+from penstock_agent_exec.broker.dialect import Dialect
 from penstock_agent_exec.broker.gate import ModelGate
 from penstock_agent_exec.process import Watch
 from penstock_agent_exec.sandbox import Bind, Profile, python_binds
@@ -31,15 +32,24 @@ def git(folder: Path, *words: str) -> str:
 class Bench:
     """`attempt` is one run of `vendor` on the repo; runs of one bench share its session id and its state."""
 
-    def __init__(self, vendor: Vendor, folder: Path, socket_folder: Path) -> None:
+    def __init__(
+        self,
+        vendor: Vendor,
+        folder: Path,
+        socket_folder: Path,
+        *,
+        dialect: Dialect = Dialect.ANTHROPIC,
+        model: str = "claude-sonnet-5",
+    ) -> None:
         self.vendor = vendor
+        self.dialect = dialect
         self.repo = folder / "repo"
         self.state = folder / "state"
         self.socket = socket_folder / "model.sock"
         self.run = AgentRun(
             prompt="Do it.",
             session_id=str(uuid.uuid4()),
-            model="claude-sonnet-5",
+            model=model,
             state_dir=STATE,
             work_dir=WORK,
             base_url=f"unix:{self.socket}",
@@ -62,11 +72,14 @@ class Bench:
     ) -> Outcome:
         """One run, with a gate to `fake` where the run is to use one. `changes` are fields of AgentRun."""
         run = dataclasses.replace(self.run, prompt=prompt, **changes)  # type: ignore[arg-type]  # fields by name
-        binds = (Bind(self.repo, WORK, writable=True), Bind(self.state, STATE, writable=True), *python_binds())
+        work = Bind(self.repo, WORK, writable=not run.reads_only)
+        binds = (work, Bind(self.state, STATE, writable=True), *python_binds())
         async with contextlib.AsyncExitStack() as stack:
             gate = None
             if fake is not None and run.gate_socket is not None:
-                gate = await stack.enter_async_context(ModelGate(self.socket, upstream=fake.base_url, key=Secret(KEY)))
+                upstream = fake.base_url + self.dialect.path_inside
+                gate = ModelGate(self.socket, upstream=upstream, key=Secret(KEY), dialect=self.dialect)
+                await stack.enter_async_context(gate)
             return await run_agent(
                 self.vendor,
                 run,

@@ -124,7 +124,7 @@ def _turns_done(messages: list[Object]) -> int:
 
 
 def _calls_of(step: Calls, asked: Asked) -> list[Object]:
-    calls = [native(one, asked.offered) for one in step.calls]
+    calls = [native(one, asked) for one in step.calls]
     return [
         {
             "id": f"call_{uuid.uuid4().hex[:20]}",

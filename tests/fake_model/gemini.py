@@ -120,7 +120,7 @@ def _told(content: Object) -> list[str]:
 
 
 def _calls_of(step: Calls, asked: Asked) -> list[Object]:
-    calls = [native(one, asked.offered) for one in step.calls]
+    calls = [native(one, asked) for one in step.calls]
     return [{"functionCall": {"name": call.name, "args": call.input, "id": _fresh()}} for call in calls]
 
 

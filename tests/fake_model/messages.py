@@ -124,7 +124,7 @@ def _aside(body: Object, last: str) -> str | None:
 def _blocks_of(step: Say | Calls, asked: Asked) -> list[Object]:
     blocks: list[Object] = [{"type": "text", "text": step.text}] if step.text else []
     if isinstance(step, Calls):
-        for call in (native(one, asked.offered) for one in step.calls):
+        for call in (native(one, asked) for one in step.calls):
             given: Object = {"name": call.name, "input": call.input}
             blocks.append({"type": "tool_use", "id": f"toolu_{uuid.uuid4().hex[:20]}"} | given)
     return blocks

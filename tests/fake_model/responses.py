@@ -131,7 +131,7 @@ def _items_of(step: Say | Calls, asked: Asked) -> list[Object]:
     said: Object = {"id": _fresh("msg"), "type": "message", "role": "assistant", "status": "completed"}
     items = [said | {"content": [part]}] if step.text else []
     if isinstance(step, Calls):
-        for call in (native(one, asked.offered) for one in step.calls):
+        for call in (native(one, asked) for one in step.calls):
             given: Object = {"call_id": _fresh("call"), "name": call.name, "status": "completed"}
             if call.name == APPLY_PATCH:
                 items.append({"id": _fresh("ctc"), "type": "custom_tool_call", "input": call.input["input"]} | given)

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import ssl
 from collections import Counter
+from dataclasses import replace
 from types import TracebackType
 from typing import Final, Protocol, Self, assert_never
 
@@ -22,7 +23,7 @@ from fake_model.http import EVENT_STREAM, Connection, Seen
 from fake_model.messages import Messages
 from fake_model.responses import Responses
 from fake_model.script import Break, Call, Calls, Fail, Hang, Object, Say, Step, Tries
-from fake_model.wire import Asked, Wire
+from fake_model.wire import Asked, Wire, folder_in
 
 FORMATS: Final[dict[str, Wire]] = {
     "/v1/messages": Messages(),
@@ -103,7 +104,7 @@ class FakeModel:
         if seen.method == "POST" and counter is not None:
             await connection.answer(200, {counter: 1200})
         elif seen.method == "POST" and wire is not None:
-            asked = wire.asked(seen.path, seen.headers, seen.body)
+            asked = replace(wire.asked(seen.path, seen.headers, seen.body), folder=folder_in(seen.raw))
             await self._play(connection, wire, seen, asked, await self._step_for(seen, asked))
         elif seen.headers.get("upgrade", "").lower() == "websocket":
             await connection.answer(426, {"error": {"message": "no WebSocket here"}})

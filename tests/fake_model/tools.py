@@ -12,6 +12,7 @@ from typing import Final
 from msgspec import Struct
 
 from fake_model.script import Call, Object
+from fake_model.wire import Asked
 
 APPLY_PATCH: Final = "apply_patch"
 _SHELLS: Final = {
@@ -39,22 +40,28 @@ _EDITORS: Final = {
 }
 
 
-def native(call: Call, offered: frozenset[str]) -> Call:
+def native(call: Call, asked: Asked) -> Call:
     """The call as the program knows it. A freeform call has its text under "input"."""
+    offered = asked.offered
     match call.name, call.input:
         case "bash", {"command": str(command)}:
             return _shell(command, offered) or call
-        case "read_file", {"path": str(path)}:
-            found = next((name for name in _READERS if name in offered), None)
+        case "read_file", {"path": str(name)}:
+            path = _place(name, asked)
+            found = next((reader for reader in _READERS if reader in offered), None)
             if found is not None:
                 return Call(found, {_READERS[found]: path})
             return _shell(f"cat {shlex.quote(path)}", offered) or call
-        case "write_file", {"path": str(path), "content": str(content)}:
-            return _write(path, content, offered) or call
-        case "edit_file", {"path": str(path), "old": str(old), "new": str(new)}:
-            return _edit(path, old, new, offered) or call
+        case "write_file", {"path": str(name), "content": str(content)}:
+            return _write(_place(name, asked), content, offered) or call
+        case "edit_file", {"path": str(name), "old": str(old), "new": str(new)}:
+            return _edit(_place(name, asked), old, new, offered) or call
         case _:
             return call
+
+
+def _place(name: str, asked: Asked) -> str:
+    return f"{asked.folder}/{name}" if asked.folder and not name.startswith("/") else name
 
 
 def _shell(command: str, offered: frozenset[str]) -> Call | None:

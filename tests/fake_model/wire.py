@@ -6,9 +6,10 @@ The rule of this room: a format knows nothing of scripts and of sockets. It read
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from fake_model.script import Calls, Fail, Object, Say
 
@@ -31,6 +32,8 @@ class Asked:
     """Whether it wants to be told in the stream what it used."""
     conversation: str
     aside: str | None = None
+    folder: str = ""
+    """Where the program says that it works. Some take only absolute paths."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,15 @@ class Wire(Protocol):
     def failing(self, fail: Fail) -> bytes:
         """The same error as an event in the middle of an answer."""
         ...
+
+
+_FOLDER: Final = re.compile(rb"working (?:directory|in the directory): (/[^\\s\"\\\\<]+)", re.IGNORECASE)
+
+
+def folder_in(raw: bytes) -> str:
+    """Where the program that asks says that it works; empty where it does not say."""
+    found = _FOLDER.search(raw)
+    return found[1].decode(errors="replace") if found else ""
 
 
 def objects(found: object) -> list[Object]:
