@@ -32,6 +32,7 @@ from penstock.bounds import (
     Word,
 )
 from penstock.values import (
+    Artifact,
     Change,
     CommandResult,
     Continuation,
@@ -175,7 +176,7 @@ class AgentProgressed(Event, frozen=True, kw_only=True, tag="agent_progressed"):
 class AgentSucceeded(Event, frozen=True, kw_only=True, tag="agent_succeeded"):
     """The agent ended well and git shows a change. `usage_of_session`: the vendor counts over the whole session, so what
     earlier runs of it used is in these numbers too. `session_restarted`: the session to resume was gone. `parcel`: what the
-    host has left for others, where hosts share work."""
+    host has left for others, where hosts share work. `transcript`: what the program printed, secrets hidden."""
 
     job: Id
     epoch: Count
@@ -189,6 +190,7 @@ class AgentSucceeded(Event, frozen=True, kw_only=True, tag="agent_succeeded"):
     usage_of_session: bool = False
     session_restarted: bool = False
     parcel: Parcel | None = None
+    transcript: Artifact | None = None
 
 
 class AgentFailed(Event, frozen=True, kw_only=True, tag="agent_failed"):
@@ -208,6 +210,7 @@ class AgentFailed(Event, frozen=True, kw_only=True, tag="agent_failed"):
     usage_of_session: bool = False
     session_restarted: bool = False
     parcel: Parcel | None = None
+    transcript: Artifact | None = None
 
 
 class GateScored(Event, frozen=True, kw_only=True, tag="gate_scored"):
@@ -244,6 +247,7 @@ class PlanProposed(Event, frozen=True, kw_only=True, tag="plan_proposed"):
     session_id: Word = ""
     vendor_version: Word = ""
     sandbox: Word = ""
+    transcript: Artifact | None = None
 
 
 class PlanFailed(Event, frozen=True, kw_only=True, tag="plan_failed"):
@@ -259,6 +263,7 @@ class PlanFailed(Event, frozen=True, kw_only=True, tag="plan_failed"):
     session_id: Word = ""
     vendor_version: Word = ""
     sandbox: Word = ""
+    transcript: Artifact | None = None
 
 
 class PlanCommented(Event, frozen=True, kw_only=True, tag="plan_commented"):
@@ -366,6 +371,7 @@ class CompactSucceeded(Event, frozen=True, kw_only=True, tag="compact_succeeded"
     session_id: Word = ""
     vendor_version: Word = ""
     sandbox: Word = ""
+    transcript: Artifact | None = None
 
 
 class CompactFailed(Event, frozen=True, kw_only=True, tag="compact_failed"):
@@ -376,6 +382,7 @@ class CompactFailed(Event, frozen=True, kw_only=True, tag="compact_failed"):
     error_class: Word
     message: Message
     usage: Usage = Usage()
+    transcript: Artifact | None = None
 
 
 class HistoryCompacted(Event, frozen=True, kw_only=True, tag="history_compacted"):
