@@ -108,8 +108,8 @@ class AppServer:
         if found is None:
             return Heard((Garbage(text=shown(line)),))
         method = text(found, "method")
-        if method and "id" in found:
-            return self._decline(method, found["id"])
+        if method and isinstance(number := found.get("id"), int | str):
+            return self._decline(method, number)
         if method:
             return self._notified(method, child(found, "params"))
         return self._answered(found)
@@ -129,7 +129,7 @@ class AppServer:
 
     def _answered(self, found: Object) -> Heard:
         number = found.get("id")
-        if not isinstance(number, int) or number not in self._waiting:
+        if isinstance(number, bool) or not isinstance(number, int) or number not in self._waiting:
             return Heard((noise("answer"),))
         asked, said = self._waiting.pop(number)
         if "error" in found:
@@ -183,6 +183,8 @@ class AppServer:
         return Heard((started,), self._turn_start(self._run.prompt))
 
     def _turn_start(self, said: str) -> bytes:
+        # A run that only reads too: codex's own sandbox cannot begin within ours, and no command would run at all. Ours shows it
+        # the work read-only.
         params: Object = {
             "threadId": self._thread,
             "input": _input(said),
@@ -210,7 +212,7 @@ class AppServer:
             case _:
                 assert_never(asked)
 
-    def _decline(self, method: str, number: object) -> Heard:
+    def _decline(self, method: str, number: int | str) -> Heard:
         facts = (noise(f"declined {method}"),)
         if method in _DECLINED:
             return Heard(facts, _line({"id": number, "result": _DECLINED[method]}))

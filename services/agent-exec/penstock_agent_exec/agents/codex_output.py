@@ -177,7 +177,7 @@ class ExecReader:
 def _retry_or_error(message: str) -> AnyFact:
     """The same line announces another try, and the end."""
     status = status_in(message)
-    trying = re.match(r"Reconnecting\.\.\. (?:(\d+)/\d+|waiting for network)", message)
+    trying = re.match(r"Reconnecting\.\.\. (?:(\d{1,6})/|waiting for network)", message)
     if trying is None:
         return VendorError(kind="other", status=status, message=shown(message))
     return Retrying(attempt=int(trying.group(1) or 0), status=status, error=shown(message, WORD_LENGTH_MAX))
