@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from process_watch import command_lines
 
-from penstock_agent_exec.process import ChildInput, Ending, Watch, run_child
 from penstock_agent_exec.limits import ResourceLimits
+from penstock_agent_exec.process import ChildInput, Ending, Watch, run_child
 from penstock_agent_exec.sandbox import Bind, Profile, bwrap_options, launch
 from penstock_agent_exec.sandbox_probe import explain, probe
 
