@@ -217,10 +217,12 @@ def main(arguments: list[str]) -> int:
     known = sorted(path.stem for path in CORE.glob("*.py") if path.stem != "__init__" and path.stem not in LEFT_OUT)
     parser = argparse.ArgumentParser(prog="mutation")
     parser.add_argument("--seconds", type=float, default=7_200.0, help="stop trying further faults after this long")
-    parser.add_argument("modules", nargs="*", default=known, choices=[*known, []])
+    parser.add_argument("modules", nargs="*", metavar="module", help=f"all of them, or some of {', '.join(known)}")
     chosen = parser.parse_args(arguments)
+    if strangers := sorted(set(chosen.modules) - set(known)):
+        parser.error(f"no module of the core: {', '.join(strangers)}; there are {', '.join(known)}")
     # As they are imported: whoever edits meanwhile does not mix two versions.
-    sources = {module: (CORE / f"{module}.py").read_text() for module in chosen.modules}
+    sources = {module: (CORE / f"{module}.py").read_text() for module in chosen.modules or known}
     session = Session(sources=sources, seconds_max=chosen.seconds)
     ignored = f"--ignore-glob={TREE / 'tests' / 'core' / NOT_RUN}"
     tests = [str(TREE / "tests" / "core"), "-p", "no:cacheprovider", "-q", ignored]
