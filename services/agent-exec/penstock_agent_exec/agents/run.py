@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from penstock_agent_exec.agents.facts import AnyFact, Finished, Started
+from penstock_agent_exec.agents.facts import AnyFact, Finished, Started, Usage
 from penstock_agent_exec.agents.seen import Seen
 from penstock_agent_exec.agents.state_files import put_files
 from penstock_agent_exec.agents.vendor import AgentRun, CommandLine, Dialogue, Vendor, Verdict
@@ -74,7 +74,10 @@ async def run_agent(
     """
     steering = steering or Steering()
     line = vendor.command(run)
-    conversation = _Conversation(vendor.dialogue(run), on_facts)
+    conversation = _Conversation(vendor.dialogue(run), on_facts, metered=gate is not None)
+    if gate is not None:
+        conversation.seen.price = gate.books.budget.price
+        gate.books.tell(conversation.meter)
     kept = _under(profile, line)
     _put_files(profile, run.state_dir, line)
 
@@ -86,6 +89,7 @@ async def run_agent(
         await on_output("stderr", chunk)
 
     speaking = asyncio.ensure_future(conversation.speak(steering.messages))
+    telling = asyncio.ensure_future(conversation.tell_metered())
     try:
         ending = await run_child(
             _argv(line),
@@ -99,6 +103,9 @@ async def run_agent(
         )
     finally:
         speaking.cancel()
+        telling.cancel()
+        if gate is not None:
+            await gate.quiet()
     await conversation.end()
     if (
         gate is not None
@@ -141,15 +148,28 @@ def _argv(line: CommandLine) -> tuple[str, ...]:
 
 
 class _Conversation:
-    """Both directions of a run: the prompt and later messages in, facts out."""
+    """Both directions of a run: the prompt and later messages in, facts out. `metered`: what it uses is told by `meter`, and
+    the program's own word about single answers does not count."""
 
-    def __init__(self, dialogue: Dialogue, on_facts: OnFacts) -> None:
+    def __init__(self, dialogue: Dialogue, on_facts: OnFacts, *, metered: bool) -> None:
         self.seen = Seen()
         self.splitter = LineSplitter()
         self.input = ChildInput()
         self.finished = asyncio.Event()
         self._dialogue = dialogue
         self._on_facts = on_facts
+        self._is_metered = metered
+        self._metered: asyncio.Queue[Usage] = asyncio.Queue()
+
+    def meter(self, usage: Usage) -> None:
+        """One answer of the model, as the gate has counted it."""
+        self.seen.absorb(usage)
+        self._metered.put_nowait(usage)
+
+    async def tell_metered(self) -> None:
+        """Pass on what is metered, until cancelled."""
+        while True:
+            await self._on_facts((await self._metered.get(),))
 
     async def speak(self, messages: asyncio.Queue[Message]) -> None:
         """The prompt, then whatever is said on the way, until the run has had its last word."""
@@ -177,6 +197,8 @@ class _Conversation:
 
     async def end(self) -> None:
         await self._take(self.splitter.finish())
+        while not self._metered.empty():
+            await self._on_facts((self._metered.get_nowait(),))
 
     async def _take(self, lines: list[bytes]) -> None:
         """Every line counts, and there may be ten thousands in one read: the others get their turn in between."""
@@ -184,12 +206,15 @@ class _Conversation:
             if at:
                 await asyncio.sleep(0)
             heard = [self._dialogue.hear(line) for line in lines[at : at + LINES_IN_A_ROW_MAX]]
-            facts = tuple(fact for one in heard for fact in one.facts)
+            facts = tuple(fact for one in heard for fact in one.facts if not self._is_counted_elsewhere(fact))
             if reply := b"".join(one.reply for one in heard):
                 await self.input.send(reply)
             self._absorb(facts)
             if facts:
                 await self._on_facts(facts)
+
+    def _is_counted_elsewhere(self, fact: AnyFact) -> bool:
+        return self._is_metered and isinstance(fact, Usage)
 
     def _absorb(self, facts: tuple[AnyFact, ...]) -> None:
         for fact in facts:

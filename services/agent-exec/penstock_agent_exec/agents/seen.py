@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from penstock.bounds import COUNT_MAX, SECONDS_MAX, USD_MAX
+from penstock.values import Price
 from penstock.values import Usage as UsageTotal
 from penstock_agent_exec.agents.facts import (
     AnyFact,
@@ -29,13 +30,16 @@ from penstock_agent_exec.agents.facts import (
     Usage,
     VendorError,
 )
+from penstock_agent_exec.broker.budget import cost_of
+from penstock_agent_exec.broker.metering import Used
 
 MESSAGES_COUNTED_MAX: Final = 100_000
 
 
 @dataclass(slots=True)
 class Seen:
-    """The facts of one run, folded. `finished`, `error` and `limit` are the last of their kind; a refusing limit stays."""
+    """The facts of one run, folded. `finished`, `error` and `limit` are the last of their kind; a refusing limit stays.
+    `price`: what tokens cost, where that is known; then nobody else's word about the cost counts."""
 
     started: Started | None = None
     finished: Finished | None = None
@@ -44,6 +48,7 @@ class Seen:
     last_text: str = ""
     garbage: str = ""
     cumulative: bool = False
+    price: Price | None = None
     _cost_usd: float | None = 0.0
     _turns: int = 0
     _said: Usage = field(default_factory=Usage)
@@ -97,14 +102,19 @@ class Seen:
         """What the run used. The vendor's total may leave out a request that failed half-way; what was counted on the way may
         leave out the end of an answer: of each number the larger is nearer the truth."""
         counted = self.so_far(wall_seconds)
+        tokens = Used(
+            max(self._said.input_tokens, self._counted.input_tokens),
+            max(self._said.output_tokens, self._counted.output_tokens),
+            max(self._said.cache_read_tokens, self._counted.cache_read_tokens),
+            max(self._said.cache_write_tokens, self._counted.cache_write_tokens),
+        )
         cost_usd = counted.cost_usd if self.finished is None else self._cost_usd
+        if self.price is not None:
+            cost_usd = cost_of(tokens, self.price)
         return UsageTotal(
             turns=self._turns if self.finished is not None else counted.turns,
-            input_tokens=max(self._said.input_tokens, self._counted.input_tokens),
-            output_tokens=max(self._said.output_tokens, self._counted.output_tokens),
-            cache_read_tokens=max(self._said.cache_read_tokens, self._counted.cache_read_tokens),
-            cache_write_tokens=max(self._said.cache_write_tokens, self._counted.cache_write_tokens),
-            cost_usd=cost_usd if cost_known else None,
+            **tokens._asdict(),
+            cost_usd=cost_usd if cost_known or self.price is not None else None,
             wall_seconds=counted.wall_seconds,
         )
 

@@ -6,8 +6,9 @@ The rule of this room: a stranger writes here. What is not a request ends the co
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Final, TypeAlias
 
 import h11
 
@@ -15,6 +16,13 @@ BODY_BYTES_MAX: Final = 64 * 1024 * 1024
 HEADER_BYTES_MAX: Final = 64 * 1024
 READ_BYTES: Final = 64 * 1024
 IDLE_SECONDS_MAX: Final = 600.0
+AHEAD_BYTES_MAX: Final = 1024 * 1024
+"""Of requests that are sent before the one in hand is answered."""
+
+RUN_OUT_BYTES_MAX: Final = 16 * 1024 * 1024
+RUN_OUT_SECONDS_MAX: Final = 5.0
+
+OwnAnswerHeaders: TypeAlias = tuple[tuple[str, str], ...]
 
 
 class Client:
@@ -26,6 +34,11 @@ class Client:
         self._writer = writer
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEADER_BYTES_MAX)
         self._request_read = asyncio.Event()
+
+    @property
+    def has_read_request(self) -> bool:
+        """Whether the request at hand was heard to its end."""
+        return self._request_read.is_set()
 
     async def next_event(self) -> object:
         """The next thing the client says, as h11 has it. Raises TimeoutError when it says nothing for long."""
@@ -53,9 +66,12 @@ class Client:
             raise ConnectionError("a request of this kind has no body")
 
     async def left(self) -> None:
-        """Return when the client has closed its end; watched only once its request was read, for there is one reader."""
+        """Return when the client has closed its end, or sends more than it may ahead; watched only once its request was read,
+        for there is one reader."""
         await self._request_read.wait()
-        while data := await self._reader.read(READ_BYTES):
+        ahead_bytes = 0
+        while (data := await self._reader.read(READ_BYTES)) and ahead_bytes < AHEAD_BYTES_MAX:
+            ahead_bytes += len(data)
             self._http.receive_data(data)
 
     def next_request(self) -> bool:
@@ -67,12 +83,24 @@ class Client:
         self._http.start_next_cycle()
         return True
 
-    async def answer(self, status: int, body: bytes, headers: tuple[tuple[str, str], ...] = ()) -> None:
-        """An answer of our own, in JSON; the connection ends with it."""
+    async def answer(self, status: int, body: bytes, headers: OwnAnswerHeaders = ()) -> None:
+        """An answer of our own, in JSON; the connection ends with it. What the client still sends is let run out: a connection
+        that is closed on unread bytes takes the answer with it."""
         every = [("content-type", "application/json"), ("content-length", str(len(body))), ("connection", "close")]
         await self.send(h11.Response(status_code=status, headers=[*every, *headers]))
         await self.send(h11.Data(data=body))
         await self.send(h11.EndOfMessage())
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            async with asyncio.timeout(RUN_OUT_SECONDS_MAX):
+                if not self._request_read.is_set():
+                    await self._run_out()
+
+    async def _run_out(self) -> None:
+        while self._http.their_state is h11.SEND_BODY and self.body_bytes < RUN_OUT_BYTES_MAX:
+            event = await self.next_event()
+            self.body_bytes += len(event.data) if isinstance(event, h11.Data) else 0
+            if not isinstance(event, h11.Data):
+                return
 
     async def send(self, event: h11.Response | h11.InformationalResponse | h11.Data | h11.EndOfMessage) -> None:
         """Write, and wait while the client is slower than its model."""

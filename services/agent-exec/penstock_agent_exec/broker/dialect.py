@@ -151,6 +151,14 @@ _GEMINI_WORDS: Final = {
 }
 
 
+def own_answer(dialect: Dialect, kind: OwnKind, message: str) -> tuple[int, bytes, tuple[tuple[str, str], ...]]:
+    """Status, body and headers of an answer in the model's place."""
+    status = own_status(dialect, kind)
+    # Some programs try again unless told.
+    headers = (("x-should-retry", "false"),) if kind in ("budget", "not_open") else ()
+    return status, own_body(dialect, status, message), headers
+
+
 def own_body(
     dialect: Dialect, status: int, message: str, *, kind: str = "", details: tuple[dict[str, object], ...] = ()
 ) -> bytes:

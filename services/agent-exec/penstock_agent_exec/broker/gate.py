@@ -1,8 +1,8 @@
 """The way out of a sandbox without a network: a unix socket behind which stands the model's API and nothing else.
 
-The rule of this room: the key is here and never inside. What comes through the socket is from a stranger, so exactly three
-requests are passed on, whatever the client shows as its key is thrown away, and nothing is read whole that can be streamed.
-What the answers say about limits is noted: the agent's program does not tell, and it is where metering will grow.
+The rule of this room: the key is here and never inside. What comes through the socket is from a stranger, so exactly the
+requests of its dialect are passed on, whatever the client shows as its key is thrown away, and nothing is read whole that can
+be streamed. Every answer is metered while it passes, against the run's budget and for everybody who uses the same account.
 """
 
 from __future__ import annotations
@@ -21,29 +21,26 @@ import h11
 import httpx2
 
 from penstock.settings import Secret
-from penstock_agent_exec.agents.facts import REQUEST_LIMIT, RateLimited
-from penstock_agent_exec.broker.client import IDLE_SECONDS_MAX, Client
-from penstock_agent_exec.broker.dialect import (
-    Dialect,
-    OwnKind,
-    headers_out,
-    own_body,
-    own_status,
-    upstream_target,
-    with_query,
-)
+from penstock_agent_exec.agents.facts import RateLimited
+from penstock_agent_exec.broker.account import Account
+from penstock_agent_exec.broker.books import Books
+from penstock_agent_exec.broker.budget import BudgetSpent, RunBudget
+from penstock_agent_exec.broker.client import BODY_BYTES_MAX, IDLE_SECONDS_MAX, Client
+from penstock_agent_exec.broker.denials import Denials
+from penstock_agent_exec.broker.dialect import Dialect, OwnKind, is_metered, own_answer, upstream_target
+from penstock_agent_exec.broker.limits import TOO_MANY
+from penstock_agent_exec.broker.passing import Passing, Upstream
 
 CONNECTIONS_MAX: Final = 32
 REFUSALS_KEPT_MAX: Final = 100
+SHOWN_LENGTH_MAX: Final = 200
 SOCKET_PATH_BYTES_MAX: Final = 107  # what the kernel's sockaddr_un holds
-
-# What belongs to one connection only.
-_HOP: Final = frozenset(b"connection keep-alive te trailer transfer-encoding upgrade proxy-connection".split())
 
 
 class ModelGate:
     """Serves `socket_path` while it is open. `upstream` is the API's base URL, http or https; `query` goes with every request,
-    and the key into `own_header` where the API wants it elsewhere than its dialect has it.
+    and the key into `own_header` where the API wants it elsewhere than its dialect has it. `account` is shared by all gates
+    with this key; `budget` and `denials` are this run's.
 
     `rate_limited` is the last refusal for a limit that no success has followed; `refused` names requests that were not let
     through. Raises ValueError for a path that is too long for a socket.
@@ -59,26 +56,37 @@ class ModelGate:
         login: bool = False,
         query: tuple[tuple[str, str], ...] = (),
         own_header: str = "",
+        account: Account | None = None,
+        budget: RunBudget | None = None,
+        denials: Denials | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         if len(bytes(socket_path)) > SOCKET_PATH_BYTES_MAX:
             raise ValueError(f"a socket's path has at most {SOCKET_PATH_BYTES_MAX} bytes, this has more: {socket_path}")
         self.socket_path = socket_path
-        self.rate_limited: RateLimited | None = None
+        self.books = Books(dialect, account or Account(), budget or RunBudget(), clock)
         self.refused: list[str] = []
-        self._upstream = upstream.rstrip("/")
-        self._key = key
         self._dialect = dialect
-        self._login = login
-        self._query = query
-        self._own_header = own_header
-        self._clock = clock
+        self._upstream = Upstream(
+            dialect=dialect, base=upstream.rstrip("/"), key=key, login=login, query=query, own_header=own_header
+        )
+        self._denials = denials or Denials()
         self._connections: set[asyncio.Task[None]] = set()
 
     @property
     def base_url(self) -> str:
         """As an agent run names it."""
         return f"unix:{self.socket_path}"
+
+    @property
+    def rate_limited(self) -> RateLimited | None:
+        return self.books.rate_limited
+
+    async def quiet(self) -> None:
+        """End what is under way, and return when all of it is told: for when nobody is inside any more."""
+        for connection in self._connections:
+            connection.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
 
     async def __aenter__(self) -> Self:
         timeout = httpx2.Timeout(connect=15.0, write=60.0, read=IDLE_SECONDS_MAX, pool=60.0)
@@ -92,9 +100,7 @@ class ModelGate:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._server.close()
-        for connection in self._connections:
-            connection.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+        await self.quiet()
         await self._http.aclose()
         self.socket_path.unlink(missing_ok=True)
 
@@ -115,35 +121,40 @@ class ModelGate:
             method, target = request.method.decode(), request.target.decode("ascii", errors="replace")
             onward = upstream_target(self._dialect, method, target)
             if onward is None:
-                shown = f"{method} {target.partition('?')[0]}"[:200]
+                shown = f"{method} {target.partition('?')[0]}"[:SHOWN_LENGTH_MAX]
                 self._refuse(shown)
                 await self._say(client, "not_open", f"not open to agents: {shown}")
-                return
-            if method == "HEAD":
-                await client.end_of_request()
-            await self._until_answered_or_left(client, self._rewritten(client, request, method, onward))
+            elif is_metered(method, target):
+                await self._paid(client, request, onward)
+            else:
+                if method == "HEAD":
+                    await client.end_of_request()
+                await self._until_answered_or_left(client, Passing(self._http, self._upstream, client, request, onward))
             if not client.next_request():
                 return
 
-    async def _say(self, client: Client, kind: OwnKind, message: str) -> None:
-        status = own_status(self._dialect, kind)
-        await client.answer(status, own_body(self._dialect, status, message))
+    async def _paid(self, client: Client, request: h11.Request, onward: str) -> None:
+        """A request that costs something, if the account and the budget have room for it."""
+        if (held := self.books.held()) is not None:
+            await client.answer(TOO_MANY, *held)
+            return
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(IDLE_SECONDS_MAX):
+                    await stack.enter_async_context(self.books.budget.request(_body_bytes_max(request)))
+            except BudgetSpent:
+                await self._say(client, "budget", self.books.budget.words)
+                return
+            except TimeoutError:
+                await self._say(client, "busy", "other requests of this run may use up what is left of its budget")
+                return
+            await self._until_answered_or_left(
+                client, Passing(self._http, self._upstream, client, request, onward, self.books)
+            )
 
-    def _refuse(self, request: str) -> None:
-        if len(self.refused) < REFUSALS_KEPT_MAX:
-            self.refused.append(request)
-
-    def _rewritten(self, client: Client, request: h11.Request, method: str, onward: str) -> httpx2.Request:
-        headers = headers_out(
-            self._dialect, list(request.headers), self._key, login=self._login, own_header=self._own_header
-        )
-        content = None if method == "HEAD" else client.body()
-        url = self._upstream + with_query(onward, self._query)
-        return httpx2.Request(method, url, headers=headers, content=content)
-
-    async def _until_answered_or_left(self, client: Client, request: httpx2.Request) -> None:
+    async def _until_answered_or_left(self, client: Client, passing: Passing) -> None:
         """An agent that was killed must not leave a request running that somebody pays for."""
-        answering = asyncio.ensure_future(self._answer(client, request))
+        answering = asyncio.ensure_future(passing.answer())
         leaving = asyncio.ensure_future(client.left())
         try:
             await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -156,45 +167,22 @@ class ModelGate:
             raise ConnectionError("the client has left")
         answering.result()
 
-    async def _answer(self, client: Client, request: httpx2.Request) -> None:
-        try:
-            response = await self._http.send(request, stream=True)
-        except httpx2.TransportError as error:
-            await self._say(client, "unreachable", f"the model's API cannot be reached: {type(error).__name__}")
-            return
-        try:
-            self._note(response)
-            headers = [(name, value) for name, value in response.headers.raw if name.lower() not in _HOP]
-            await client.send(h11.Response(status_code=response.status_code, headers=headers))
-            async for part in response.aiter_raw():
-                await client.send(h11.Data(data=part))
-        except httpx2.TransportError as error:
-            # What has been sent cannot be taken back: an answer that ends early is how the client must learn of it.
-            raise ConnectionError(f"the model's API broke off: {type(error).__name__}") from error
-        finally:
-            await response.aclose()
-        await client.send(h11.EndOfMessage())
+    async def _say(self, client: Client, kind: OwnKind, message: str) -> None:
+        await client.answer(*own_answer(self._dialect, kind, message))
 
-    def _note(self, response: httpx2.Response) -> None:
-        if response.status_code < 400:
-            self.rate_limited = None
-        elif response.status_code in (429, 529):
-            resets_at = _number(response.headers.get("anthropic-ratelimit-unified-reset"))
-            if not resets_at and (wait_seconds := _number(response.headers.get("retry-after"))):
-                resets_at = self._clock() + wait_seconds
-            self.rate_limited = RateLimited(kind=REQUEST_LIMIT, refused=True, resets_at=resets_at)
+    def _refuse(self, request: str) -> None:
+        self._denials.note("model", request, "agents may not ask the model's API for this")
+        if len(self.refused) < REFUSALS_KEPT_MAX:
+            self.refused.append(request)
+
+
+def _body_bytes_max(request: h11.Request) -> int:
+    """How long the request's body may be, at most."""
+    lengths = [value for name, value in request.headers if name == b"content-length"]
+    return min(int(lengths[0]), BODY_BYTES_MAX) if lengths and lengths[0].isdigit() else BODY_BYTES_MAX
 
 
 @functools.cache
 def _certificates() -> ssl.SSLContext:
     """Whom to trust. Read once: it takes some 20 ms, in which nothing else would run."""
     return httpx2.create_ssl_context()
-
-
-def _number(value: str | None) -> float:
-    """The number in a header; 0 where there is none, or a date, or nonsense."""
-    try:
-        found = float(value or 0)
-    except ValueError:
-        return 0.0
-    return found if 0 < found < 2**32 else 0.0

@@ -1,0 +1,138 @@
+"""One request on its way to the model, and its answer on the way back.
+
+The rule of this room: bytes are passed on as they come. What is read from them is read beside, and whatever becomes of the
+answer is noted: also where either side has left.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Final
+
+import h11
+import httpx2
+
+from penstock.settings import Secret
+from penstock_agent_exec.broker.books import Books
+from penstock_agent_exec.broker.client import Client
+from penstock_agent_exec.broker.dialect import Dialect, HeaderList, headers_out, own_answer, with_query
+from penstock_agent_exec.broker.limits import ERROR_BYTES_MAX
+from penstock_agent_exec.broker.metering import AnswerMeter
+
+# What belongs to one connection only.
+_HOP: Final = frozenset(b"connection keep-alive te trailer transfer-encoding upgrade proxy-connection".split())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upstream:
+    """Where the model's API is, and what pays for it."""
+
+    dialect: Dialect
+    base: str
+    key: Secret
+    login: bool = False
+    query: tuple[tuple[str, str], ...] = ()
+    own_header: str = ""
+
+    def request(self, method: str, onward: str, given: HeaderList, body: AsyncIterator[bytes] | None) -> httpx2.Request:
+        """A client's request as it goes out: with its harmless headers, our key and its own body."""
+        if any(name == b"transfer-encoding" for name, _ in given):
+            given = [(name, value) for name, value in given if name != b"content-length"]
+        headers = headers_out(self.dialect, given, self.key, login=self.login, own_header=self.own_header)
+        return httpx2.Request(method, self.base + with_query(onward, self.query), headers=headers, content=body)
+
+
+class Passing:
+    """One request on its way to the model, and its answer on the way back; with `books` it is one that is paid for."""
+
+    def __init__(
+        self,
+        http: httpx2.AsyncClient,
+        upstream: Upstream,
+        client: Client,
+        request: h11.Request,
+        onward: str,
+        books: Books | None = None,
+    ) -> None:
+        self._http = http
+        self._upstream = upstream
+        self._client = client
+        self._request = request
+        self._onward = onward
+        self._books = books
+        self._meter: AnswerMeter | None = None
+        self._inflate: Callable[[bytes], bytes] = bytes
+        self._status = 0
+        self._headers: dict[str, str] = {}
+        self._error = bytearray()
+        self._ended = False
+
+    async def answer(self) -> None:
+        """Pass both. Whatever becomes of it is noted, also where it is broken off."""
+        try:
+            await self._pass()
+        finally:
+            if self._books is not None:
+                self._note(self._books)
+
+    async def _pass(self) -> None:
+        client = self._client
+        try:
+            response = await self._http.send(self._onward_request(), stream=True)
+        except httpx2.TransportError as error:
+            self._ended = True
+            why = f"the model's API cannot be reached: {type(error).__name__}"
+            await client.answer(*own_answer(self._upstream.dialect, "unreachable", why))
+            return
+        try:
+            self._look(response)
+            headers = [(name, value) for name, value in response.headers.raw if name.lower() not in _HOP]
+            await client.send(h11.Response(status_code=response.status_code, headers=headers))
+            async for part in response.aiter_raw():
+                self._take(part)
+                await client.send(h11.Data(data=part))
+            self._ended = True
+        except httpx2.TransportError as error:
+            # What has been sent cannot be taken back: an answer that ends early is how the client must learn of it.
+            raise ConnectionError(f"the model's API broke off: {type(error).__name__}") from error
+        finally:
+            await response.aclose()
+        await client.send(h11.EndOfMessage())
+
+    def _onward_request(self) -> httpx2.Request:
+        method = self._request.method.decode()
+        body = None if method == "HEAD" else self._client.body()
+        return self._upstream.request(method, self._onward, list(self._request.headers), body)
+
+    def _look(self, response: httpx2.Response) -> None:
+        """Its head: what is to be made of the bytes that follow."""
+        self._status = response.status_code
+        self._headers = {name.lower(): value for name, value in response.headers.items()}
+        media_type = self._headers.get("content-type", "").partition(";")[0].strip().lower()
+        if self._status < 300 and (media_type == "text/event-stream" or media_type.endswith("json")):
+            self._meter = AnswerMeter(self._upstream.dialect, streamed=media_type == "text/event-stream")
+        if self._headers.get("content-encoding", "identity") in ("gzip", "deflate"):
+            self._inflate = zlib.decompressobj(wbits=47).decompress
+
+    def _take(self, part: bytes) -> None:
+        if self._status >= 400:
+            self._error += part[: max(ERROR_BYTES_MAX - len(self._error), 0)]
+        elif self._meter is not None:
+            try:
+                self._meter.feed(self._inflate(part))
+            except zlib.error:
+                self._meter.feed(part)
+
+    def _note(self, books: Books) -> None:
+        if self._status >= 400:
+            books.failed(self._status, self._headers, bytes(self._error))
+            return
+        if self._status:
+            books.answered()
+        elif not self._ended and self._client.has_read_request:
+            # Left before the model had said anything: it was made to work all the same.
+            self._meter = AnswerMeter(self._upstream.dialect, streamed=True)
+        if self._meter is not None:
+            books.count(self._meter, body_bytes=self._client.body_bytes, broken_off=not self._ended)
