@@ -52,6 +52,7 @@ _WINDOW: Final = re.compile(r"daily quota|PerDay|Suggested retry after \d{3,}s",
 _BLOCKED: Final = re.compile(r"\bblocked\b|safety|recitation|prohibited", re.IGNORECASE)
 _CUT: Final = re.compile(r"max(?:imum)?[_ ](?:output )?tokens", re.IGNORECASE)
 _NO_SUCH_SESSION: Final = re.compile(r"Error resuming session|No previous sessions found|Invalid session identifier")
+_REFUSED_TO_START: Final = re.compile(r"^ *-h, --help +Show help|^FatalSandboxError", re.MULTILINE)
 _SESSION_TAKEN: Final = re.compile(r'Session ID "?[^"\n]{1,100}"? already exists')
 
 
@@ -252,4 +253,7 @@ def _without_a_result(seen: Seen, ending: Ending) -> tuple[str, bool]:
         return "vendor.session_in_use", True
     if code == _INPUT and _NO_SUCH_SESSION.search(stderr):
         return "vendor.session_lost", False
-    return ("agent.misused", False) if code in _MISUSED else why_we_stopped(ending)
+    if code in _MISUSED or _REFUSED_TO_START.search(stderr):
+        return "agent.misused", False
+    status = _status("", ending)
+    return class_of_refusal(status, stderr) if status else why_we_stopped(ending)

@@ -45,13 +45,12 @@ _TURN_LIMIT, _BUDGET, _CANCELLED, _AUTH, _INPUT = 53, 55, 130, 41, 42
 _TELLING: Final = ("command", "file_path", "notebook_path", "path", "pattern", "query", "url", "prompt", "description")
 _WRITING: Final = frozenset({"write_file", "edit", "notebook_edit"})
 
-_API_ERROR: Final = re.compile(r"\[API Error: (?P<said>.*)\](?P<more>\n[^\[\]]*)?\s*\Z", re.DOTALL)
+_LAST_WORD: Final = re.compile(r"\[API Error: [^\[\]]*\](?:\n[^\[\]]*)?\Z")
+_API_ERROR: Final = re.compile(r"\[API Error: (?P<said>.*)\]", re.DOTALL)
 _STATUS: Final = re.compile(r"(\d{3})\b")
 _NO_SUCH_SESSION: Final = re.compile(r"No saved session found")
 _SESSION_TAKEN: Final = re.compile(r"Session Id \S{1,100} (?:is already in use|already exists)")
-_MISUSED: Final = re.compile(
-    r"No input provided via stdin|^Usage: qwen|Unknown argument|Invalid --session-id", re.MULTILINE
-)
+_MISUSED: Final = re.compile(r"No input provided via stdin|^Usage: qwen|^ +--\S.*\[string\]", re.MULTILINE)
 _ERROR_LENGTH_MAX: Final = 20_000
 """From the end of a result's text: as far as an API's error is looked for."""
 
@@ -125,7 +124,7 @@ class QwenReader:
     def _result(self, found: Object) -> Finished:
         said = text(child(found, "error"), "message")
         answer = text(found, "result")
-        if not said and (error := _API_ERROR.search(answer[-_ERROR_LENGTH_MAX:])) is not None:
+        if not said and (error := _LAST_WORD.search(answer[-_ERROR_LENGTH_MAX:].rstrip())) is not None:
             said = error.group()
         used = child(found, "usage") if not self._resumed else {}
         tokens, cached = count(used, "input_tokens"), count(used, "cache_read_input_tokens")
