@@ -269,6 +269,8 @@ class AppServer:
             return Heard((noise("tokenUsage"),))
         used = last if self._total is None else total.since(self._total)
         self._total = total
+        if used == Tokens():
+            return Heard((noise("tokenUsage"),))  # of a request that came to nothing
         self._added = self._added.plus(used)
         self._requests += 1
         self._goes_on, self._acted = self._acted, False
