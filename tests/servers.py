@@ -18,6 +18,7 @@ import nats
 from nats.aio.client import Client
 
 from penstock.streams import provision
+from penstock.subjects import PUBLISH_POOL
 from penstock_launcher import nats_conf
 from penstock_launcher.servers import NatsServer, PostgresServer, free_port
 
@@ -68,7 +69,7 @@ class NatsForTest:
         """Streams, buckets and shared durables, by the admin. Returns what had to be made."""
         nc = await self.connect()
         try:
-            return await provision(nc, pools=self._pools)
+            return await provision(nc, pools=(*self._pools, PUBLISH_POOL))
         finally:
             await nc.close()
 

@@ -65,7 +65,8 @@ authorization {{
 
 
 def rights_of_all(pools: tuple[str, ...], hosts: tuple[str, ...]) -> dict[str, Rights]:
-    """Who may do what, by user."""
+    """Who may do what, by user. `pools`: of hosts that run agents."""
+    pools = (*pools, s.PUBLISH_POOL)
     return {
         ADMIN: Rights((">",), (">",)),
         ORCHESTRATOR: _orchestrator(pools),
@@ -110,6 +111,8 @@ def _agent_exec(pools: tuple[str, ...], hosts: tuple[str, ...]) -> Rights:
             f"$KV.{s.LEASES}.job.*",
             *(s.kv(s.LEASES, s.host_lease(host)) for host in hosts),
             *_looks_at(s.JOBS, s.REPORTS, s.OUTPUT, s.ARTIFACTS),
+            # What another host has left for this one.
+            f"$JS.API.DIRECT.GET.{s.ARTIFACTS}.>",
             *_reads(s.kv_stream(s.LEASES)),
             *_works_on(s.JOBS, *(s.pool_durable(pool) for pool in pools), *own),
             *(f"$JS.API.CONSUMER.DURABLE.CREATE.{s.JOBS}.{name}" for name in own),

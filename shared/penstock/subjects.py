@@ -38,6 +38,9 @@ MARKER_REASON = "Nats-Marker-Reason"
 KV_OPERATION = "KV-Operation"
 DEAD_REASON = "Penstock-Reason"
 
+PUBLISH_POOL = "publish"
+"""The pool of hosts that hand changes over, where nobody has named another."""
+
 COMMAND_SERVICE = "penstock-orchestrator"
 INTAKE_SUBJECT = "penstock.intake.task"
 EVENTS_INGEST = "penstock.in.event"

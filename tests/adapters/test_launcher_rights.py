@@ -58,6 +58,7 @@ PUBLISH: Final[Mapping[str, frozenset[str]]] = {
     "$JS.API.CONSUMER.MSG.NEXT.EVENTS.subscriber": frozenset({SUBSCRIBER}),
     "$JS.API.CONSUMER.MSG.NEXT.DELIVERIES.deliver": frozenset({NOTIFIER}),
     "$JS.API.CONSUMER.MSG.NEXT.JOBS.pool-scripted": frozenset({AGENT_EXEC}),
+    "$JS.API.CONSUMER.MSG.NEXT.JOBS.pool-publish": frozenset({AGENT_EXEC}),
     "$JS.API.CONSUMER.MSG.NEXT.JOBS.host-h1": frozenset({AGENT_EXEC}),
     "$JS.API.CONSUMER.MSG.NEXT.JOBS.host-somebody": NOBODY,
     "$JS.ACK.JOBS.pool-scripted.1.1.1.1.0": frozenset({AGENT_EXEC}),
@@ -79,7 +80,7 @@ PUBLISH: Final[Mapping[str, frozenset[str]]] = {
     "$JS.API.CONSUMER.CREATE.OUTPUT.r1.task.output.>": frozenset({API}),
     "$JS.API.CONSUMER.CREATE.KV_LEASES.r1": frozenset({ORCHESTRATOR, AGENT_EXEC, API}),
     "$JS.API.CONSUMER.CREATE.KV_CATALOG.r1": frozenset({ORCHESTRATOR, NOTIFIER, API}),
-    "$JS.API.DIRECT.GET.ARTIFACTS.penstock.artifact.t.j.patch.0": frozenset({API}),
+    "$JS.API.DIRECT.GET.ARTIFACTS.penstock.artifact.t.j.patch.0": frozenset({AGENT_EXEC, API}),
     # The streams themselves.
     "$JS.API.STREAM.DELETE.EVENTS": NOBODY,
     "$JS.API.STREAM.PURGE.EVENTS": NOBODY,
@@ -218,4 +219,4 @@ async def test_a_subscriber_reads_live_and_from_the_durable_made_for_it(nats: Na
 
 async def test_provisioning_again_changes_nothing(nats: NatsForTest) -> None:
     async with connected(nats, ADMIN) as (nc, _):
-        assert await provision(nc, pools=("scripted", "claude")) == ()
+        assert await provision(nc, pools=("scripted", "claude", "publish")) == ()

@@ -64,6 +64,8 @@ SETTINGS: Final = FleetSettings(
     hosts={"h1": 2},
     ageing_seconds=600.0,
     max_cost_usd_per_day=200.0,
+    share_work=True,
+    publish_pool="publish",
     prices=(
         PriceOf(
             vendor="claude",

@@ -107,7 +107,7 @@ async def provision(given: Settings, *, check_only: bool) -> int:
             await streams.check(nc, streams=[str(config.name) for config in streams.stream_configs()])
             print("broker: as it should be")
         else:
-            for line in await streams.provision(nc, pools=given.vendors, replicas=given.replicas):
+            for line in await streams.provision(nc, pools=(*given.vendors, *given.publishing), replicas=given.replicas):
                 print(f"broker: {line}")
         grade = await streams.check_server(nc, given.nats_monitor_url, allow_volatile=given.allow_volatile)
         print(f"broker: {grade}")

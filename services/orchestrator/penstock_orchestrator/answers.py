@@ -61,12 +61,13 @@ class Answers:
         appender: Appender,
         *,
         vendors: tuple[str, ...],
+        publish_pools: tuple[str, ...],
         policy: Policy,
         clock: Callable[[], datetime],
     ) -> None:
         self._nc, self._fold, self._fleet = nc, fold, fold.fleet
         self._loop, self._appender = loop, appender
-        self._vendors, self._policy = vendors, policy
+        self._vendors, self._publish_pools, self._policy = vendors, publish_pools, policy
         self._clock = clock
 
     async def command(self, command: Command) -> Reply:
@@ -135,6 +136,7 @@ class Answers:
             settings=self._fleet.settings,
             policy=self._policy,
             vendors=self._vendors,
+            publish_pools=self._publish_pools,
             exists=self._fold.tasks.__contains__,
         )
         if command.task in self._fold.tasks:

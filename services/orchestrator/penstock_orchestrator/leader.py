@@ -110,7 +110,14 @@ class Candidate:
         loop = Loop(nc, self._fold, appender, clock=clock)
         turns = Turns(self._fold, loop, appender, clock=clock)
         answers = Answers(
-            nc, self._fold, loop, appender, vendors=settings.vendors, policy=policy_of(settings), clock=clock
+            nc,
+            self._fold,
+            loop,
+            appender,
+            vendors=settings.vendors,
+            publish_pools=settings.publishing,
+            policy=policy_of(settings),
+            clock=clock,
         )
         schedules = Schedules(self._catalogue, self._fold.fleet, answers.command, clock=clock)
         watch = Watch(

@@ -8,21 +8,24 @@ from msgspec import Meta
 
 from penstock.bounds import NAME_PATTERN, Count, Score, Seconds, Share
 from penstock.settings import Common, Secret
+from penstock.subjects import PUBLISH_POOL
+
+Names = Annotated[str, Meta(pattern=NAME_PATTERN.replace("(?!\\n)$", "(,[a-z0-9][a-z0-9_-]{0,62})*(?!\\n)$"))]
 
 
 class Settings(Common, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`pools`: the vendors that tasks may ask for, separated by commas. `nats_monitor_url`: the server's HTTP monitor,
-    which alone tells whether an acknowledged event is on disk. `leader_lease_seconds`: how long a dead leader is waited
-    for. `clock_offset_file`: for demonstrations and tests only, a file with the seconds by which this orchestrator's clock
-    goes ahead. The limits from `park_seconds_min` on are copied into every new task."""
+    """`pools`: the vendors that tasks may ask for, separated by commas. `publish_pools`: pools of hosts that hand changes over,
+    of which the fleet's settings may name one. `nats_monitor_url`: the server's HTTP monitor, which alone tells whether an
+    acknowledged event is on disk. `leader_lease_seconds`: how long a dead leader is waited for. `clock_offset_file`: for
+    demonstrations and tests only, a file with the seconds by which this orchestrator's clock goes ahead. The limits from
+    `park_seconds_min` on are copied into every new task."""
 
     database_url: Secret = Secret("")
     nats_monitor_url: str = ""
     allow_volatile: bool = False
     replicas: Annotated[int, Meta(ge=1, le=5)] = 1
-    pools: Annotated[str, Meta(pattern=NAME_PATTERN.replace("(?!\\n)$", "(,[a-z0-9][a-z0-9_-]{0,62})*(?!\\n)$"))] = (
-        "claude,scripted"
-    )
+    pools: Names = "claude,scripted"
+    publish_pools: Names = PUBLISH_POOL
     leader_lease_seconds: Annotated[int, Meta(ge=2, le=300)] = 6
     reconcile_seconds: Annotated[float, Meta(gt=0, le=60)] = 3.0
     stop_patience_seconds: Seconds = 45.0
@@ -46,3 +49,7 @@ class Settings(Common, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def vendors(self) -> tuple[str, ...]:
         return tuple(self.pools.split(","))
+
+    @property
+    def publishing(self) -> tuple[str, ...]:
+        return tuple(self.publish_pools.split(","))

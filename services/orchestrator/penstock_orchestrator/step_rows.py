@@ -155,7 +155,7 @@ def _asked(task: Task, recorded: e.Recorded, event: Asked) -> StepRow:
         case e.VerifyRequested():
             return replace(base, kind="verify", attempt=event.attempt)
         case e.PublishRequested():
-            return replace(base, kind="publish")
+            return replace(base, kind="publish", host=None if event.pool else event.host)
         case _:
             assert_never(event)
 

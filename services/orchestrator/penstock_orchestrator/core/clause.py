@@ -94,7 +94,8 @@ def _asked(event: _Asked) -> str:
         case e.VerifyRequested():
             return f"the checks of {event.commit[:12]} are asked for"
         case e.PublishRequested():
-            return f"the hand-over of {event.commit[:12]} is asked for, for the {_th(event.number)} time"
+            pool = f" of a host in the pool {event.pool}" if event.pool else ""
+            return f"the hand-over of {event.commit[:12]} is asked for{pool}, for the {_th(event.number)} time"
         case _:
             assert_never(event)
 

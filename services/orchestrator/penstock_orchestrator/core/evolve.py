@@ -236,7 +236,8 @@ def _asked(task: Task, recorded: Recorded, event: Asked) -> Task:
         case VerifyRequested():
             return replace(task, job=_job(recorded, "verify", event.host))
         case PublishRequested():
-            return replace(task, job=_job(recorded, "publish", event.host), publishes=event.number)
+            host = None if event.pool else event.host
+            return replace(task, job=_job(recorded, "publish", host), publishes=event.number)
         case _:
             assert_never(event)
 
@@ -414,7 +415,7 @@ def _decided(task: Task, recorded: Recorded, event: Decided) -> Task:
         case JobStopRequested():
             return replace(task, stop=event)
         case HistoryCompacted():
-            fresh = new_session(task)
+            fresh = reported.new_session(task)
             return replace(
                 fresh,
                 summary=event.summary,
@@ -485,7 +486,7 @@ def _failed_over(task: Task, recorded: Recorded, event: FailedOver) -> Task:
     # Another vendor is another account, with a limit of its own: the slot is given back and asked for anew.
     stays = task.admitted and event.to_vendor == task.vendor
     return replace(
-        new_session(_answered(task)),
+        reported.new_session(_answered(task)),
         admitted=stays,
         queued_at=task.queued_at if stays else recorded.at,
         vendor=event.to_vendor,
@@ -516,17 +517,6 @@ def _unanswered(task: Task, recorded: Recorded, event: PlanUnanswered) -> Task:
             return replace(task, plan=replace(plan, answer="rejected", answered_by=""))
         case _:
             return replace(task, plan=replace(plan, answer="parked"))
-
-
-def new_session(task: Task) -> Task:
-    """The next agent run begins a session of its own."""
-    return replace(
-        task,
-        session_number=task.session_number + 1,
-        session_begun=False,
-        session_attempts=0,
-        session_usage=None,
-    )
 
 
 def _answered(task: Task) -> Task:

@@ -78,7 +78,7 @@ def fresh_prompt(task: Task, hint: str) -> str:
     """The first message for a session that starts over with a history."""
     mail = messages(task)
     parts = [first_prompt(task)]
-    if hint or task.summary:
+    if hint or task.summary or task.kept is not None:
         parts.append(
             "## What has happened so far\n"
             "An earlier session worked on this task; what it left is in this directory and in the branch's commits."

@@ -232,11 +232,18 @@ def veto(fleet: Fleet, task: Task, event: KnownEvent, now: datetime) -> TaskPark
     Whoever is let through to try a held account is remembered at once: others are asked before the event is folded."""
     if not isinstance(event, STEPS):
         return None
-    if _pause(fleet, task, event.host or host_of(task), agent=isinstance(event, AGENT_REQUESTS)) is not None:
+    if _pause(fleet, task, _place_of(task, event), agent=isinstance(event, AGENT_REQUESTS)) is not None:
         return "wait"
     if not isinstance(event, AGENT_REQUESTS):
         return None
     return _over_the_day(fleet, task, now) or _held(fleet, task, now)
+
+
+def _place_of(task: Task, step: Step) -> str:
+    """The host that the step is for; empty where any of a pool may take it."""
+    if isinstance(step, PublishRequested) and step.pool:
+        return ""
+    return step.host or host_of(task)
 
 
 def _pause(fleet: Fleet, task: Task, host: str, *, agent: bool) -> tuple[str, Control] | None:
@@ -419,7 +426,7 @@ def _why_not_queued(fleet: Fleet, task: Task, now: datetime) -> tuple[str, str] 
     for event in advance(task, now):
         if not isinstance(event, STEPS):
             continue
-        paused = _pause(fleet, task, event.host or host_of(task), agent=isinstance(event, AGENT_REQUESTS))
+        paused = _pause(fleet, task, _place_of(task, event), agent=isinstance(event, AGENT_REQUESTS))
         if paused is not None:
             whose, control = paused
             return f"the next step waits: {_control_words(whose, control)}", f"a person: resume {whose}"

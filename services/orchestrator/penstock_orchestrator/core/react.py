@@ -36,10 +36,15 @@ def react(task: Task) -> Job | None:
         id=job.id,
         task=task.id,
         repo=task.repo,
-        pool=task.vendor,
+        pool=_pool(task, job),
         host=job.host,
         work=_work(task, job),
     )
+
+
+def _pool(task: Task, job: CurrentJob) -> str:
+    """Whose hosts may take the job, where it is not one host's."""
+    return task.spec.policy.publish_pool or task.vendor if job.kind == "publish" else task.vendor
 
 
 def to_say(task: Task) -> tuple[SayOrder, ...]:
@@ -84,6 +89,7 @@ def _work(task: Task, job: CurrentJob) -> Work:
                 body=pull_request_body(task),
                 verified=task.judged == "passed",
                 expected=_expected(task),
+                parcel=task.change_parcel,
             )
         case never:
             assert_never(never)
@@ -102,6 +108,7 @@ def _prepare(task: Task) -> PrepareWork:
         continues=spec.continues,
         words=about,
         wants_evidence=task.evidence is None,
+        parcel=task.parcel,
     )
 
 
@@ -175,6 +182,9 @@ def _agent(task: Task) -> AgentWork:
         max_cost_usd=_left(task.max_cost_usd, task.cost_seen),
         wall_seconds_max=_wall_left(task),
         billing=spec.billing,
+        parcel=task.parcel if task.agent.resume else None,
+        share_work=spec.policy.share_work,
+        publish_elsewhere=spec.policy.publish_pool is not None,
         price=_price(task),
     )
 

@@ -31,7 +31,7 @@ from penstock.events import (
     VerifyFailed,
     VerifySucceeded,
 )
-from penstock.values import CommandResult, Usage
+from penstock.values import CommandResult, Kept, Parcel, Usage
 from penstock_orchestrator.core import budget
 from penstock_orchestrator.core.compact import NOTES_MAX, Note
 from penstock_orchestrator.core.task import (
@@ -53,6 +53,9 @@ COMMENTS_MAX: Final = 10
 
 SAID_MAX: Final = 3_000
 """Characters of a failure that a task's notes keep for a summary."""
+
+PARCEL: Final = "parcel."
+"""The family of failures with what a host has left for others. Who cannot begin from it begins anew."""
 
 Ending: TypeAlias = (
     JobStopped
@@ -83,20 +86,19 @@ def lost(task: Task, event: JobLost) -> Task:
         # The session is there still, with all that it was told once the run had taken a turn.
         return _mail_answered(task) if run is not None and run.turns else _mail_back(task)
     task = _mail_back(task)
-    # The clone, its session and any change not yet published were on that host, and nowhere else; what was wrong with that
-    # change says nothing to whoever begins anew.
+    return _begun_anew(task) if task.parcel is None else _carried(task, task.parcel)
+
+
+def new_session(task: Task) -> Task:
+    """The next agent run begins a session of its own."""
     return replace(
         task,
-        host=None,
-        last_failure=None,
-        change=None,
-        judged="none",
-        skipped="",
-        kept=None,
         session_number=task.session_number + 1,
         session_begun=False,
         session_attempts=0,
         session_usage=None,
+        parcel=None if task.parcel is None else replace(task.parcel, session=None),
+        parcel_usage=None,
     )
 
 
@@ -112,7 +114,7 @@ def ended(task: Task, job: CurrentJob, event: Ending, at: datetime) -> Task:
             usage = most(event.usage, task.run_usage) if job.kind in AGENT_STEPS else event.usage
             task = _run_counted(task, job, usage)
             task = _mail_answered(task) if usage.turns else _mail_back(task)
-            return replace(task, stop=None, run_usage=None, kept=event.kept or task.kept)
+            return _left(replace(task, stop=None, run_usage=None, kept=event.kept or task.kept), event.parcel)
         case PrepareSucceeded():
             return _prepared(task, event)
         case PlanProposed() | PlanFailed():
@@ -133,12 +135,41 @@ def ended(task: Task, job: CurrentJob, event: Ending, at: datetime) -> Task:
             return _verify_failed(task, event)
         case PublishSucceeded():
             return _going(replace(task, delivery=event.delivery, delivery_job=job.id))
+        case PrepareFailed() if event.error_class.startswith(PARCEL):
+            return _begun_anew(replace(task, stop=None))
         case PrepareFailed():
             return replace(task, failure=_failure("prepare", event), stop=None)
         case PublishFailed():
             return replace(task, failure=_failure("publish", event), stop=None)
         case _:
             assert_never(event)
+
+
+def _carried(task: Task, parcel: Parcel) -> Task:
+    """The task's host is gone: another one goes on with what it had left for others."""
+    task = replace(task, host=None, kept=None if parcel.commit is None else Kept(ref=parcel.ref, commit=parcel.commit))
+    if task.change is not None and task.change_parcel is None:
+        # A later change was on that host, and nowhere else.
+        task = replace(task, change=None, judged="none", skipped="", last_failure=None)
+    if parcel.session is None:
+        return new_session(task)
+    # What runs after that have used is not in the session as it was left.
+    return replace(task, session_usage=task.parcel_usage)
+
+
+def _begun_anew(task: Task) -> Task:
+    """The clone, its session and any change not yet published were on a host that is gone, and nowhere else; what was wrong
+    with that change says nothing to whoever begins anew."""
+    task = replace(new_session(task), host=None, kept=None, parcel=None)
+    return replace(task, last_failure=None, change=None, judged="none", skipped="")
+
+
+def _left(task: Task, parcel: Parcel | None) -> Task:
+    """The task with what a run's host has left for others, its usage counted before. A whole one from before is better than
+    one without the work."""
+    if parcel is None or not parcel.is_whole:
+        return task
+    return replace(task, parcel=parcel, parcel_usage=task.session_usage)
 
 
 def spent(task: Task, usage: Usage) -> Task:
@@ -201,7 +232,7 @@ def _worked(task: Task, event: AgentSucceeded) -> Task:
     change = replace(
         task, change=event.change, judged="none", pauses=0, kept=event.kept or task.kept, last_failure=None
     )
-    return _going(_mail_answered(change))
+    return _going(_mail_answered(_left(change, event.parcel)))
 
 
 def _agent_failed(task: Task, event: AgentFailed) -> Task:
@@ -212,18 +243,14 @@ def _agent_failed(task: Task, event: AgentFailed) -> Task:
     task = noted(_over(task), "agent", failure)
     task = _mail_answered(task) if used.turns else _mail_back(task)
     task = failed(
-        replace(task, kept=event.kept or task.kept, pauses=task.pauses + (1 if pause else 0)),
+        replace(_left(task, event.parcel), kept=event.kept or task.kept, pauses=task.pauses + (1 if pause else 0)),
         replace(failure, spent=not free),
     )
     if event.error_class not in SESSION_ENDERS:
         return task
     full = event.error_class == "vendor.context_overflow" and task.spec.policy.compact_after_attempts > 0
     return replace(
-        task,
-        session_number=task.session_number + 1,
-        session_begun=False,
-        session_attempts=0,
-        session_usage=None,
+        new_session(task),
         lost=task.lost + 1,
         compact_wanted="context_full" if full else task.compact_wanted,
     )

@@ -75,6 +75,7 @@ def next_step(task: Task) -> KnownEvent:
                 branch=task.branch,
                 flow=spec.flow,
                 verified=task.judged == "passed",
+                pool=spec.policy.publish_pool or "",
             )
         case "finish":
             return end_well(task)

@@ -37,6 +37,7 @@ class Known(Struct, frozen=True, kw_only=True):
     settings: FleetSettings = FleetSettings()
     policy: Policy = Policy()
     vendors: tuple[str, ...] = ()
+    publish_pools: tuple[str, ...] = ()
     exists: Callable[[str], bool] = lambda _: True
 
 
@@ -192,6 +193,8 @@ def _policy(known: Known, vendor: str, model: str, backup_vendor: str, backup_mo
         abstain_below=below,
         price=price_of(known.settings, vendor, model),
         backup_price=price_of(known.settings, backup_vendor or vendor, backup_model),
+        share_work=known.settings.share_work or known.settings.publish_pool is not None,
+        publish_pool=known.settings.publish_pool,
     )
 
 
@@ -207,6 +210,10 @@ def _check(event: TaskSubmitted, task_id: str, known: Known) -> None:
             raise Refused("invalid", f"unknown vendor {vendor!r}; known: {', '.join(known.vendors)}", field)
     if event.flow not in FLOWS:
         raise Refused("invalid", f"unknown flow {event.flow!r}; known: {', '.join(FLOWS)}", "flow")
+    pool = event.policy.publish_pool
+    if pool is not None and pool not in known.publish_pools:
+        listed = ", ".join(known.publish_pools) or "none"
+        raise Refused("invalid", f"unknown publish pool {pool!r} in the settings of the fleet; known: {listed}", "repo")
     if event.window is not None and (wrong := check_zone(event.window.timezone)):
         raise Refused("invalid", wrong, "window.timezone")
     if event.plan_gate.silence != "wait" and not event.plan_gate.silence_seconds:

@@ -18,7 +18,7 @@ from penstock.events import (
     TaskCancelRequested,
     TaskSubmitted,
 )
-from penstock.values import Change, CommandResult, Delivery, Evidence, Kept, Plan, Price, Usage
+from penstock.values import Change, CommandResult, Delivery, Evidence, Kept, Parcel, Plan, Price, Usage
 from penstock_orchestrator.core import budget
 from penstock_orchestrator.core.compact import Note
 
@@ -140,7 +140,8 @@ class Task(Struct, frozen=True, kw_only=True):
     cannot read; the task stands still until a later version runs. `admitted`: it holds a slot of the queue; `queued_at`:
     since when it has been without one. `usage`: what was spent, `cost_seen`: the part of the cost that is known,
     `run_usage`: what the run at work has reported so far. `waived`: what a person has let pass. `plans`: how often one was
-    asked for, `proposals`: how often one came. `heard`: the last messages that the agent has worked with."""
+    asked for, `proposals`: how often one came. `heard`: the last messages that the agent has worked with. `parcel`: the last
+    work that a host has left whole for others, `parcel_usage`: the session's usage at that time."""
 
     id: str
     repo: str
@@ -203,6 +204,8 @@ class Task(Struct, frozen=True, kw_only=True):
     blocked: Blocked | None = None
     cancel: TaskCancelRequested | None = None
     kept: Kept | None = None
+    parcel: Parcel | None = None
+    parcel_usage: Usage | None = None
     usage: Usage = Usage(cost_usd=0.0)
     cost_seen: float = 0.0
     run_usage: Usage | None = None
@@ -256,6 +259,12 @@ class Task(Struct, frozen=True, kw_only=True):
     def wall_so_far(self) -> float:
         """Seconds of agents and checks, the run at work included."""
         return self.usage.wall_seconds + (self.run_usage.wall_seconds if self.run_usage is not None else 0.0)
+
+    @property
+    def change_parcel(self) -> Parcel | None:
+        """Where another host finds the change, None where none has been left."""
+        left = self.parcel
+        return left if left is not None and self.change is not None and left.commit == self.change.commit else None
 
     @property
     def pending_mail(self) -> tuple[Mail, ...]:

@@ -31,15 +31,21 @@ BLOCKING: Final = {
     "git.branch_gone": "the branch to go on with is not on the remote any more: restore it and unblock, or cancel",
     "git.branch_rewritten": "the branch to go on with was rewritten: look at it, then cancel, or restore and unblock",
     BUDGET: "unblock with a higher max_cost_usd, or cancel",
+    "git.base_gone": "the commit the task began at was taken off the remote: restore it and unblock, or retry the task anew",
+    "parcel.missing": "the host with the change left nothing for the one that hands it over: see its log, then retry the task",
+    "parcel.gone": "what the host with the change had left is not kept any more: retry the task",
+    "parcel.refused": "what the host with the change had left is not what it said: look at that host, then retry the task",
 }
 VENDOR_MISSING: Final = "host.vendor_missing"
+ROLE_MISSING: Final = "host.role_missing"
 ADVICE: Final = {
+    ROLE_MISSING: "give the host this role, or name a publish_pool in the fleet's settings and retry the task",
     VENDOR_MISSING: "let the host that has the task's clone offer this vendor, then unblock the task; or cancel it",
 }
 """What a person can do about classes that are waited for first."""
 
 VENDOR_WAITS_MAX: Final = 2
-"""A host that has the task's clone and not its vendor is asked this often; then a person."""
+"""A host that has the task's clone and not its vendor (or the role) is asked this often; then a person."""
 
 WAITING: Final = frozenset({"git.repository_missing"})
 """What looks final and may not be: a repository that is not there (yet), or not shown to this credential (yet)."""
@@ -112,7 +118,7 @@ def answer(task: Task, failure: Failure) -> Answer:
     severity = "recoverable" if told is None else told.severity
     if error_class in BLOCKING:
         return "escalate" if _backup_helps(task, error_class) else "block"
-    if error_class == VENDOR_MISSING and task.host is not None and task.parks >= VENDOR_WAITS_MAX:
+    if error_class in (VENDOR_MISSING, ROLE_MISSING) and task.host is not None and task.parks >= VENDOR_WAITS_MAX:
         return "block"
     if error_class in FAILING:
         return "fail"

@@ -138,6 +138,11 @@ def _on_job(task: Task, job: CurrentJob) -> Waiting:
     if job.host is not None:
         why = f"{job.kind} waits for a free slot on host {job.host}, which has the task's clone"
         return Waiting(why=why, can_move=f"host {job.host}")
+    pool = task.spec.policy.publish_pool
+    if job.kind == "publish" and pool is not None:
+        return Waiting(
+            why=f"publish waits for a host with a free slot in the pool {pool}", can_move=f"any host of the pool {pool}"
+        )
     return Waiting(
         why=f"{job.kind} waits for a host with a free slot that offers the vendor {task.vendor}",
         can_move=f"any host that offers {task.vendor}",
