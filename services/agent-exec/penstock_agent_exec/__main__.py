@@ -36,7 +36,7 @@ def main() -> None:
         mounts = read_mounts(settings)
     except (BadSettings, FolderTaken, TimeoutError) as error:
         sys.exit(f"penstock-{SERVICE}: {error}")
-    offers, notes = offers_of(settings)
+    offers, notes = offers_of(settings, environment())
 
     async def serve(runtime: Runtime) -> None:
         log.info("folder.held", path=str(folder.path), installation=folder.installation, leftovers_killed=killed)

@@ -16,6 +16,7 @@ from msgspec import Meta
 from penstock import settings as common
 from penstock.bounds import NAME_PATTERN, Name, Seconds
 from penstock.settings import BadSettings, Common, Secret
+from penstock_agent_exec.agents.generic_file import BadAgents, Described, read_agents
 from penstock_agent_exec.agents.known import NAMES, is_scripted
 from penstock_agent_exec.git.failures import BadName
 from penstock_agent_exec.git.names import Identity, check_identity
@@ -24,21 +25,23 @@ from penstock_agent_exec.upstream import read_upstream
 
 SERVICE: Final = "agent-exec"
 
-_LIST = NAME_PATTERN.replace("(?!\\n)$", "(,[a-z0-9][a-z0-9_-]{0,62})*(?!\\n)$")
+_LIST = "^$|" + NAME_PATTERN.replace("(?!\\n)$", "(,[a-z0-9][a-z0-9_-]{0,62})*(?!\\n)$")
 
 KeyHeader = Annotated[str, Meta(pattern=r"^([A-Za-z][A-Za-z0-9-]{0,63})?(?!\n)$")]
 
 
 class Settings(Common, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`host`: this host's name, no two executors may have the same. `data_dir`: an absolute path, for this executor alone.
-    `vendors`: agents to offer, separated by commas; those that this host lacks are left out and noted; `scripted-` and
-    any word is the scripted agent under a second name. `scripts_dir`: where the scripted agent finds its scripts.
+    `vendors`: agents to offer, separated by commas, or empty for all that are known and described; those that this host lacks
+    are left out and noted; `scripted-` and any word is the scripted agent under a second name. `agents_file`: a TOML file
+    that describes other agents (`agents/generic_file.py`). `scripts_dir`: where the scripted agent finds its scripts.
     `sandbox`: `none` runs what agents do with all the rights of this process. `sandbox_…`: what one run of an agent or one check
     may take, all of its processes together; memory never beyond three quarters of the host's, `sandbox_cpus` 0 is no limit and
     needs control groups. `mounts_file`: what repos see of this host, see `mounts.py`.
     `drain_grace_seconds`: how long a running job may go on after SIGTERM. `agent_silence_seconds`: how
     long an agent may print nothing; one shell command of claude may take 1,800 s. `git_token_file`: a file with a token for https
-    remotes. `allow_local_remotes`: repos may be folders of this host.
+    remotes. `secrets_file`: one secret to a line, hidden wherever it is printed, as those of these settings are.
+    `allow_local_remotes`: repos may be folders of this host.
 
     Of each vendor `…_path` is its program, on PATH or absolute, and `…_base_url` its API or a proxy that speaks like it, with a
     query where every request needs one (Azure: `…/openai?api-version=…`). The key goes into the vendor's own header, or into
@@ -48,10 +51,11 @@ class Settings(Common, frozen=True, kw_only=True, forbid_unknown_fields=True):
     host: Name = ""
     data_dir: str = ""
     slots: Annotated[int, Meta(ge=1, le=64)] = 1
-    vendors: Annotated[str, Meta(pattern=_LIST)] = ",".join(NAMES)
+    vendors: Annotated[str, Meta(pattern=_LIST)] = ""
     scripts_dir: str = ""
     allow_local_remotes: bool = False
     git_token_file: str = ""
+    secrets_file: str = ""
     claude_path: str = "claude"
     anthropic_base_url: str = "https://api.anthropic.com"
     anthropic_api_key: Secret = Secret("")
@@ -69,6 +73,7 @@ class Settings(Common, frozen=True, kw_only=True, forbid_unknown_fields=True):
     qwen_base_url: str = "https://dashscope.aliyuncs.com/compatible-mode/v1"
     qwen_api_key: Secret = Secret("")
     qwen_key_header: KeyHeader = ""
+    agents_file: str = ""
     author_name: str = "Penstock"
     author_email: str = "penstock@localhost"
     sandbox: Literal["bwrap", "none"] = "bwrap"
@@ -91,7 +96,8 @@ class Settings(Common, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def vendor_names(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(self.vendors.split(",")))
+        """Those that are named; empty where none is."""
+        return tuple(dict.fromkeys(name for name in self.vendors.split(",") if name))
 
     @property
     def identity(self) -> Identity:
@@ -106,13 +112,16 @@ def load(environ: Mapping[str, str]) -> Settings:
     for name, path in (
         ("DATA_DIR", found.data_dir),
         ("SCRIPTS_DIR", found.scripts_dir),
+        ("AGENTS_FILE", found.agents_file),
         ("MOUNTS_FILE", found.mounts_file),
+        ("SECRETS_FILE", found.secrets_file),
     ):
         if (path or name == "DATA_DIR") and not Path(path).is_absolute():
             raise BadSettings(f"PENSTOCK_{name} must be an absolute path, not {path!r}")
+    known = (*NAMES, *described_in(found))
     for vendor in found.vendor_names:
-        if vendor not in NAMES and not is_scripted(vendor):
-            raise BadSettings(f"PENSTOCK_VENDORS: unknown vendor {vendor!r}; known: {', '.join(NAMES)}")
+        if vendor not in known and not is_scripted(vendor):
+            raise BadSettings(f"PENSTOCK_VENDORS: unknown vendor {vendor!r}; known: {', '.join(known)}")
     _check_addresses(found)
     try:
         check_identity(found.identity)
@@ -121,6 +130,14 @@ def load(environ: Mapping[str, str]) -> Settings:
     if shutil.which("git") is None:
         raise BadSettings("git is not installed on this host: install the package `git`")
     return found
+
+
+def described_in(found: Settings) -> dict[str, Described]:
+    """The agents of `agents_file`, by name. Raises BadSettings."""
+    try:
+        return read_agents(Path(found.agents_file), NAMES) if found.agents_file else {}
+    except BadAgents as error:
+        raise BadSettings(f"PENSTOCK_AGENTS_FILE: {error}") from error
 
 
 def _check_addresses(found: Settings) -> None:

@@ -5,17 +5,19 @@ Rule of this room: what a host lacks is a note of the host, never a failed task.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from penstock.settings import Secret
-from penstock_agent_exec.agents.known import find_vendor
+from penstock_agent_exec.agents.generic import find_generic
+from penstock_agent_exec.agents.generic_file import Described
+from penstock_agent_exec.agents.known import NAMES, find_vendor
 from penstock_agent_exec.agents.vendor import Billing, HostLacks, Vendor
 from penstock_agent_exec.broker.dialect import Dialect
-from penstock_agent_exec.settings import Settings
+from penstock_agent_exec.settings import Settings, described_in
 from penstock_agent_exec.upstream import read_upstream
 
 PROBES_AT_ONCE: Final = 4
@@ -61,10 +63,10 @@ class Offer:
 
 class Means(NamedTuple):
     """What the settings say of a vendor. `program` is its name on PATH or an absolute path, None where it brings its own;
-    `setting` names what the key is set by, empty where it needs none."""
+    `settings` are those that could say what pays, empty where nothing has to."""
 
     program: str | None = None
-    setting: str = ""
+    settings: tuple[str, ...] = ()
     model: ModelAccess | None = None
     login: ModelAccess | None = None
 
@@ -94,19 +96,50 @@ def _means(
     base, query = read_upstream(url)
     by_key = ModelAccess(upstream=base, key=key, dialect=dialect, query=query, key_header=header) if key else None
     by_login = ModelAccess(upstream=base, key=login, dialect=dialect, query=query, login=True) if login else None
-    return Means(program, f"PENSTOCK_{setting}", by_key, by_login)
+    settings = (f"PENSTOCK_{setting}",) + (("PENSTOCK_CLAUDE_OAUTH_TOKEN",) if login is not None else ())
+    return Means(program, settings, by_key, by_login)
 
 
-def offers_of(settings: Settings) -> tuple[dict[str, Offer], tuple[str, ...]]:
+def means_of_described(described: Described) -> Means:
+    """What the file of agents says, with the key that it names. Raises HostLacks where that is not to be had."""
+    program, model = described.table.program, described.table.model
+    if model is None:
+        return Means(program)
+    base, query = read_upstream(model.base_url)
+    key = Secret("none")  # for servers of one's own that ask for none
+    try:
+        if model.key_file:
+            key = Secret(Path(model.key_file).read_text(encoding="utf-8").strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise HostLacks(f"{model.key_file}, where its key should be, cannot be read: {error}") from error
+    if not key:
+        raise HostLacks(f"{model.key_file}, where its key should be, is empty")
+    dialect = Dialect(model.dialect)
+    access = ModelAccess(upstream=base, key=key, dialect=dialect, query=query, key_header=model.key_header)
+    return Means(program, model=access)
+
+
+def offers_of(settings: Settings, environ: Mapping[str, str]) -> tuple[dict[str, Offer], tuple[str, ...]]:
     """The offers by vendor, and a note on each that is missing. Blocks while the programs say their versions, a few seconds
-    at most: for the start of the service."""
-    names = settings.vendor_names
+    at most: for the start of the service. `environ`: where variables are that the file of agents passes on.
+    Raises BadSettings."""
+    described = described_in(settings)
+    names = settings.vendor_names or (*NAMES, *described)
+
+    def tried(name: str) -> Offer | HostLacks:
+        try:
+            if (agent := described.get(name)) is not None:
+                model = means_of_described(agent).model
+                return Offer(vendor=find_generic(agent, environ), model=model)
+            return _offer(name, settings)
+        except HostLacks as lack:
+            return lack
+
     with ThreadPoolExecutor(PROBES_AT_ONCE) as threads:
-        found = dict(zip(names, threads.map(_tried(settings), names), strict=True))
+        found = dict(zip(names, threads.map(tried, names), strict=True))
     offers = {name: offer for name, offer in found.items() if isinstance(offer, Offer)}
-    return offers, tuple(
-        f"{name} is not offered: {lack}" for name, lack in found.items() if isinstance(lack, HostLacks)
-    )
+    lacks = {name: lack for name, lack in found.items() if isinstance(lack, HostLacks)}
+    return offers, tuple(f"{name} is not offered: {lack}" for name, lack in lacks.items())
 
 
 def versions_of(offers: Mapping[str, Offer]) -> dict[str, str]:
@@ -122,22 +155,12 @@ def offer_of(offers: Mapping[str, Offer], vendor: str, billing: str) -> Offer:
     return offer
 
 
-def _tried(settings: Settings) -> Callable[[str], Offer | HostLacks]:
-    def tried(name: str) -> Offer | HostLacks:
-        try:
-            return _offer(name, settings)
-        except HostLacks as lack:
-            return lack
-
-    return tried
-
-
 def _offer(name: str, settings: Settings) -> Offer:
     """Raises HostLacks."""
     means = means_of(name, settings)
     # Asked for first: a program that nobody can pay for need not be started.
-    if means.setting and means.model is None and means.login is None:
-        raise HostLacks(f"{means.setting} is not set")
+    if means.settings and means.model is None and means.login is None:
+        raise HostLacks(f"{' and '.join(means.settings)} {'is' if len(means.settings) == 1 else 'are'} not set")
     program = Path(means.program) if means.program else None
     return Offer(
         vendor=find_vendor(name, program=program, scripts=settings.scripts), model=means.model, login=means.login

@@ -6,6 +6,7 @@ to the most that a report can say: there it stays, for a total that nobody can r
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,6 +14,7 @@ from penstock.bounds import COUNT_MAX, SECONDS_MAX, USD_MAX
 from penstock.values import Price
 from penstock.values import Usage as UsageTotal
 from penstock_agent_exec.agents.facts import (
+    ANSWER_LENGTH_MAX,
     AnyFact,
     Compacted,
     Decision,
@@ -56,6 +58,8 @@ class Seen:
     _counted_turns: int = 0
     _counted_cost_usd: float | None = 0.0
     _message_ids: set[str] = field(default_factory=set)
+    _texts: deque[str] = field(default_factory=deque)
+    _texts_length: int = 0
 
     def absorb(self, fact: AnyFact) -> None:
         """Take `fact` into account."""
@@ -64,6 +68,7 @@ class Seen:
                 self.started = fact
             case Text():
                 self.last_text = fact.text
+                self._say(fact.text)
             case Usage():
                 self._count(fact)
             case RateLimited():
@@ -85,6 +90,11 @@ class Seen:
                 | Noise()
             ):
                 pass
+
+    @property
+    def said(self) -> str:
+        """All its texts, or where they are many the last of them."""
+        return "\n".join(self._texts)[-ANSWER_LENGTH_MAX:]
 
     def so_far(self, wall_seconds: float) -> UsageTotal:
         """What was counted on the way, while the run goes on. The cost is None where one of the answers came without it."""
@@ -117,6 +127,12 @@ class Seen:
             cost_usd=cost_usd if cost_known or self.price is not None else None,
             wall_seconds=counted.wall_seconds,
         )
+
+    def _say(self, text: str) -> None:
+        self._texts.append(text)
+        self._texts_length += len(text) + 1
+        while len(self._texts) > 1 and self._texts_length > ANSWER_LENGTH_MAX:
+            self._texts_length -= len(self._texts.popleft()) + 1
 
     def _count(self, fact: Usage) -> None:
         if fact.message_id in self._message_ids or len(self._message_ids) >= MESSAGES_COUNTED_MAX:
