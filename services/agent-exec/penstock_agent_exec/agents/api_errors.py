@@ -11,6 +11,7 @@ from typing import Final
 
 OWN_MARK: Final = "penstock: "
 """How an answer of our own gate begins."""
+_GIVEN_UP: Final = re.compile(r"penstock: given up after \d+ tries: (\d{3})(.*)", re.DOTALL)
 
 _TOO_LONG: Final = re.compile(
     r"input token count|maximum context length|context[ _](?:length|window)|(?:prompt|input) is too long|range of input length"
@@ -40,6 +41,8 @@ _NO_ANSWER: Final = re.compile(
 
 def class_of_refusal(status: int, said: str) -> tuple[str, bool]:
     """(class of the failure, whether the same request may well go through later). `status` is 0 where nobody said one."""
+    if (given_up := _GIVEN_UP.search(said)) is not None:
+        return class_of_refusal(int(given_up.group(1)), given_up.group(2))
     if OWN_MARK in said and status in (400, 403):
         return ("vendor.budget" if "budget" in said else "vendor.bad_request"), False
     if status in (0, 400, 413) and _TOO_LONG.search(said):

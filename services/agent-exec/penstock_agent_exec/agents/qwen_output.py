@@ -233,10 +233,9 @@ def _reported(seen: Seen, said: str) -> tuple[str, bool]:
         return "vendor.auth", False
     if said.startswith("Operation cancelled"):
         return "agent.interrupted", True
-    if "Quota exhausted: " in said or (
-        seen.limit is not None and seen.limit.refused and seen.limit.kind != REQUEST_LIMIT
-    ):
-        return "vendor.usage_window", True
+    if "Quota exhausted: " in said or (seen.limit is not None and seen.limit.refused):
+        per_request = seen.limit is not None and seen.limit.kind == REQUEST_LIMIT
+        return ("vendor.rate_limit" if per_request else "vendor.usage_window"), True
     if said.startswith("Model produced plain text"):
         return "vendor.bad_answer", False
     error = _API_ERROR.search(said)

@@ -6,14 +6,21 @@ The rule of this room: each answer is counted once, when it is over, however it 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from penstock_agent_exec.agents.facts import RateLimited, Usage
 from penstock_agent_exec.broker.account import Account
 from penstock_agent_exec.broker.budget import RunBudget
 from penstock_agent_exec.broker.client import OwnAnswerHeaders
 from penstock_agent_exec.broker.dialect import Dialect
-from penstock_agent_exec.broker.limits import Limit, limit_of, repeated
+from penstock_agent_exec.broker.limits import TOO_MANY, Limit, limit_of, repeated, words_of
 from penstock_agent_exec.broker.metering import AnswerMeter
+
+FAILURE_LENGTH_MAX: Final = 1_000
+FAILURES_IN_A_ROW_MAX: Final = 4
+"""So often a program that cannot be told to stop trying may try: no less than one that is told does."""
+
+_TRIES_ON: Final = frozenset({Dialect.CHAT})
 
 
 class Books:
@@ -28,6 +35,8 @@ class Books:
         self._clock = clock
         self._listener: Callable[[Usage], None] = lambda _: None
         self._answers = 0
+        self._failures = 0
+        self._failure = ""
         self._answer_ids: set[str] = set()
 
     def tell(self, listener: Callable[[Usage], None]) -> None:
@@ -43,7 +52,10 @@ class Books:
         return repeated(self.dialect, limit, now)
 
     def failed(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        """The model's API has answered with an error."""
+        """The model's API has answered with an error, or not at all: then we did."""
+        if status == TOO_MANY or status >= 500:
+            self._failures += 1
+            self._failure = f"{status} {words_of(body)}"[:FAILURE_LENGTH_MAX]
         if (limit := limit_of(self.dialect, status, headers, body, self._clock())) is not None:
             self._limited(limit)
             self._account.limited(limit)
@@ -51,7 +63,15 @@ class Books:
     def answered(self) -> None:
         """The model's API has begun to answer: whatever it was limited by is over."""
         self.rate_limited = None
+        self._failures = 0
         self._account.answered()
+
+    @property
+    def given_up(self) -> str | None:
+        """What the model's API said last, where a program that would go on trying for minutes has tried often enough."""
+        if self.dialect not in _TRIES_ON or self._failures < FAILURES_IN_A_ROW_MAX:
+            return None
+        return f"given up after {self._failures} tries: {self._failure}"
 
     def count(self, meter: AnswerMeter, *, body_bytes: int, broken_off: bool) -> None:
         """An answer is over. `body_bytes`: of its request. `broken_off`: it was not heard to its end."""

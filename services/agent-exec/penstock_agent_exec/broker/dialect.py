@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlencode
 from penstock.settings import Secret
 
 HeaderList: TypeAlias = list[tuple[bytes, bytes]]
-OwnKind: TypeAlias = Literal["not_open", "unreachable", "budget", "busy"]
+OwnKind: TypeAlias = Literal["not_open", "unreachable", "budget", "busy", "given_up"]
 """Why the gate answers in the model's place."""
 
 
@@ -130,7 +130,7 @@ def own_status(dialect: Dialect, kind: OwnKind) -> int:
     """The status of an answer of our own. That for a spent budget is one at which the dialect's program stops at once, by
     what it was seen to do: claude, qwen and gemini try a 403 no second time, codex a 400."""
     match kind:
-        case "not_open":
+        case "not_open" | "given_up":
             return 403
         case "unreachable":
             return 502
@@ -155,7 +155,7 @@ def own_answer(dialect: Dialect, kind: OwnKind, message: str) -> tuple[int, byte
     """Status, body and headers of an answer in the model's place."""
     status = own_status(dialect, kind)
     # Some programs try again unless told.
-    headers = (("x-should-retry", "false"),) if kind in ("budget", "not_open") else ()
+    headers = (("x-should-retry", "false"),) if kind in ("budget", "not_open", "given_up") else ()
     return status, own_body(dialect, status, message), headers
 
 

@@ -138,6 +138,9 @@ class ModelGate:
         if (held := self.books.held()) is not None:
             await client.answer(TOO_MANY, *held)
             return
+        if (words := self.books.given_up) is not None:
+            await self._say(client, "given_up", words)
+            return
         async with contextlib.AsyncExitStack() as stack:
             try:
                 async with asyncio.timeout(IDLE_SECONDS_MAX):

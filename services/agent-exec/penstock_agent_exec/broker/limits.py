@@ -87,6 +87,9 @@ def repeated(dialect: Dialect, limit: Limit, now: float) -> tuple[bytes, tuple[t
         case Dialect.RESPONSES | Dialect.CHAT:
             kept = {name: limit.error[name] for name in ("code", "plan_type") if name in limit.error}
             details = (kept | {"resets_at": int(limit.resets_at), "resets_in_seconds": left_seconds},)
+            if dialect is Dialect.CHAT:
+                # These words, and only these, keep Qwen Code from sleeping until then.
+                message = f"quota exceeded, it will reset in {left_seconds} s: {message}"
         case Dialect.GEMINI:
             others = [one for one in _details(limit.error) if not _is(one, "RetryInfo")]
             details = ({"@type": _RETRY_INFO, "retryDelay": f"{left_seconds}s"}, *others)
@@ -98,7 +101,16 @@ def repeated(dialect: Dialect, limit: Limit, now: float) -> tuple[bytes, tuple[t
         else ("rate_limit_error" if dialect is Dialect.ANTHROPIC else "rate_limit_exceeded")
     )
     body = own_body(dialect, TOO_MANY, message, kind=kind, details=details)
-    return body, (("retry-after", str(left_seconds)), *limit.headers)
+    headers = dict(limit.headers) | {"retry-after": str(left_seconds)}
+    if dialect is Dialect.CHAT:
+        headers["x-should-retry"] = "false"
+    return body, tuple(headers.items())
+
+
+def words_of(body: bytes) -> str:
+    """What an error says for people; an empty one where it has no words."""
+    said = _error(body).get("message")
+    return said if isinstance(said, str) else ""
 
 
 # -- what each says ------------------------------------------------------------------------------------------------------

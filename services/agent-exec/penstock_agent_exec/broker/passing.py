@@ -84,7 +84,9 @@ class Passing:
         except httpx2.TransportError as error:
             self._ended = True
             why = f"the model's API cannot be reached: {type(error).__name__}"
-            await client.answer(*own_answer(self._upstream.dialect, "unreachable", why))
+            self._status, body, own_headers = own_answer(self._upstream.dialect, "unreachable", why)
+            self._error += body
+            await client.answer(self._status, body, own_headers)
             return
         try:
             self._look(response)
