@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -27,7 +27,7 @@ from penstock import subjects as s
 from penstock.catalog import HostState, LeaseValue
 from penstock.codec import encode
 from penstock.commands import CLAIM_VERB, Accepted, ClaimJob, Reply
-from penstock.events import AgentProgressed, DecisionRaised, PrepareSucceeded
+from penstock.events import AgentProgressed, DecisionRaised, MessageTold, PrepareSucceeded
 from penstock.jobs import AgentWork, Job, PrepareWork, PublishWork, StopOrder, VerifyWork, Work
 from penstock.lease import read, revoke
 from penstock.output import OutputLine
@@ -39,7 +39,7 @@ WAIT_SECONDS_MAX: Final = 30.0
 MEND: Final[dict[str, Any]] = {"do": "write", "path": "calc.py", "content": CALC_MENDED}
 COMMIT: Final[dict[str, Any]] = {"do": "commit", "message": "Add, as the name says"}
 Answer = Callable[[ClaimJob], Reply | None]
-NEWS: Final = (AgentProgressed, DecisionRaised)
+NEWS: Final = (AgentProgressed, DecisionRaised, MessageTold)
 T = TypeVar("T")
 
 
@@ -177,6 +177,10 @@ class Executor(ServiceProcess):
     def use_path(self, path: str) -> None:
         self._environ["PATH"] = path
 
+    def use_environment(self, more: Mapping[str, str]) -> None:
+        """What else stands in its environment, as on a host that is used for other things too."""
+        self._environ |= more
+
 
 class World:
     """One executor on host h1 (others by `executor`), one remote with the repo `calc`, and the desk."""
@@ -190,7 +194,7 @@ class World:
         self.started: list[ServiceProcess] = []
         (folder / "scripts").mkdir(parents=True)
 
-    def executor(self, host: str = "h1", *, data: str = "", path: str = "", **settings: str) -> ServiceProcess:
+    def executor(self, host: str = "h1", *, data: str = "", path: str = "", **settings: str) -> Executor:
         """An executor that is not started yet. `path`: its PATH, where that is to be another one."""
         data = data or host
         given = {

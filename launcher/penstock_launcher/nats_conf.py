@@ -117,7 +117,7 @@ def _agent_exec(pools: tuple[str, ...], hosts: tuple[str, ...]) -> Rights:
             *_works_on(s.JOBS, *(s.pool_durable(pool) for pool in pools), *own),
             *(f"$JS.API.CONSUMER.DURABLE.CREATE.{s.JOBS}.{name}" for name in own),
         ),
-        subscribe=("penstock.control.stop.>", _inbox(AGENT_EXEC)),
+        subscribe=("penstock.control.stop.>", "penstock.control.say.>", _inbox(AGENT_EXEC)),
     )
 
 

@@ -15,9 +15,11 @@ from servers import NatsForTest
 from whole import CALC_MENDED, Remote, calc_remote, git
 
 from penstock import ids
+from penstock import subjects as s
 from penstock.catalog import LeaseValue
-from penstock.events import AgentFailed, AgentProgressed, AgentSucceeded, DecisionRaised, JobStopped
-from penstock.jobs import Job, PrepareWork
+from penstock.codec import encode
+from penstock.events import AgentFailed, AgentProgressed, AgentSucceeded, DecisionRaised, JobStopped, MessageTold
+from penstock.jobs import Job, PrepareWork, SayOrder
 from penstock.reports import ReportBody
 from penstock.values import RepoSnapshot
 from penstock_agent_exec.agents.facts import AnyFact, Usage
@@ -73,7 +75,7 @@ async def all_of(place: World, job: Job) -> list[ReportBody]:
     async with asyncio.timeout(30), aclosing(place.desk.told(job)) as told:
         async for report in told:
             found.append(report.body)
-            if not isinstance(report.body, AgentProgressed | DecisionRaised):
+            if not isinstance(report.body, AgentProgressed | DecisionRaised | MessageTold):
                 return found
     raise AssertionError
 
@@ -169,6 +171,47 @@ async def test_a_broker_that_is_away_neither_holds_the_run_up_nor_loses_the_deci
     await asyncio.to_thread(nats.start)
     bodies = await all_of(place, job)
     assert [type(body) for body in bodies if not isinstance(body, AgentProgressed)] == [DecisionRaised, AgentSucceeded]
+
+
+async def test_what_is_said_to_a_running_agent_reaches_it_once_and_is_told(
+    place: World, task: str, nats: NatsForTest
+) -> None:
+    base = (await place.prepared(task)).base_commit
+    script: list[dict[str, Any]] = [
+        {"do": "say", "text": "at work"},
+        {"do": "listen"},
+        {"do": "listen", "seconds": 0.5},
+        MEND,
+        COMMIT,
+    ]
+    place.script("listens", script)
+    job = await place.desk.order(place.agent(task, base, "listens"), task=task)
+    await place.desk.says(job, "at work")
+    order = SayOrder(job=job.id, message=ids.fresh(), text="use tabs")
+    client = await nats.connect("orchestrator")
+    for _ in range(3):  # an order comes again until the log has that it was told
+        await client.publish(s.say_order(job.id), encode(order))
+    await client.publish(s.say_order(job.id), b"{}")
+    await client.close()
+    bodies = await all_of(place, job)
+    said = [body for body in bodies if isinstance(body, MessageTold)]
+    assert [(body.job, body.message) for body in said] == [(job.id, order.message)]
+    assert isinstance(bodies[-1], AgentSucceeded)
+    await place.desk.says(job, "heard: use tabs")
+
+
+async def test_an_agent_that_takes_nothing_in_the_middle_is_not_said_to_be_told(
+    place: World, task: str, nats: NatsForTest
+) -> None:
+    base = (await place.prepared(task)).base_commit
+    place.script("deaf", [{"do": "say", "text": "at work"}, waits("on"), MEND, COMMIT])
+    job = await place.desk.order(place.agent(task, base, "deaf"), task=task)
+    await place.desk.says(job, "at work")
+    client = await nats.connect("orchestrator")
+    await client.publish(s.say_order(job.id), encode(SayOrder(job=job.id, message=ids.fresh(), text="use tabs")))
+    await client.close()
+    let_go(place, task, "on")
+    assert [type(body) for body in await all_of(place, job)] == [AgentSucceeded]
 
 
 # -- the middle by itself ----------------------------------------------------------------------------------------------

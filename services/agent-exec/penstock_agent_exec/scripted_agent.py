@@ -8,6 +8,8 @@ step comes to the same when it is done twice.
 from __future__ import annotations
 
 import json
+import os
+import select
 import signal
 import subprocess
 import sys
@@ -93,8 +95,30 @@ class Run:
         tell("text", text=answer)
 
 
+class Inbox:
+    """What comes in, by the line: the order first, then whatever is said."""
+
+    def __init__(self) -> None:
+        self._held = b""
+
+    def line(self, seconds: float | None = None) -> bytes:
+        """The next line, or the rest where there is no more; empty where none came within `seconds`."""
+        while b"\n" not in self._held:
+            if not select.select([0], [], [], seconds)[0]:
+                return b""
+            part = os.read(0, 65_536)
+            if not part:
+                break
+            self._held += part
+        line, _, self._held = self._held.partition(b"\n")
+        return line
+
+
+INBOX = Inbox()
+
+
 def main() -> int:
-    order = json.load(sys.stdin)
+    order = json.loads(INBOX.line())
     session, run = order["session_id"], Run()
     tell("started", session_id=session, model=order["script"], vendor_version="1", key_source="none")
     tell("text", text="scripted agent: no model is called")
@@ -130,6 +154,8 @@ def do(step: Step, run: Run) -> None:
             time.sleep(step["seconds"])
         case "wait":
             wait(Path.home() / step["file"], step["seconds"])
+        case "listen":
+            listen(step["seconds"])
         case "emit":
             emit(step["count"], step["line_bytes"])
         case "hang":
@@ -254,6 +280,12 @@ def wait(file: Path, seconds: float) -> None:
     until = time.monotonic() + seconds
     while time.monotonic() < until and not file.exists():
         time.sleep(LOOK_SECONDS)
+
+
+def listen(seconds: float) -> None:
+    """Repeat the next thing that is said."""
+    if line := INBOX.line(seconds):
+        tell("text", text=f"heard: {json.loads(line)}")
 
 
 if __name__ == "__main__":

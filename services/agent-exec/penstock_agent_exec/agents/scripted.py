@@ -26,6 +26,7 @@ from penstock_agent_exec.agents.vendor import (
     AgentRun,
     CommandLine,
     Dialogue,
+    Heard,
     Monologue,
     Purpose,
     RunRefused,
@@ -112,6 +113,13 @@ class Wait(Step, frozen=True, kw_only=True, tag="wait"):
     seconds: Seconds = 60.0
 
 
+class Listen(Step, frozen=True, kw_only=True, tag="listen"):
+    """Wait until something was said to the running agent, and repeat it; the next step comes after `seconds` all the same.
+    Only an attempt with such a step takes messages in the middle of its run."""
+
+    seconds: Seconds = 60.0
+
+
 class Fail(Step, frozen=True, kw_only=True, tag="fail"):
     """End as a failure of this class. `retry_after_seconds`: as a limit that ends then."""
 
@@ -178,6 +186,7 @@ AnyStep: TypeAlias = (
     | Commit
     | Sleep
     | Wait
+    | Listen
     | Emit
     | Hang
     | Fail
@@ -266,8 +275,12 @@ class Scripted:
         )
 
     def dialogue(self, run: AgentRun) -> Dialogue:
-        """It is told everything at its start. Raises RunRefused as `command` does."""
-        return Monologue(msgspec.json.encode(self._order(run)), parse_line)
+        """It is told everything at its start, and more where its script listens. Raises RunRefused as `command` does."""
+        order = self._order(run)
+        first = msgspec.json.encode(order) + b"\n"
+        return (
+            _Listener(first) if any(isinstance(step, Listen) for step in order.steps) else Monologue(first, parse_line)
+        )
 
     def _order(self, run: AgentRun) -> _Order:
         steps = read_script(self.scripts, run.model).steps(run, self.name)
@@ -318,6 +331,24 @@ def parse_line(line: bytes) -> tuple[AnyFact, ...]:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return (Garbage(text=shown(line)),)
     return (_bounded(fact),)
+
+
+class _Listener:
+    """The dialogue of a script that listens: a line of JSON for whatever is said."""
+
+    listens = True
+
+    def __init__(self, first: bytes) -> None:
+        self._first = first
+
+    def begin(self) -> bytes:
+        return self._first
+
+    def hear(self, line: bytes) -> Heard:
+        return Heard(parse_line(line))
+
+    def say(self, text: str, message_id: str) -> bytes | None:
+        return msgspec.json.encode(text) + b"\n"
 
 
 def read_script(scripts: Path, name: str) -> Script:

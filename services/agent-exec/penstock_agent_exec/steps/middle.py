@@ -21,7 +21,7 @@ from nats.js.errors import APIError
 from penstock import ids
 from penstock.bounds import LINE_LENGTH_MAX
 from penstock.ending import end
-from penstock.events import AgentProgressed, DecisionRaised
+from penstock.events import AgentProgressed, DecisionRaised, MessageTold
 from penstock.lease import Lost
 from penstock.reports import Report
 from penstock.values import Usage
@@ -85,6 +85,12 @@ class Middle:
     def usage(self) -> Usage:
         """Of the run so far."""
         return self._seen.so_far(self._loop.time() - self._began_at)
+
+    def told(self, message: str) -> None:
+        """The run's program has taken this message: it is kept until the broker has it, like a decision."""
+        body = MessageTold(job=self._hand.job.id, epoch=self._hand.tenure.epoch, message=message)
+        self._decisions.append(news_of(self._hand, self._host, body))
+        self._news.set()
 
     @contextlib.asynccontextmanager
     async def telling(self) -> AsyncIterator[None]:
