@@ -86,6 +86,53 @@ def test_a_missing_program_of_the_tests_is_named_with_the_line_that_installs_it(
     assert "apt-get install -y bubblewrap git" in done.stderr
 
 
+NPM = """#!/bin/sh
+echo "$*" >> "$HOME/npm.calls"
+for one in "$@"; do
+  case $one in @*@*)
+    package=${one%@*} name=${one##*/}
+    name=${name%@*} name=${name%-*}
+    mkdir -p "$HOME/node_modules/$package" "$HOME/node_modules/.bin"
+    echo "{\\"version\\": \\"${one##*@}\\"}" > "$HOME/node_modules/$package/package.json"
+    : > "$HOME/node_modules/.bin/$name";;
+  esac
+done
+"""
+
+
+def test_the_agents_of_the_tests_are_installed_by_one_command_where_one_is_missing(copy: Copy) -> None:
+    for name, text in (("git", "#!/bin/sh\n"), ("bwrap", "#!/bin/sh\n"), ("npm", NPM)):
+        copy.program(name, text)
+    calls = copy.folder / "npm.calls"
+    assert "are left out" not in copy.run("test").stdout
+    assert len(calls.read_text().splitlines()) == 1
+    assert calls.read_text().split()[-4:] == [
+        "@anthropic-ai/claude-code@2.1.197",
+        "@openai/codex@0.169.0",
+        "@google/gemini-cli@0.61.0",
+        "@qwen-code/qwen-code@0.24.4",
+    ]
+    copy.run("test")
+    assert len(calls.read_text().splitlines()) == 1
+    (copy.folder / "node_modules" / ".bin" / "qwen").unlink()
+    copy.run("test", PENSTOCK_TEST_CLAUDE="/given")
+    assert calls.read_text().splitlines()[1].split()[-3:] == [
+        "@openai/codex@0.169.0",
+        "@google/gemini-cli@0.61.0",
+        "@qwen-code/qwen-code@0.24.4",
+    ]
+
+
+def test_without_npm_the_agents_are_named_whose_tests_are_left_out(copy: Copy) -> None:
+    for name in ("git", "bwrap"):
+        copy.program(name, "#!/bin/sh\n")
+    done = copy.run("test", PENSTOCK_TEST_CODEX="/given")
+    assert done.returncode == 0
+    for name in ("claude", "gemini", "qwen"):
+        assert f"PENSTOCK_TEST_{name.upper()}" in done.stdout
+    assert "PENSTOCK_TEST_CODEX" not in done.stdout
+
+
 def test_without_uv_and_venv_the_line_that_installs_it_is_printed(copy: Copy) -> None:
     (copy.programs / "uv").unlink()
     # As on a Debian without python3-venv.
