@@ -22,7 +22,7 @@ from penstock.subjects import PUBLISH_POOL
 from penstock_launcher import nats_conf
 from penstock_launcher.servers import NatsServer, PostgresServer, free_port
 
-POOLS: Final = ("scripted", "claude")
+POOLS: Final = ("scripted", "claude", "codex", "gemini", "qwen")
 HOSTS: Final = ("h1", "h2", "h3")
 PASSWORD: Final = "of-a-test"
 TEMPLATE: Final = "template_penstock"

@@ -12,7 +12,7 @@ import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,7 @@ from claude_program import claude_path
 from nats.aio.client import Client
 from orchestrator_fixtures import is_end, tags
 from processes import ServiceProcess
-from servers import NatsForTest
+from servers import POOLS, NatsForTest
 
 from penstock import subjects as s
 from penstock.codec import decode_event
@@ -261,21 +261,41 @@ class Whole:
         return "\n".join(f"== {name}\n{process.log[-2500:]}" for name, process in self.services.items())
 
 
-def _services(folder: Path, nats: NatsForTest, dsn: str, port: int) -> dict[str, ServiceProcess]:
-    claude = claude_path() or ""
+REAL_KEY: Final = "sk-ant-the-real-key-of-this-test"
+"""What the executor knows and no agent may see, for every vendor."""
+
+_OF_VENDOR: Final = {
+    "claude": ("anthropic", ""),
+    "codex": ("openai", "/v1"),
+    "gemini": ("gemini", ""),
+    "qwen": ("qwen", "/v1"),
+}
+
+
+def _agents(programs: Mapping[str, str], model_url: str) -> dict[str, str]:
+    """The executor's settings for the agents' programs, and for where their models are."""
+    found = {"vendors": ",".join(("scripted", *programs))}
+    for name, program in programs.items():
+        api, path = _OF_VENDOR[name]
+        found |= {f"{name}_path": program, f"{api}_api_key": REAL_KEY}
+        if model_url:
+            found[f"{api}_base_url"] = model_url + path
+    return found
+
+
+def _services(
+    folder: Path, nats: NatsForTest, dsn: str, port: int, agents: dict[str, str]
+) -> dict[str, ServiceProcess]:
     executor = {
         "slots": "2",
-        "vendors": "scripted,claude" if claude else "scripted",
         "scripts_dir": str(folder / "scripts"),
         "allow_local_remotes": "true",
         "drain_grace_seconds": "5",
-    } | ({"claude_path": claude, "anthropic_api_key": "sk-ant-the-real-key-of-this-test"} if claude else {})
-    if url := (folder / "model_url").read_text() if (folder / "model_url").exists() else "":
-        executor["anthropic_base_url"] = url
+    } | agents
     orchestrator = {
         "database_url": dsn,
         "nats_monitor_url": nats.monitor_url,
-        "pools": "scripted,claude",
+        "pools": ",".join(POOLS),
         "leader_lease_seconds": "3",
         "reconcile_seconds": "0.5",
         "park_seconds_min": "0.5",
@@ -317,19 +337,22 @@ TWO_OF_SOME: Final = (*ONE_OF_EACH, "orchestrator2", "agent-exec2")
 
 
 @asynccontextmanager
-async def whole(folder: Path, names: Iterable[str] = (), *, model_url: str = "") -> AsyncIterator[Whole]:
-    """Start it, wait until every part is ready, stop it. With PENSTOCK_TWO=1 every suite runs on two of some."""
+async def whole(
+    folder: Path, names: Iterable[str] = (), *, model_url: str = "", programs: Mapping[str, str] | None = None
+) -> AsyncIterator[Whole]:
+    """Start it, wait until every part is ready, stop it. With PENSTOCK_TWO=1 every suite runs on two of some. `programs`: of
+    agents, by vendor; Claude Code where there is one and nothing else is said."""
+    if programs is None:
+        programs = {"claude": claude} if (claude := claude_path()) else {}
     names = tuple(names) or (TWO_OF_SOME if os.environ.get("PENSTOCK_TWO") == "1" else ONE_OF_EACH)
     for name in ("scripts", "secrets"):
         (folder / name).mkdir(parents=True)
-    if model_url:
-        (folder / "model_url").write_text(model_url)
     token = f"penstock_{secrets.token_hex(8)}_{secrets.token_urlsafe(32)}"
     (folder / "token").write_text(token)
     nats = NatsForTest(folder / "nats", sync_always=True)
     postgres = PostgresServer(folder / "postgres", password=secrets.token_hex(8), port=free_port())
     port = free_port()
-    services = _services(folder, nats, postgres.dsn(), port)
+    services = _services(folder, nats, postgres.dsn(), port, _agents(programs, model_url))
     await asyncio.to_thread(nats.start)
     try:
         await asyncio.to_thread(postgres.start)

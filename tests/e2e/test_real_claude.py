@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,22 +9,13 @@ import pytest
 from claude_program import claude_or_skip
 from fake_model import Call, Calls, Conversation, FakeModel, Say, Script
 from orchestrator_fixtures import tags
-from whole import HAPPY, ONE_OF_EACH, Remote, Whole, git, whole
+from real_package import RIGHT, WRONG, repository
+from whole import HAPPY, ONE_OF_EACH, Whole, git, whole
 
 from penstock.events import AgentSucceeded, TaskSucceeded, VerifySucceeded
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
-RIGHT = "    elif string.lower() in ('1', 'yes', 'true', 'on'):\n        return True\n"
-WRONG = "    elif string.lower() in ('1', 'yes', 'true', 'on'):\n        return False\n"
-TEST = """import unittest
-from pygments.util import get_bool_opt
-
-
-class T(unittest.TestCase):
-    def test_yes_is_true(self):
-        self.assertIs(get_bool_opt({"a": "yes"}, "a"), True)
-"""
 COMMIT = "git commit -q -a -m 'Say true for yes' && git log --oneline | head -1 && env && ls /proc | head -5"
 SCRIPT = Script(
     (
@@ -71,22 +60,6 @@ STUBBORN = Script(
         ),
     )
 )
-
-
-def repository(folder: Path) -> Remote:
-    """Pygments' own source (some 340 files, about 4 MB) with one function broken, under git."""
-    found = importlib.util.find_spec("pygments")
-    assert found is not None
-    assert found.origin is not None
-    source = Path(found.origin).parent
-    shutil.copytree(source, folder / "tree" / "pygments", ignore=shutil.ignore_patterns("__pycache__"))
-    util = folder / "tree" / "pygments" / "util.py"
-    text = util.read_text()
-    assert RIGHT in text
-    util.write_text(text.replace(RIGHT, WRONG))
-    (folder / "tree" / "test_options.py").write_text(TEST)
-    (folder / "tree" / ".gitignore").write_text("__pycache__/\n")
-    return Remote.of_tree(folder, folder / "tree")
 
 
 @pytest.fixture
