@@ -16,6 +16,7 @@ from penstock_agent_exec.cgroups import find_means
 from penstock_agent_exec.folder import MARK, DataFolder, FolderTaken, hold, sweep
 from penstock_agent_exec.git.failures import GitFailed
 from penstock_agent_exec.git.mirror import remove_tree
+from penstock_agent_exec.known_secrets import Hiding, known_secrets
 from penstock_agent_exec.mounts import read_mounts
 from penstock_agent_exec.settings import SERVICE, bwrap_of, load
 from penstock_agent_exec.steps.bench import Bench
@@ -34,6 +35,8 @@ def main() -> None:
         os.environ[MARK] = folder.installation  # for git on this side, which takes it from here
         means = find_means(folder.installation)
         mounts = read_mounts(settings)
+        secrets = known_secrets(settings)
+        sys.stderr = Hiding(sys.stderr, secrets)
     except (BadSettings, FolderTaken, TimeoutError) as error:
         sys.exit(f"penstock-{SERVICE}: {error}")
     offers, notes = offers_of(settings, environment())
@@ -42,6 +45,8 @@ def main() -> None:
         log.info("folder.held", path=str(folder.path), installation=folder.installation, leftovers_killed=killed)
         log.info("host.limits", kept_by=means.kind, groups_swept=means.sweep())
         await _tidy(folder)
+        for name in secrets.redactor().too_short:
+            log.warning("secret.too_short", setting=name, hint="it is not hidden where it is printed")
         for note in notes:
             log.warning("host.note", note=note)
         if bwrap is None:
@@ -49,7 +54,14 @@ def main() -> None:
         if not offers:
             runtime.waiting_for["vendors"] = f"this host can run no agent: {'; '.join(notes)}"
         bench = Bench(
-            nc=runtime.nc, settings=settings, folder=folder, bwrap=bwrap, offers=offers, means=means, mounts=mounts
+            nc=runtime.nc,
+            settings=settings,
+            folder=folder,
+            bwrap=bwrap,
+            offers=offers,
+            means=means,
+            mounts=mounts,
+            secrets=secrets,
         )
         await Worker(runtime, bench, notes if bwrap is not None else (*notes, "no sandbox, by name")).serve()
 

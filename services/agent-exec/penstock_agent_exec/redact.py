@@ -113,8 +113,7 @@ class Stream:
         self._redactor = redactor
         self._held: list[bytes] = []
         self._held_bytes = 0
-        self._past = b""
-        """The end of what has gone out of the line that goes on."""
+        self._past = b""  # the end of what has gone out of the line that goes on
 
     def feed(self, piece: bytes) -> bytes:
         """As much as can be said by now: whole lines, as a rule."""
@@ -230,3 +229,7 @@ def _end_of_an_escape(before: bytes) -> bytes:
 def _ends_in_a_backslash(text: bytes) -> bool:
     """Whether it ends in one that nothing before it escapes."""
     return (len(text) - len(text.rstrip(b"\\"))) % 2 == 1
+
+
+NOTHING_KNOWN: Final = Redactor({})
+"""Hides what looks like a secret, where no other is known."""

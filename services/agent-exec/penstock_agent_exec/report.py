@@ -55,7 +55,8 @@ ENVELOPE_BYTES: Final = 4_096
 
 def failed(hand: InHand, error_class: str, message: str, *, transient: bool = False) -> ReportBody:
     """The job's failure, as its kind of work says it. A verify that could not be done is a fault of the host."""
-    job, epoch, words = hand.job, hand.tenure.epoch, shown(message, MESSAGE_LENGTH_MAX)
+    # Before it is cut: half a secret is none that anybody would find.
+    job, epoch, words = hand.job, hand.tenure.epoch, shown(hand.redactor.text(message), MESSAGE_LENGTH_MAX)
     match job.work:
         case PrepareWork():
             return PrepareFailed(job=job.id, epoch=epoch, error_class=error_class, message=words, transient=transient)
@@ -106,7 +107,7 @@ def failed(hand: InHand, error_class: str, message: str, *, transient: bool = Fa
 
 def stopped(hand: InHand, reason: str) -> JobStopped:
     """The end of a job that was told to end, with what it used and kept until then."""
-    words = shown(reason, LINE_LENGTH_MAX)
+    words = shown(hand.redactor.text(reason), LINE_LENGTH_MAX)
     return JobStopped(job=hand.job.id, epoch=hand.tenure.epoch, reason=words, usage=hand.usage, kept=hand.kept)
 
 
@@ -127,8 +128,8 @@ def class_of_os_error(error: OSError) -> str:
 
 def report_of(hand: InHand, host: str, body: ReportBody) -> Report:
     """The report, proven readable: one that the contract would refuse becomes a failure that says so."""
-    report = news_of(hand, host, body)
     try:
+        report = news_of(hand, host, body)
         encoded = encode(report)
         codec.reports.decode(encoded)
         if len(encoded) <= EVENT_BYTES_MAX - ENVELOPE_BYTES:
@@ -144,9 +145,10 @@ def report_of(hand: InHand, host: str, body: ReportBody) -> Report:
 
 
 def news_of(hand: InHand, host: str, body: ReportBody) -> Report:
-    """The report as it is, not proven: for what is not the end of the job."""
+    """The report without the secrets that may be in it, and not proven: for what is not the end of the job. Raises Undecodable
+    where it is none without them."""
     job = hand.job
-    return Report(
+    report = Report(
         id=ids.fresh(),
         task=job.task,
         repo=job.repo,
@@ -156,6 +158,10 @@ def news_of(hand: InHand, host: str, body: ReportBody) -> Report:
         at=datetime.now(UTC),
         body=body,
     )
+    # What a child printed has been looked through. It was put together since, and words of ours and of others came in.
+    encoded = encode(report)
+    hidden = hand.redactor.whole(encoded)
+    return report if hidden == encoded else codec.reports.decode(hidden)
 
 
 async def send(nc: Client, report: Report, must_hold: Callable[[], None]) -> None:

@@ -24,6 +24,7 @@ from penstock.ending import end
 from penstock.jobs import Job
 from penstock.output import BATCH_BYTES_MAX, BATCH_LINES_MAX, OutputBatch, OutputLine
 from penstock_agent_exec.agents.facts import shown
+from penstock_agent_exec.redact import NOTHING_KNOWN, Redactor
 
 log = structlog.get_logger()
 
@@ -42,10 +43,11 @@ LINES_AT_ONCE_MAX: Final = 500
 class OutputStream:
     """Takes lines for one job under one epoch."""
 
-    def __init__(self, nc: Client, job: Job, epoch: int) -> None:
+    def __init__(self, nc: Client, job: Job, epoch: int, redactor: Redactor = NOTHING_KNOWN) -> None:
         self._js = nc.jetstream(timeout=PUBLISH_SECONDS_MAX)
         self._job = job
         self._epoch = epoch
+        self._redactor = redactor
         self._number = 0
         self._waiting: deque[tuple[OutputLine, int]] = deque()
         self._waiting_bytes = 0
@@ -122,7 +124,8 @@ class OutputStream:
     async def _publish(self, batch: OutputBatch) -> None:
         """Until the stream has it: the next batch comes after this one."""
         subject = s.output(batch.repo, batch.task, batch.job)
-        body = encode(batch)
+        # Once more, now that terminal sequences are gone which a secret may have been printed with.
+        body = self._redactor.whole(encode(batch))
         while True:
             headers = {s.MSG_ID: f"{batch.job}.{batch.epoch}.{batch.number}"}
             try:
@@ -134,9 +137,11 @@ class OutputStream:
 
 
 @contextlib.asynccontextmanager
-async def output_stream(nc: Client, job: Job, epoch: int) -> AsyncIterator[OutputStream]:
+async def output_stream(
+    nc: Client, job: Job, epoch: int, redactor: Redactor = NOTHING_KNOWN
+) -> AsyncIterator[OutputStream]:
     """A stream for one job. After it, what it took has been published, or LAST_WORDS_SECONDS_MAX have passed."""
-    stream = OutputStream(nc, job, epoch)
+    stream = OutputStream(nc, job, epoch, redactor)
     running = asyncio.create_task(stream.run())
     try:
         yield stream

@@ -58,7 +58,7 @@ class Worker:
         self._runtime = runtime
         self._bench = bench
         self._nc = bench.nc
-        self._notes = tuple(shown(note, LINE_LENGTH_MAX) for note in notes)
+        self._notes = tuple(shown(bench.secrets.redactor().text(note), LINE_LENGTH_MAX) for note in notes)
         self._started_at = datetime.now(UTC)
         self._named = asyncio.Event()
         self._pulled_before = False
@@ -255,8 +255,9 @@ class Worker:
         """The job's work and its one report. Raises Lost."""
         kind = str(job.work.__struct_config__.tag)
         log.info("job.begun", task=job.task, job=job.id, kind=kind, epoch=tenure.epoch)
-        async with output_stream(self._nc, job, tenure.epoch) as output:
-            hand = InHand(job=job, tenure=tenure, output=output)
+        redactor = self._bench.secrets.redactor()
+        async with output_stream(self._nc, job, tenure.epoch, redactor) as output:
+            hand = InHand(job=job, tenure=tenure, output=output, redactor=redactor)
             body = await tenure.while_held(perform(self._bench, hand))
         report = report_of(hand, self._bench.settings.host, body)
         await tenure.while_held(send(self._nc, report, tenure.must_hold))

@@ -19,7 +19,8 @@ from penstock_agent_exec.agents.vendor import AgentRun, CommandLine, Dialogue, V
 from penstock_agent_exec.broker.gate import ModelGate
 from penstock_agent_exec.child import ChildNotStarted
 from penstock_agent_exec.output import LineSplitter
-from penstock_agent_exec.process import ChildInput, Ending, Watch, run_child
+from penstock_agent_exec.process import STDERR_TAIL_BYTES, ChildInput, Ending, Watch, run_child
+from penstock_agent_exec.redact import NOTHING_KNOWN, Redactor
 from penstock_agent_exec.sandbox import Bind, Profile, python_binds, python_program
 
 LINES_IN_A_ROW_MAX: Final = 200
@@ -31,13 +32,15 @@ OnOutput: TypeAlias = Callable[[Literal["stdout", "stderr"], bytes], Awaitable[N
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How a run ended. `sandbox` is the profile's label; `cut_lines` counts lines that were too long to be read whole."""
+    """How a run ended. `sandbox` is the profile's label; `cut_lines` counts lines that were too long to be read whole.
+    `hidden`: names of the secrets that were printed."""
 
     verdict: Verdict
     ending: Ending
     sandbox: str
     cut_lines: int
     refused_requests: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
 
 
 class Message(NamedTuple):
@@ -66,11 +69,13 @@ async def run_agent(
     on_output: OnOutput,
     steering: Steering | None = None,
     gate: ModelGate | None = None,
+    redactor: Redactor = NOTHING_KNOWN,
 ) -> Outcome:
     """Run `vendor`'s program for `run` under `profile`, which the caller fills with the work, the state and limits.
 
-    The command line's own binds, environment, network and way to stop are added here. `on_output` gets every byte before it is
-    parsed. With `gate`, `run.base_url` must be the gate's. Raises ChildNotStarted and RunRefused.
+    The command line's own binds, environment, network and way to stop are added here. `on_output` gets what is
+    printed before it is parsed, and neither it nor anything that is made of it has what `redactor` hides. With `gate`,
+    `run.base_url` must be the gate's. Raises ChildNotStarted and RunRefused.
     """
     steering = steering or Steering()
     line = vendor.command(run)
@@ -80,14 +85,7 @@ async def run_agent(
         gate.books.tell(conversation.meter)
     kept = _under(profile, line)
     _put_files(profile, run.state_dir, line)
-
-    async def on_stdout(chunk: bytes) -> None:
-        await on_output("stdout", chunk)
-        await conversation.hear(chunk)
-
-    async def on_stderr(chunk: bytes) -> None:
-        await on_output("stderr", chunk)
-
+    printed = _Printed(redactor, conversation, on_output)
     speaking = asyncio.ensure_future(conversation.speak(steering.messages))
     telling = asyncio.ensure_future(conversation.tell_metered())
     try:
@@ -95,8 +93,8 @@ async def run_agent(
             _argv(line),
             kept,
             watch=replace(watch, stop=vendor.stop),
-            on_stdout=on_stdout,
-            on_stderr=on_stderr,
+            on_stdout=printed.on_stdout,
+            on_stderr=printed.on_stderr,
             stdin=conversation.input,
             cancel=steering.cancel,
             finished=conversation.finished,
@@ -106,7 +104,8 @@ async def run_agent(
         telling.cancel()
         if gate is not None:
             await gate.quiet()
-    await conversation.end()
+    await printed.end()
+    ending = replace(ending, stderr_tail=printed.stderr_tail)
     if (
         gate is not None
         and gate.rate_limited is not None
@@ -119,6 +118,7 @@ async def run_agent(
         sandbox=kept.label,
         cut_lines=conversation.splitter.cut_lines,
         refused_requests=tuple(gate.refused) if gate is not None else (),
+        hidden=printed.hidden,
     )
 
 
@@ -145,6 +145,41 @@ def _argv(line: CommandLine) -> tuple[str, ...]:
         return line.argv
     ports = (f"{forward.port}={forward.socket}" for forward in line.forwards)
     return (str(python_program()), "-I", "-S", str(LOOPBACK_PROGRAM), *ports, "--", *line.argv)
+
+
+class _Printed:
+    """What the program prints, on its way to whoever reads it. Secrets stay behind."""
+
+    def __init__(self, redactor: Redactor, conversation: _Conversation, on_output: OnOutput) -> None:
+        self.stderr_tail = b""
+        self._stdout, self._stderr = redactor.stream(), redactor.stream()
+        self._conversation = conversation
+        self._on_output = on_output
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        return tuple(self._stdout.found | self._stderr.found)
+
+    async def on_stdout(self, chunk: bytes) -> None:
+        await self._heard(self._stdout.feed(chunk))
+
+    async def on_stderr(self, chunk: bytes) -> None:
+        await self._grumbled(self._stderr.feed(chunk))
+
+    async def end(self) -> None:
+        await self._heard(self._stdout.finish())
+        await self._grumbled(self._stderr.finish())
+        await self._conversation.end()
+
+    async def _heard(self, said: bytes) -> None:
+        if said:
+            await self._on_output("stdout", said)
+            await self._conversation.hear(said)
+
+    async def _grumbled(self, said: bytes) -> None:
+        if said:
+            self.stderr_tail = (self.stderr_tail + said)[-STDERR_TAIL_BYTES:]
+            await self._on_output("stderr", said)
 
 
 class _Conversation:

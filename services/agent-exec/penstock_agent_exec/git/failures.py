@@ -187,8 +187,11 @@ def failure_from(stderr: bytes) -> GitFailed:
 
 
 def readable(text: str) -> str:
-    """`text` without control characters, and its end only, where it is long: git says the reason last."""
+    """`text` without control characters, and its end only, where it is long: git says the reason last. Cut at a gap: half a
+    secret is none that anybody would find and hide."""
     printable = "".join(c if c.isprintable() or c == "\n" else "�" for c in text.replace("\r", "\n")).strip()
     if len(printable) <= DETAIL_CHARACTERS_MAX:
         return printable
-    return "…" + printable[-DETAIL_CHARACTERS_MAX:]
+    tail = printable[-DETAIL_CHARACTERS_MAX:]
+    gap = re.search(r"\s", tail)
+    return "…" + (tail if gap is None else tail[gap.end() :])

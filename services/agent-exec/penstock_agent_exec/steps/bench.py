@@ -6,7 +6,7 @@ Rule of this room: what a child may see is made here, and everything it needs is
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -26,13 +26,16 @@ from penstock_agent_exec.git.command import STDERR_BYTES_KEPT, STDOUT_BYTES_MAX,
 from penstock_agent_exec.git.credential import Credential, TokenFile
 from penstock_agent_exec.git.mirror import Mirror, mirror_of
 from penstock_agent_exec.git.names import Remote, check_remote
+from penstock_agent_exec.known_secrets import KnownSecrets
 from penstock_agent_exec.limits import limits_for
 from penstock_agent_exec.mounts import NO_MOUNTS, Extras, Mounts
 from penstock_agent_exec.process import Watch, run_child
+from penstock_agent_exec.redact import NOTHING_KNOWN, Redactor
 from penstock_agent_exec.sandbox import Bind, Profile
 from penstock_agent_exec.settings import Settings
 from penstock_agent_exec.stream_output import OutputStream
 from penstock_agent_exec.tenure import Tenure
+from penstock_agent_exec.transcript import Transcript
 from penstock_agent_exec.vendors import Offer
 
 GIT_STDERR_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -52,6 +55,7 @@ class Bench:
     offers: Mapping[str, Offer]
     means: Means = RLIMITS
     mounts: Mounts = NO_MOUNTS
+    secrets: KnownSecrets
 
     def mirror(self, repo: RepoSnapshot) -> Mirror:
         return mirror_of(self.folder.path, repo.name)
@@ -110,11 +114,14 @@ class Bench:
 
 @dataclass(slots=True, kw_only=True)
 class InHand:
-    """A job while it is worked on. `usage`, `kept`, `session_id`: what is known so far, for whatever report it comes to."""
+    """A job while it is worked on. `usage`, `kept`, `session_id`: what is known so far, for whatever report it comes to.
+    `redactor`: for everything that a child of the job prints, and for every word about it."""
 
     job: Job
     tenure: Tenure
     output: OutputStream
+    redactor: Redactor = NOTHING_KNOWN
+    transcript: Transcript = field(default_factory=Transcript)
     usage: Usage = NOTHING_USED
     kept: Kept | None = None
     session_id: str = ""
@@ -124,7 +131,7 @@ class InHand:
 
     def note(self, text: str) -> None:
         """Tell those who watch."""
-        self.output.note(shown(text, LINE_LENGTH_MAX))
+        self.output.note(shown(self.redactor.text(text), LINE_LENGTH_MAX))
 
 
 async def _git(argv: Sequence[str], profile: Profile, timeout_seconds: float) -> Completed:

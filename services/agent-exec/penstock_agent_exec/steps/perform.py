@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import assert_never
 
+import msgspec
 import nats.errors
 import structlog
 
-from penstock.artifacts import ArtifactTooLarge
+from penstock.artifacts import ArtifactTooLarge, store
+from penstock.events import AgentFailed, AgentSucceeded, CompactFailed, CompactSucceeded, PlanFailed, PlanProposed
 from penstock.jobs import AgentWork, CompactWork, PlanWork, PrepareWork, PublishWork, VerifyWork
 from penstock.lease import Lost
 from penstock.reports import ReportBody
@@ -25,12 +27,21 @@ from penstock_agent_exec.steps.prepare import prepare
 from penstock_agent_exec.steps.publish import publish
 from penstock_agent_exec.steps.verify import verify
 from penstock_agent_exec.tenure import Stopped
+from penstock_agent_exec.transcript import MEDIA_TYPE
+from penstock_agent_exec.transcript import NAME as TRANSCRIPT
 
 log = structlog.get_logger()
 
+Ran = AgentSucceeded | AgentFailed | PlanProposed | PlanFailed | CompactSucceeded | CompactFailed
+"""How a run ends that was not stopped."""
+
 
 async def perform(bench: Bench, hand: InHand) -> ReportBody:
-    """Do what the job asks for. Raises Lost and nothing else."""
+    """Do what the job asks for, and keep what an agent has printed. Raises Lost and nothing else."""
+    return await _with_transcript(bench, hand, await _done(bench, hand))
+
+
+async def _done(bench: Bench, hand: InHand) -> ReportBody:
     try:
         return await _step(bench, hand)
     except Lost:
@@ -53,6 +64,21 @@ async def perform(bench: Bench, hand: InHand) -> ReportBody:
         # Nobody foresaw it, so nobody knows whether it would come again: said to the orchestrator, shown in the log.
         log.exception("job.bug", task=hand.job.task, job=hand.job.id)
         return failed(hand, "host.bug", f"{type(error).__name__}: {error}", transient=True)
+
+
+async def _with_transcript(bench: Bench, hand: InHand, body: ReportBody) -> ReportBody:
+    """The body with a reference to the transcript, where there is one. No report waits for a transcript that is not taken."""
+    if not isinstance(body, Ran) or not (content := hand.transcript.content()):
+        return body
+    hand.tenure.must_hold()
+    given = {"task": hand.job.task, "job": hand.job.id, "name": TRANSCRIPT, "media_type": MEDIA_TYPE}
+    try:
+        transcript = await store(bench.nc, body=content, **given)
+    except (nats.errors.Error, OSError) as error:
+        reason = str(error) or type(error).__name__
+        log.warning("transcript.not_kept", task=hand.job.task, job=hand.job.id, reason=reason)
+        return body
+    return msgspec.structs.replace(body, transcript=transcript)
 
 
 async def _step(bench: Bench, hand: InHand) -> ReportBody:

@@ -149,6 +149,7 @@ class _Printed:
 
     def __init__(self, hand: InHand, stage: str) -> None:
         self._output = hand.output
+        self._without_secrets = hand.redactor.stream()
         self._stage = stage
         self._lines = LineSplitter(LINE_BYTES_MAX)
         self._head = b""
@@ -156,14 +157,18 @@ class _Printed:
         self._bytes = 0
 
     async def take(self, chunk: bytes) -> None:
-        self._bytes += len(chunk)
-        room = HEAD_BYTES - len(self._head)
-        self._head += chunk[:room]
-        self._tail = (self._tail + chunk[room:])[-TAIL_BYTES:]
-        self._say(self._lines.feed(chunk))
+        self._printed(self._without_secrets.feed(chunk))
 
     def end(self) -> None:
+        self._printed(self._without_secrets.finish())
         self._say(self._lines.finish())
+
+    def _printed(self, part: bytes) -> None:
+        self._bytes += len(part)
+        room = HEAD_BYTES - len(self._head)
+        self._head += part[:room]
+        self._tail = (self._tail + part[room:])[-TAIL_BYTES:]
+        self._say(self._lines.feed(part))
 
     def tail(self) -> str:
         """As much as an event may hold: how it began, and how it ended."""
