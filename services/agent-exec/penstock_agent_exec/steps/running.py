@@ -144,6 +144,7 @@ async def run(bench: Bench, hand: InHand, work: Work, offer: Offer, place: Place
                 hand.output.add(line)
 
     async def on_output(name: Literal["stdout", "stderr"], chunk: bytes) -> None:
+        hand.transcript.take(name, chunk)
         if name == "stderr":
             hand.output.add_printed("stderr", stderr.feed(chunk))
 
@@ -151,6 +152,7 @@ async def run(bench: Bench, hand: InHand, work: Work, offer: Offer, place: Place
         hand.sandbox = _sandbox_label(bench, gate, reads_only=given.reads_only)
         # From here on somebody may be paying, and until there is a verdict nobody knows how much.
         hand.usage = Usage()
+        hand.transcript.begin(offer.vendor.name, given.session_id)
         try:
             async with middle.telling():
                 outcome = await run_agent(
@@ -162,6 +164,7 @@ async def run(bench: Bench, hand: InHand, work: Work, offer: Offer, place: Place
                     on_output=on_output,
                     steering=Steering(cancel=middle.cancel),
                     gate=gate,
+                    redactor=hand.redactor,
                 )
         except (RunRefused, ChildNotStarted):
             hand.usage = NOTHING_USED
@@ -223,6 +226,8 @@ def _note_outcome(hand: InHand, outcome: Outcome) -> None:
     hand.usage = verdict.usage
     hand.session_id = verdict.session_id[:WORD_LENGTH_MAX]
     hand.vendor_version = verdict.vendor_version[:WORD_LENGTH_MAX]
+    if outcome.hidden:
+        log.warning("secret.printed", task=hand.job.task, job=hand.job.id, names=outcome.hidden)
     for request in outcome.refused_requests:
         log.warning("gate.refused", task=hand.job.task, job=hand.job.id, request=request)
 
