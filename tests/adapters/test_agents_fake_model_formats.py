@@ -180,8 +180,12 @@ async def test_an_edit_arrives_as_the_program_edits(kind: str) -> None:
 
 async def test_a_path_is_made_absolute_where_the_program_says_where_it_works(kind: str) -> None:
     async with FakeModel(script(read_file("a.txt"))) as model:
-        _, given = call_in(kind, (await ask(model, kind, ("user", "I work. Working directory: /repo\n"))).text)
-    assert next(iter(given.values())) == ("cat /repo/a.txt" if kind == "responses" else "/repo/a.txt")
+        _, given = call_in(
+            kind, (await ask(model, kind, ("user", "I work. Working directory: /workspace/repo\n"))).text
+        )
+    assert next(iter(given.values())) == (
+        "cat /workspace/repo/a.txt" if kind == "responses" else "/workspace/repo/a.txt"
+    )
 
 
 async def test_a_call_by_a_programs_own_name_goes_through_as_it_is(kind: str) -> None:

@@ -73,7 +73,7 @@ class Wire(Protocol):
         ...
 
 
-_FOLDER: Final = re.compile(rb"working (?:directory|in the directory): (/[^\\s\"\\\\<]+)", re.IGNORECASE)
+_FOLDER: Final = re.compile(rb'working (?:directory|in the directory): (/[^\s"\\<]+)', re.IGNORECASE)
 
 
 def folder_in(raw: bytes) -> str:
