@@ -324,6 +324,17 @@ def test_a_turn_that_has_had_its_last_answer_is_not_interrupted() -> None:
     assert [(word.is_error, word.text) for word in talk.finished] == [(False, "Done.")]
 
 
+def test_a_command_left_in_the_background_keeps_no_turn_beyond_its_limit() -> None:
+    talk = Talk(max_turns=2)
+    talk.begins_a_turn()
+    talk.runs_a_command("server")
+    talk.uses(100)
+    talk.runs_a_command("two")
+    talk.ends_the_command("two")
+    talk.uses(200)
+    assert talk.methods[-1] == "turn/interrupt"
+
+
 def test_tools_that_are_not_told_of_do_not_get_a_turn_over_its_limit() -> None:
     talk = Talk(max_turns=1)
     talk.begins_a_turn()

@@ -47,7 +47,7 @@ from penstock_agent_exec.agents.vendor import AgentRun, Heard
 CLIENT_VERSION: Final = "1"
 WAITING_MAX: Final = 100
 """Requests of ours without an answer; nobody says more than that at once."""
-OPEN_ITEMS_MAX: Final = 10_000
+TOOLS_AT_ONCE_MAX: Final = 1_000
 
 Asked: TypeAlias = Literal["initialize", "list", "start", "resume", "turn", "steer", "interrupt"]
 
@@ -90,8 +90,8 @@ class AppServer:
         self._requests = 0
         self._told_requests = 0
         self._open: set[str] = set()
-        # A tool was begun since the last answer was counted; the last answer that was counted wanted tools.
-        self._acted = False
+        # Tools that were begun since an answer was counted last; of those that the last one wanted, what is not over.
+        self._begun: set[str] = set()
         self._goes_on = False
         self._interrupting = False
 
@@ -249,8 +249,8 @@ class AppServer:
                 return Heard((noise(method),))
 
     def _item_started(self, item: Object) -> tuple[AnyFact, ...]:
-        if kind_of(item) in TOOLS and len(self._open) < OPEN_ITEMS_MAX:
-            self._acted = True
+        if kind_of(item) in TOOLS and len(self._begun) < TOOLS_AT_ONCE_MAX:
+            self._begun.add(text(item, "id"))
             self._open.add(text(item, "id"))
         return begun(item)
 
@@ -273,7 +273,8 @@ class AppServer:
             return Heard((noise("tokenUsage"),))  # of a request that came to nothing
         self._added = self._added.plus(used)
         self._requests += 1
-        self._goes_on, self._acted = self._acted, False
+        # What an earlier answer has left running in the background keeps nobody waiting.
+        self._goes_on, self._open, self._begun = bool(self._begun), self._open & self._begun, set()
         fact = Usage(
             message_id=f"{shown(self._turn, WORD_LENGTH_MAX)}/{self._requests}",
             input_tokens=used.input,
