@@ -15,6 +15,7 @@ from penstock.settings import Secret
 from penstock_agent_exec.agents.facts import AnyFact
 from penstock_agent_exec.agents.run import Outcome, Steering, run_agent
 from penstock_agent_exec.agents.vendor import AgentRun, Vendor
+from penstock_agent_exec.broker.budget import RunBudget
 from penstock_agent_exec.broker.dialect import Dialect
 from penstock_agent_exec.broker.gate import ModelGate
 from penstock_agent_exec.process import Watch
@@ -68,7 +69,14 @@ class Bench:
         git(self.repo, "commit", "-q", "-m", "first")
 
     async def attempt(
-        self, fake: FakeModel | None, /, prompt: str = "Do it.", *, watch: Watch | None = None, **changes: object
+        self,
+        fake: FakeModel | None,
+        /,
+        prompt: str = "Do it.",
+        *,
+        watch: Watch | None = None,
+        budget: RunBudget | None = None,
+        **changes: object,
     ) -> Outcome:
         """One run, with a gate to `fake` where the run is to use one. `changes` are fields of AgentRun."""
         run = dataclasses.replace(self.run, prompt=prompt, **changes)  # type: ignore[arg-type]  # fields by name
@@ -78,7 +86,7 @@ class Bench:
             gate = None
             if fake is not None and run.gate_socket is not None:
                 upstream = fake.base_url + self.dialect.path_inside
-                gate = ModelGate(self.socket, upstream=upstream, key=Secret(KEY), dialect=self.dialect)
+                gate = ModelGate(self.socket, upstream=upstream, key=Secret(KEY), dialect=self.dialect, budget=budget)
                 await stack.enter_async_context(gate)
             return await run_agent(
                 self.vendor,

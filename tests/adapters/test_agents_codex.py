@@ -16,8 +16,11 @@ from pathlib import Path
 
 import pytest
 from agent_bench import KEY, STATE, WORK, Bench, git
+from agent_programs import codex_or_skip
 from fake_model import (
     Break,
+    Call,
+    Calls,
     Fail,
     FakeModel,
     Hang,
@@ -36,10 +39,12 @@ from fake_model import (
 from process_watch import alive_with, seconds_until
 
 from penstock.settings import Secret
+from penstock.values import Price
 from penstock_agent_exec.agents.codex import Codex, find_codex
-from penstock_agent_exec.agents.facts import FileChanged, Retrying, Started, Text, ToolResult, ToolUse
+from penstock_agent_exec.agents.facts import Compacted, FileChanged, Retrying, Started, Text, ToolResult, ToolUse
 from penstock_agent_exec.agents.run import Message, Steering
 from penstock_agent_exec.agents.vendor import AgentRun, HostLacks, RunRefused
+from penstock_agent_exec.broker.budget import RunBudget
 from penstock_agent_exec.broker.dialect import Dialect
 from penstock_agent_exec.process import Watch
 from penstock_agent_exec.sandbox_probe import probe
@@ -54,10 +59,7 @@ def anyio_backend() -> tuple[str, dict[str, bool]]:
 
 @pytest.fixture(scope="session")
 def codex() -> Codex:
-    path = os.environ.get("PENSTOCK_TEST_CODEX") or shutil.which("codex")
-    if path is None:
-        pytest.skip("Codex is not installed: npm install @openai/codex@0.169.0, or set PENSTOCK_TEST_CODEX")
-    return find_codex(Path(path))
+    return codex_or_skip()
 
 
 def bench_of(codex: Codex, folder: Path, sockets: Path) -> Bench:
@@ -171,6 +173,27 @@ async def test_an_agent_that_never_ends_is_ended_at_its_turns(bench: Bench) -> N
         outcome = await bench.attempt(model, max_turns=5)
         assert len(model.model_requests) <= 6
     assert (outcome.verdict.error_class, outcome.verdict.transient) == ("vendor.max_turns", False)
+
+
+async def test_a_budget_ends_the_run_after_the_request_that_crossed_it(bench: Bench) -> None:
+    budget = RunBudget(Price(input_usd=1.0, output_usd=1.0), max_cost_usd=0.3)
+    costly = Calls((Call("bash", {"command": "true"}),), tokens=Tokens(input=200_000))
+    async with FakeModel(script(costly)) as model:
+        outcome = await bench.attempt(model, budget=budget)
+        assert len(model.model_requests) == 2
+    verdict = outcome.verdict
+    assert (verdict.ok, verdict.error_class, verdict.transient) == (False, "vendor.budget", False)
+    assert verdict.usage.cost_usd == pytest.approx(0.40008)
+
+
+async def test_a_conversation_that_grew_too_long_is_summarised_on_the_way(bench: Bench) -> None:
+    long = Calls((Call("bash", {"command": "echo much"}),), tokens=Tokens(input=251_000))
+    async with FakeModel(script(Tries((long, Say("Done.", tokens=Tokens(input=2_000)))))) as model:
+        outcome = await bench.attempt(model)
+    assert (outcome.verdict.ok, outcome.verdict.final_text) == (True, "Done.")
+    assert any(isinstance(fact, Compacted) for fact in bench.facts)
+    # What the summary cost is in the numbers too.
+    assert outcome.verdict.usage.input_tokens > 253_000
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import re
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
+from penstock_agent_exec.agents.api_errors import class_of_refusal
 from penstock_agent_exec.agents.codex_items import begun, noise, over
 from penstock_agent_exec.agents.facts import (
     ANSWER_LENGTH_MAX,
@@ -61,6 +62,7 @@ _BY_KIND: Final = {
 _BY_TEXT: Final = tuple(
     (re.compile(pattern), error_class, transient)
     for pattern, error_class, transient in (
+        (r"penstock: the run has cost", "vendor.budget", False),  # the gate's own answer
         (r"Quota exceeded|To use Codex with your ChatGPT plan|insufficient_quota", "vendor.billing", False),
         (r"hit your usage limit|usage_limit_reached", "vendor.usage_window", True),
         (r"ran out of room in the model's context|" + TOO_LONG, "vendor.context_overflow", False),
@@ -257,24 +259,12 @@ def _failure(seen: Seen, ending: Ending) -> tuple[str, bool]:
 
 
 def _failed_request(kind: str, status: int, said: str) -> tuple[str, bool]:
-    if status == 429:
-        return "vendor.rate_limit", True
-    if status == 402:
-        return "vendor.billing", False
-    if status in (401, 403):
-        return "vendor.auth", False
-    if status == 404:
-        return "vendor.model_not_found", False
     if status == 413:
         return "vendor.context_overflow", False
-    if status == 529 or (status == 503 and "overloaded" in said):
-        return "vendor.overloaded", True
-    if status >= 500 or kind in _CONNECTION_KINDS:
+    if not status and kind in _CONNECTION_KINDS:
         return "vendor.unavailable", True
     # A refused request is told as the body of its answer, without its status.
-    if status >= 400 or "invalid_request_error" in said or said.startswith("{"):
-        return "vendor.bad_request", False
-    return "agent.crashed", True
+    return class_of_refusal(status or (400 if said.startswith("{") else 0), said)
 
 
 def _no_good_word(ending: Ending) -> tuple[str, bool]:
