@@ -253,7 +253,7 @@ def test_a_key_in_pem_is_known_by_each_of_its_lines() -> None:
     redactor = Redactor({"key": SHAPED["private key"]})
     line = SHAPED["private key"].splitlines()[3]
     assert redactor.text(f"+{line}") == "+" + MARK.decode()
-    assert redactor.known_in(f"+{line} {line}".encode()) == ("key",)
+    assert [span.name for span in redactor.find_known(f"+{line} {line}".encode())] == ["key", "key"]
 
 
 def test_what_is_too_short_to_be_looked_for_is_named() -> None:

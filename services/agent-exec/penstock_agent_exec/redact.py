@@ -68,21 +68,18 @@ class Redactor:
         hidden = self.whole(raw)
         return text if hidden is raw else hidden.decode("utf-8", "surrogatepass")
 
-    def known_in(self, text: bytes) -> tuple[str, ...]:
-        """The names of the known secrets that are in a text."""
-        return tuple(dict.fromkeys(span.name for span in self._find_known(text)))
-
     def stream(self) -> Stream:
         """For a text that comes in pieces."""
         return Stream(self)
 
     def find(self, text: bytes) -> list[Span]:
         """Every place of a secret, in order and apart from each other."""
-        known = list(self._find_known(text))
+        known = list(self.find_known(text))
         shapes = list(self._find_shapes(text))
         return _apart(sorted(known + shapes)) if known and shapes else known or shapes
 
-    def _find_known(self, text: bytes) -> Iterator[Span]:
+    def find_known(self, text: bytes) -> Iterator[Span]:
+        """The places of the secrets that we know, whatever else has the shape of one."""
         if self._known is not None:
             for found in self._known.finditer(text):
                 start, end = found.span()

@@ -21,7 +21,7 @@ PATCH_BYTES_MAX: Final = 64 * 1024 * 1024
 _SQUASHER: Final = Identity("Penstock", "penstock@localhost")
 
 # Plumbing reads no diff.* settings; these close what attributes and .gitmodules could still open.
-_PLAIN: Final = (
+PLAIN: Final = (
     "--no-ext-diff",
     "--no-textconv",
     "--no-color",
@@ -117,7 +117,7 @@ async def diffstat(mirror: Mirror, base: str, head: str) -> Diffstat:
         "--raw",
         "--numstat",
         "--no-renames",
-        *_PLAIN,
+        *PLAIN,
         "--end-of-options",
         *between,
     )
@@ -150,7 +150,7 @@ async def diff_text(mirror: Mirror, base: str, head: str, limit_bytes: int) -> D
     """The change for people, renames shown as such, binary content only named. Raises BadName, RefMissing, TimedOut."""
     done = await git(
         mirror.path,
-        *("diff-tree", "-r", "-p", "-M", *_PLAIN, "--end-of-options", check_commit(base), check_commit(head)),
+        *("diff-tree", "-r", "-p", "-M", *PLAIN, "--end-of-options", check_commit(base), check_commit(head)),
         stdout_bytes_max=limit_bytes,
     )
     if done.returncode != 0 and not done.truncated:
@@ -185,7 +185,7 @@ async def patches_of(mirror: Mirror, base: str, head: str) -> tuple[Patch, ...]:
             "--no-thread",
             "--no-attach",
         ),
-        *("--no-cover-letter", "--no-notes", "--no-to", "--no-cc", "--no-add-header", *_PLAIN, f"{base}..{head}"),
+        *("--no-cover-letter", "--no-notes", "--no-to", "--no-cc", "--no-add-header", *PLAIN, f"{base}..{head}"),
         stdout_bytes_max=PATCH_BYTES_MAX,
     )
     if done.truncated:

@@ -16,6 +16,7 @@ from penstock_agent_exec.git.change import format_patch
 from penstock_agent_exec.git.failures import BaseLost
 from penstock_agent_exec.git.mirror import contains
 from penstock_agent_exec.git.publish import publish_branch
+from penstock_agent_exec.git.secrets import secrets_in
 from penstock_agent_exec.steps.bench import Bench, InHand
 from penstock_agent_exec.tenure import Stopped
 
@@ -25,6 +26,14 @@ PATCH_MEDIA_TYPE = "application/mbox"
 
 async def publish(bench: Bench, hand: InHand, work: PublishWork) -> ReportBody:
     """Raises Stopped before it has begun, Lost, and the failures of git and of forges."""
+    looked = secrets_in(bench.mirror(work.repo), work.base_commit, work.commit, hand.redactor)
+    if names := await hand.tenure.stop.unless_asked(looked):
+        return PublishFailed(
+            job=hand.job.id,
+            epoch=hand.tenure.epoch,
+            error_class="publish.secret",
+            message=f"the change holds secrets of this host and is not handed over: {', '.join(names)[:200]}",
+        )
     match work.flow:
         case "patch":
             delivery = await _patch(bench, hand, work)
@@ -75,7 +84,11 @@ async def _branch(bench: Bench, hand: InHand, work: PublishWork) -> Delivery:
         return Delivery(kind="branch", commit=published.commit, branch=published.branch, adopted=published.adopted)
     hand.tenure.must_hold()
     pull_request, adopted = await find_or_open(
-        forge, work.branch, base=work.repo.default_branch, title=work.title, body=work.body
+        forge,
+        work.branch,
+        base=work.repo.default_branch,
+        title=hand.redactor.text(work.title),
+        body=hand.redactor.text(work.body),
     )
     return Delivery(
         kind="pull_request",

@@ -31,6 +31,7 @@ BLOCKING: Final = {
     "git.branch_gone": "the branch to go on with is not on the remote any more: restore it and unblock, or cancel",
     "git.branch_rewritten": "the branch to go on with was rewritten: look at it, then cancel, or restore and unblock",
     BUDGET: "unblock with a higher max_cost_usd, or cancel",
+    "publish.secret": "the change holds a secret of the host: renew it there, and cancel the task or submit it anew",
     "git.base_gone": "the commit the task began at was taken off the remote: restore it and unblock, or retry the task anew",
     "parcel.missing": "the host with the change left nothing for the one that hands it over: see its log, then retry the task",
     "parcel.gone": "what the host with the change had left is not kept any more: retry the task",
