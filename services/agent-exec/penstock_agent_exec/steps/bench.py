@@ -18,7 +18,7 @@ from penstock.values import Kept, RepoSnapshot, Usage
 from penstock_agent_exec.agents.facts import shown
 from penstock_agent_exec.cgroups import RLIMITS, Means
 from penstock_agent_exec.child import ChildNotStarted
-from penstock_agent_exec.folder import MARK, DataFolder
+from penstock_agent_exec.folder import DataFolder
 from penstock_agent_exec.forge import Forge
 from penstock_agent_exec.forge.recording import KIND as RECORDING
 from penstock_agent_exec.forge.recording import RecordingForge
@@ -26,8 +26,8 @@ from penstock_agent_exec.git.command import STDERR_BYTES_KEPT, STDOUT_BYTES_MAX,
 from penstock_agent_exec.git.credential import Credential, TokenFile
 from penstock_agent_exec.git.mirror import Mirror, mirror_of
 from penstock_agent_exec.git.names import Remote, check_remote
+from penstock_agent_exec.keeping import Keeping
 from penstock_agent_exec.known_secrets import KnownSecrets
-from penstock_agent_exec.limits import limits_for
 from penstock_agent_exec.mounts import NO_MOUNTS, Extras, Mounts
 from penstock_agent_exec.process import Watch, run_child
 from penstock_agent_exec.redact import NOTHING_KNOWN, Redactor
@@ -75,30 +75,18 @@ class Bench:
 
     def profile(self, cwd: Path, binds: Sequence[Bind], env: Mapping[str, str] | None = None) -> Profile:
         """A child that sees `binds` and works in `cwd`, without a network."""
-        marked = {MARK: self.folder.installation} | dict(env or {})
-        settings = self.settings
-        return Profile(
-            cwd=str(cwd),
-            env=marked,
-            binds=tuple(binds),
-            limits=limits_for(
-                memory_bytes=settings.sandbox_memory_bytes,
-                processes=settings.sandbox_processes,
-                cpus=settings.sandbox_cpus,
-            ),
-            means=self.means,
-            unsandboxed=self.bwrap is None,
-            bwrap=self.bwrap or Path(),
-        )
+        return self.keeping.profile(cwd, binds, env)
 
     @property
-    def kept(self) -> str:
-        """How this host keeps children, in words for reports."""
-        return self.profile(self.folder.path, ()).label
+    def keeping(self) -> Keeping:
+        """How this host keeps children."""
+        return Keeping(
+            settings=self.settings, folder=self.folder, bwrap=self.bwrap, means=self.means, mounts=self.mounts
+        )
 
     def extras(self, repo: RepoSnapshot) -> Extras:
         """What this host's configuration adds to what agents and checks of the repo see. Makes the folders of its caches."""
-        return Extras() if self.bwrap is None else self.mounts.extras(repo.name, self.folder.caches)
+        return self.keeping.extras(repo.name)
 
     def git_sandbox(self, work_tree: Path, mirror: Mirror) -> Sandboxed:
         """Where git may run in a clone: its work tree to write, the mirror's objects to read, nothing else."""

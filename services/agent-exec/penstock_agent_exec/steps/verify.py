@@ -34,7 +34,7 @@ async def verify(bench: Bench, hand: InHand, work: VerifyWork) -> ReportBody:
     # Another root than that of the tasks' clones: the same task, and never the agent's folder.
     checks = bench.folder.checks
     checkout = await hand.tenure.stop.unless_asked(_checkout(bench, hand, work, checks))
-    hand.sandbox = bench.kept
+    hand.sandbox = bench.keeping.label
     try:
         results = await _run_all(bench, hand, work, checkout)
     finally:
