@@ -158,7 +158,7 @@ async def run(bench: Bench, hand: InHand, work: Work, offer: Offer, place: Place
                 outcome = await run_agent(
                     offer.vendor,
                     given if gate is None else replace(given, base_url=gate.base_url),
-                    profile=_profile(bench, place, reads_only=given.reads_only),
+                    profile=_profile(bench, place, work.repo, reads_only=given.reads_only),
                     watch=_watch(bench, work),
                     on_facts=on_facts,
                     on_output=on_output,
@@ -204,13 +204,15 @@ def _purpose(work: Work) -> Purpose:
             assert_never(work)
 
 
-def _profile(bench: Bench, place: Place, *, reads_only: bool) -> Profile:
+def _profile(bench: Bench, place: Place, repo: RepoSnapshot, *, reads_only: bool) -> Profile:
+    extras = bench.extras(repo)
     binds = (
         Bind(place.mirror.objects),
         Bind(place.clone.path, place.work_inside, writable=not reads_only),
         Bind(place.home, place.home_inside, writable=True),
+        *extras.binds,
     )
-    return bench.profile(Path(place.work_inside), binds)
+    return bench.profile(Path(place.work_inside), binds, extras.env)
 
 
 def _watch(bench: Bench, work: Work) -> Watch:
@@ -273,7 +275,7 @@ async def _gate(bench: Bench, access: ModelAccess | None) -> AsyncIterator[Model
 
 
 def _sandbox_label(bench: Bench, gate: ModelGate | None, *, reads_only: bool) -> str:
-    kept = "no sandbox" if bench.bwrap is None else "bwrap, no network"
+    kept = bench.keeping.label
     kept += ", read-only" if reads_only and bench.bwrap is not None else ""
     return kept if gate is None else f"{kept}, model by gate"
 
