@@ -21,12 +21,14 @@ from penstock_agent_exec.upstream import read_upstream
 
 FILE_BYTES_MAX: Final = 1024 * 1024
 CLASS_PATTERN: Final = r"^(vendor|agent)\.[a-z][a-z0-9_]{1,60}(?!\n)$"
+ABSOLUTE_PATTERN: Final = r"^/[^\x00]*$"
+VARIABLE_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_]{0,99}(?!\n)$"
 OK: Final = "ok"
 
 Text: TypeAlias = Annotated[str, Meta(max_length=20_000, pattern=r"^[^\x00]*$")]
 Full: TypeAlias = Annotated[str, Meta(min_length=1, max_length=20_000, pattern=r"^[^\x00]*$")]
-Absolute: TypeAlias = Annotated[str, Meta(pattern=r"^/[^\x00]*$", max_length=1_000)]
-Variable: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}(?!\n)$")]
+Absolute: TypeAlias = Annotated[str, Meta(pattern=ABSOLUTE_PATTERN, max_length=1_000)]
+Variable: TypeAlias = Annotated[str, Meta(pattern=VARIABLE_PATTERN)]
 Class: TypeAlias = Annotated[str, Meta(pattern=CLASS_PATTERN)]
 Argv: TypeAlias = Annotated[tuple[Text | tuple[Text, ...], ...], Meta(max_length=200)]
 
@@ -34,6 +36,14 @@ OF_THE_TASK: Final = ("prompt", "model", "session_id", "max_turns")
 """Placeholders that stand alone, as a whole argument or value: whoever asks for a task chooses what is put there."""
 OURS: Final = ("state_dir", "work_dir", "base_url", "token")
 _BRACED: Final = re.compile(r"\{([a-z_]+)\}")
+
+
+_RIGHT: Final = {
+    repr(CLASS_PATTERN): "a class of failure, such as vendor.rate_limit or agent.crashed",
+    repr(ABSOLUTE_PATTERN): "an absolute path",
+    repr(VARIABLE_PATTERN): "the name of a variable",
+}
+"""What a pattern means, for whoever reads that something does not match it."""
 
 
 class BadAgents(ValueError):
@@ -157,7 +167,9 @@ def _in_words(error: str) -> str:
     """msgspec's sentence, the field first: `.program: Expected `str`, got `int``."""
     found = re.fullmatch(r"(?P<what>.*?)(?: - at `(?:key in )?\$(?P<path>.*)`)?", error, re.DOTALL)
     assert found is not None
-    return f"{found['path'] or ''}: {found['what']}"
+    expected = re.fullmatch(r"Expected `str` matching regex (?P<pattern>'.*')", found["what"], re.DOTALL)
+    what = _RIGHT.get(expected["pattern"]) if expected is not None else None
+    return f"{found['path'] or ''}: {f'must be {what}' if what else found['what']}"
 
 
 def _check_templates(table: AgentTable) -> None:
@@ -167,7 +179,7 @@ def _check_templates(table: AgentTable) -> None:
         for word in words:
             for name in _BRACED.findall(word):
                 _check_placeholder(f"{field}", name, whole=word == f"{{{name}}}", alone=True)
-        if argv and (table.prompt == "argument") != ("{prompt}" in words):
+        if (argv or field == "argv") and (table.prompt == "argument") != ("{prompt}" in words):
             said = "has no {prompt}" if table.prompt == "argument" else "has a {prompt}"
             raise BadRule(
                 f'{field}: {said}, and the prompt is given by {table.prompt} (prompt = "stdin" or "argument")'
