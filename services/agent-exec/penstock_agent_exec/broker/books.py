@@ -17,8 +17,9 @@ from penstock_agent_exec.broker.limits import TOO_MANY, Limit, limit_of, repeate
 from penstock_agent_exec.broker.metering import AnswerMeter
 
 FAILURE_LENGTH_MAX: Final = 1_000
-FAILURES_IN_A_ROW_MAX: Final = 4
-"""So often a program that cannot be told to stop trying may try: no less than one that is told does."""
+FAILURES_IN_A_ROW_MAX: Final = 3
+"""So often a program that cannot be told to stop trying may try. Qwen Code asks four times in a row before it begins to wait for
+as long as it was told to, an hour if need be: the last of the four must be an answer that ends it."""
 
 _TRIES_ON: Final = frozenset({Dialect.CHAT})
 

@@ -74,6 +74,10 @@ class Client:
             ahead_bytes += len(data)
             self._http.receive_data(data)
 
+    def taken_over(self) -> tuple[bytes, asyncio.StreamReader, asyncio.StreamWriter]:
+        """The connection itself, for what is no HTTP any more, and what of that was read already."""
+        return bytes(self._http.trailing_data[0]), self._reader, self._writer
+
     def next_request(self) -> bool:
         """Whether the connection can take another request."""
         self._request_read.clear()
