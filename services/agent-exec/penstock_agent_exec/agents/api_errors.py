@@ -29,7 +29,8 @@ _DECLINED: Final = re.compile(
 )
 _OVERLOADED: Final = re.compile(r"overloaded", re.IGNORECASE)
 _NOT_REACHED: Final = re.compile(
-    r"connection error|fetch failed|socket hang up|ECONN\w+|ETIMEDOUT|EAI_AGAIN|ENOTFOUND|request timed out|terminated$",
+    r"connection error|fetch failed|socket hang up|ECONN\w+|ETIMEDOUT|EAI_AGAIN|ENOTFOUND|request timed out"
+    r"|\bterminated\b|UND_ERR_\w+",
     re.IGNORECASE,
 )
 _NO_ANSWER: Final = re.compile(
