@@ -54,7 +54,14 @@ async def agent(house: House) -> tuple[str, str]:
 
 def example_path(template: str) -> str:
     """A path of that form, to nothing that exists."""
-    names = {"task": ids.fresh(), "decision": ids.fresh(), "kind": "host", "name": "nothing", "id": "0" * 16}
+    names = {
+        "task": ids.fresh(),
+        "job": ids.fresh(),
+        "decision": ids.fresh(),
+        "kind": "host",
+        "name": "nothing",
+        "id": "0" * 16,
+    }
     return template.format(**names)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator, Iterator
 
@@ -352,3 +353,31 @@ async def _projected(house: House, task: str, seq: int) -> None:
     async with asyncio.timeout(10):
         while (await house.client.get(f"/v1/tasks/{task}")).json()["seq"] < seq:
             await asyncio.sleep(0.01)
+
+
+async def test_what_an_agent_has_printed_is_handed_out_by_its_job(house: House) -> None:
+    task, job = await house.submit("a transcript"), ids.fresh()
+    problem(await house.client.get(f"/v1/tasks/{task}/transcripts/{job}"), 404)
+    printed = gzip.compress(b'{"type":"result"}\n')
+    stored = await artifacts.store(
+        house.executor, task=task, job=job, name="transcript", body=printed, media_type="text/html"
+    )
+    connection = await asyncpg.connect(house.dsn)
+    try:
+        await connection.execute(
+            "insert into penstock.step (job, task, kind, attempt, requested_at, transcript)"
+            " values ($1, $2, 'agent', 1, now(), $3)",
+            job,
+            task,
+            msgspec.json.encode(stored).decode(),
+        )
+        steps = (await house.client.get(f"/v1/tasks/{task}")).json()["steps"]
+        assert [step["transcript"]["sha256"] for step in steps] == [stored.sha256]
+        answer = await house.client.get(f"/v1/tasks/{task}/transcripts/{job}")
+        assert answer.content == printed
+        assert answer.headers["content-type"] == "application/gzip"
+        assert answer.headers["content-disposition"] == f'attachment; filename="{task}-{job}.jsonl.gz"'
+        problem(await house.client.get(f"/v1/tasks/{task}/transcripts/{ids.fresh()}"), 404)
+        problem(await house.client.get(f"/v1/tasks/{ids.fresh()}/transcripts/{job}"), 404)
+    finally:
+        await connection.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from scenario import T0, TASK, event_id, published, submitted
 
 from penstock import events as e
@@ -9,7 +10,7 @@ from penstock import subjects as s
 from penstock.codec import encode_event, type_of
 from penstock.events import JobClaimed, KnownEvent, TaskSucceeded
 from penstock.reader import Stored
-from penstock.values import Delivery, Plan, Usage
+from penstock.values import Artifact, Delivery, Plan, Usage
 from penstock_orchestrator.projector import ReadModel
 from penstock_orchestrator.rows import TaskRow
 from penstock_orchestrator.step_rows import StepRow
@@ -99,6 +100,15 @@ def test_what_a_run_has_used_so_far_is_in_the_row_of_its_task_and_of_its_job() -
     assert row.cost_usd is None, "the plan's run has not said what it cost"
     assert (row.plan_number, row.plan_state, row.decisions_open) == (2, "approved", 1)
     assert [step.kind for step in steps.values()] == ["plan", "plan", "agent"]
+
+
+def test_where_a_run_s_transcript_is_kept_is_in_the_row_of_its_job() -> None:
+    kept = Artifact(name="transcript", size_bytes=9, sha256="ab" * 32, chunks=1, media_type="application/gzip")
+    ended = e.AgentFailed(job=event_id(13), epoch=3, error_class="agent.crashed", message="", transcript=kept)
+    log = [stored(event, seq) for seq, event in enumerate((*TALK, ended), start=1)]
+    _, steps, _ = written(ReadModel(0), [log])
+    assert [step.transcript is not None for step in steps.values()] == [False, False, True]
+    assert msgspec.json.decode(steps[event_id(13)].transcript or "", type=Artifact) == kept
 
 
 def test_one_batch_and_a_batch_for_each_event_give_the_same_rows() -> None:

@@ -85,7 +85,7 @@ class TaskSummary(Struct, frozen=True, kw_only=True):
 
 class Step(Struct, frozen=True, kw_only=True):
     """One job of a task: prepare, plan, agent, compact, verify, publish. `ended`: succeeded, failed, lost, stopped;
-    null while it runs."""
+    null while it runs. `transcript`: what an agent printed, to be had at `/v1/tasks/{task}/transcripts/{job}`."""
 
     job: str
     kind: str
@@ -107,6 +107,7 @@ class Step(Struct, frozen=True, kw_only=True):
     cost_usd: float | None
     wall_seconds: float | None
     commands: tuple[CommandResult, ...] = ()
+    transcript: Artifact | None = None
 
 
 class TaskDetail(TaskSummary, frozen=True, kw_only=True):
@@ -250,9 +251,12 @@ async def read_events(database: Database, task: str, *, after: int, limit: int) 
 
 
 def _step(row: asyncpg.Record) -> Step:
-    commands = row["commands"]
-    decoded = () if commands is None else msgspec.json.decode(commands, type=tuple[CommandResult, ...])
-    return Step(**dict(row) | {"commands": decoded})
+    commands, transcript = row["commands"], row["transcript"]
+    decoded = {
+        "commands": () if commands is None else msgspec.json.decode(commands, type=tuple[CommandResult, ...]),
+        "transcript": None if transcript is None else msgspec.json.decode(transcript, type=Artifact),
+    }
+    return Step(**dict(row) | decoded)
 
 
 def cursor_text(cursor: Cursor) -> str:

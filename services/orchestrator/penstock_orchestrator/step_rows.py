@@ -41,6 +41,7 @@ class StepRow(Struct, frozen=True, kw_only=True):
     cost_usd: float | None = None
     wall_seconds: float | None = None
     commands: str | None = None
+    transcript: str | None = None
 
 
 STEP_COLUMNS: Final = tuple(field.name for field in fields(StepRow))
@@ -210,7 +211,7 @@ def _finished(row: StepRow, event: Finished) -> StepRow:
             return _used(done, event.usage)
         case e.CompactFailed():
             done = replace(row, ended="failed", error_class=event.error_class, message=event.message)
-            return _used(done, event.usage)
+            return _used(replace(done, transcript=_transcript(event)), event.usage)
         case e.VerifySucceeded():
             return replace(row, ended="succeeded", sandbox=event.sandbox or None, **_commands(event.commands))
         case e.VerifyFailed():
@@ -223,7 +224,17 @@ def _finished(row: StepRow, event: Finished) -> StepRow:
 def _ran(
     event: e.PlanProposed | e.PlanFailed | e.AgentSucceeded | e.AgentFailed | e.CompactSucceeded,
 ) -> dict[str, str | None]:
-    return {"vendor_version": event.vendor_version or None, "sandbox": event.sandbox or None}
+    return {
+        "vendor_version": event.vendor_version or None,
+        "sandbox": event.sandbox or None,
+        "transcript": _transcript(event),
+    }
+
+
+def _transcript(
+    event: e.PlanProposed | e.PlanFailed | e.AgentSucceeded | e.AgentFailed | e.CompactSucceeded | e.CompactFailed,
+) -> str | None:
+    return None if event.transcript is None else as_json(event.transcript)
 
 
 def _used(row: StepRow, usage: Usage) -> StepRow:

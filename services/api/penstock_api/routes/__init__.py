@@ -50,6 +50,7 @@ ROUTES: Final[list[ControllerRouterHandler]] = [
     tasks.list_events,
     explain.explain_task,
     tasks.get_patch,
+    tasks.get_transcript,
     streams.stream_task,
     streams.stream_all,
     repos.put_repo,

@@ -1,4 +1,4 @@
-"""Tasks, looked at: lists, the queue, one task and why it is not moving, its events, its patch.
+"""Tasks, looked at: lists, the queue, one task and why it is not moving, its events, its patch, its transcripts.
 
 Rule of this room: a view is the read model's; what was just accepted is waited for, since the read model follows the log by
 moments.
@@ -16,6 +16,7 @@ from msgspec import Struct, structs
 
 from penstock import artifacts
 from penstock import subjects as s
+from penstock.values import Artifact
 from penstock_api.history import last_message
 from penstock_api.problems import Problem, broker_errors, invalid, not_found, unavailable
 from penstock_api.queries import (
@@ -33,7 +34,7 @@ from penstock_api.queries import (
     read_tasks,
 )
 from penstock_api.request import ApiRequest, Parts
-from penstock_api.routes.shapes import After, Limit, TaskId, problems
+from penstock_api.routes.shapes import After, JobId, Limit, TaskId, problems
 
 PROJECTION_SECONDS: Final = 2.0
 PROJECTION_PAUSE_SECONDS: Final = 0.03
@@ -165,21 +166,44 @@ async def get_patch(request: ApiRequest, task: TaskId) -> Response[bytes]:
     found = await find(parts, task)
     if found.patch is None or found.patch_job is None:
         raise not_found("patch of this task", hint="a patch is stored when a task of flow patch is handed over")
-    # Held in memory, at most 64 MiB, until its digest is known to be right.
+    body = await _loaded(parts, found.patch, task=task, job=found.patch_job)
+    return _download(body, found.patch, f"{task}.patch", "application/mbox")
+
+
+@get(
+    "/v1/tasks/{task:str}/transcripts/{job:str}",
+    summary="What an agent's program printed in this job, gzipped lines, its secrets hidden",
+    media_type="application/gzip",
+    responses=problems(404, 410),
+    tags=["tasks"],
+)
+async def get_transcript(request: ApiRequest, task: TaskId, job: JobId) -> Response[bytes]:
+    parts = request.parts
+    step = next((step for step in (await find(parts, task)).steps if step.job == job), None)
+    if step is None or step.transcript is None:
+        raise not_found("transcript of this job", hint="one is stored when a run of an agent has ended by itself")
+    body = await _loaded(parts, step.transcript, task=task, job=job)
+    return _download(body, step.transcript, f"{task}-{job}.jsonl.gz", "application/gzip")
+
+
+async def _loaded(parts: Parts, artifact: Artifact, *, task: str, job: str) -> bytes:
+    """Held in memory, at most 64 MiB, until its digest is known to be right. Raises Problem: 410, 502, 503."""
     async with parts.downloads:
-        chunks = artifacts.load(parts.nc, found.patch, task=task, job=found.patch_job)
+        chunks = artifacts.load(parts.nc, artifact, task=task, job=job)
         try:
             with broker_errors():
-                body = b"".join([chunk async for chunk in chunks])
+                return b"".join([chunk async for chunk in chunks])
         except artifacts.ArtifactGone as error:
-            raise Problem(410, "gone", "the patch is no longer stored: patches are kept for 90 days") from error
+            raise Problem(
+                410, "gone", "it is no longer stored: patches and transcripts are kept for 90 days"
+            ) from error
         except artifacts.ArtifactDamaged as error:
-            raise Problem(502, "damaged", "the stored patch is not the one that the log names") from error
+            raise Problem(502, "damaged", "what is stored is not what the log names") from error
+
+
+def _download(body: bytes, artifact: Artifact, name: str, media_type: str) -> Response[bytes]:
     return Response(
         body,
-        media_type="application/mbox",
-        headers={
-            "Content-Disposition": f'attachment; filename="{task}.patch"',
-            "ETag": f'"{found.patch.sha256}"',
-        },
+        media_type=media_type,
+        headers={"Content-Disposition": f'attachment; filename="{name}"', "ETag": f'"{artifact.sha256}"'},
     )

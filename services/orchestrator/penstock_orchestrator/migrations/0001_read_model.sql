@@ -102,7 +102,8 @@ create table penstock.step (
     output_tokens bigint,
     cost_usd double precision,
     wall_seconds double precision,
-    commands jsonb                   -- verify: stage, command, exit_code, wall_seconds, tail, ended
+    commands jsonb,                  -- verify: stage, command, exit_code, wall_seconds, tail, ended
+    transcript jsonb                 -- what an agent printed: name, size_bytes, sha256, chunks, media_type
 );
 create index step_by_task on penstock.step (task, requested_at, job);
 
