@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,7 @@ from penstock_launcher.show import SCENES, show
 from penstock_launcher.up import down, status, up
 
 EXIT_UNUSABLE: Final = 1
+SELFTEST: Final = "selftest"
 
 
 class _Arguments(argparse.Namespace):
@@ -25,6 +27,9 @@ class _Arguments(argparse.Namespace):
 
 def main() -> None:
     """Entry point of `penstock` and `python -m penstock_launcher`."""
+    if sys.argv[1:2] == [SELFTEST]:
+        # With arguments of its own.
+        sys.exit(subprocess.call([sys.executable, "-m", "penstock_agent_exec.selftest", *sys.argv[2:]]))
     sys.exit(run(_parser().parse_args(namespace=_Arguments())))
 
 
@@ -53,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs.add_parser("demo", help="see one task from submission to patch, in a folder of its own, without any key")
     scene = verbs.add_parser("show", help="see one decision of the pipeline happen, by HTTP, with a scripted agent")
     scene.add_argument("scene", choices=[*SCENES, "all"], help=", ".join([*SCENES, "all"]))
+    verbs.add_parser(SELFTEST, help="try to escape from the sandbox that agents get on this machine")
     for name, text in (
         ("up", "start everything and keep it running"),
         ("status", "show what runs and what it waits for"),
