@@ -41,6 +41,7 @@ from process_watch import alive_with, seconds_until
 from penstock.settings import Secret
 from penstock.values import Price
 from penstock_agent_exec.agents.codex import Codex, find_codex
+from penstock_agent_exec.agents.codex_program import try_settings
 from penstock_agent_exec.agents.facts import Compacted, FileChanged, Retrying, Started, Text, ToolResult, ToolUse
 from penstock_agent_exec.agents.run import Message, Steering
 from penstock_agent_exec.agents.vendor import AgentRun, HostLacks, RunRefused
@@ -503,6 +504,11 @@ def test_a_host_without_the_program_is_told_what_to_install(tmp_path: Path) -> N
         find_codex(other)
     with pytest.raises(HostLacks, match="which is not Codex"):
         find_codex(Path("/bin/true"))
+
+
+def test_a_release_that_does_not_heed_what_is_set_is_a_lack_of_the_host(codex: Codex) -> None:
+    with pytest.raises(HostLacks, match=r"does not take .*features\.of_tomorrow.*npm install"):
+        try_settings(codex.program, ("app-server", "--strict-config", "-c", "features.of_tomorrow=false"))
 
 
 def test_the_launcher_of_npm_leads_to_the_program_itself(codex: Codex) -> None:

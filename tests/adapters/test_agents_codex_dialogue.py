@@ -266,6 +266,17 @@ def test_what_nobody_depends_on_is_noise(method: str) -> None:
     assert heard == Heard((Noise(kind=method),), b"")
 
 
+def test_a_turn_that_is_over_when_its_start_is_answered_does_not_begin_again() -> None:
+    talk = Talk()
+    talk.answers({"userAgent": "penstock/0.169.0"})
+    talk.answers({"thread": {"id": THREAD}})
+    talk.tells("turn/started", turn={"id": TURN})
+    talk.ends_the_turn()
+    talk.answers({"turn": {"id": TURN}})
+    assert not talk.says("anybody there?")
+    assert [word.is_error for word in talk.finished] == [False]
+
+
 def test_another_threads_turns_are_not_this_runs() -> None:
     talk = Talk()
     talk.begins_a_turn()

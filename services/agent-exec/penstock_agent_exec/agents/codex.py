@@ -18,7 +18,7 @@ from typing import Final, Literal, TypeAlias, assert_never
 
 from penstock_agent_exec.agents.codex_dialogue import AppServer
 from penstock_agent_exec.agents.codex_output import ExecReader, verdict_of
-from penstock_agent_exec.agents.codex_program import find_program
+from penstock_agent_exec.agents.codex_program import find_program, try_settings
 from penstock_agent_exec.agents.seen import Seen
 from penstock_agent_exec.agents.vendor import (
     MODEL_PORT,
@@ -42,6 +42,8 @@ SERVER_ERROR_TRIES: Final = 2
 """Within a second or two. A limit is not tried again, and neither is a stream that broke: when to come back is decided
 elsewhere, and codex would wait for as long as a `retry-after` says."""
 MODEL_SILENCE_SECONDS: Final = 300
+
+_APP_SERVER: Final = ("app-server", "--strict-config")
 
 TOKEN_VARIABLE: Final = "PENSTOCK_MODEL_TOKEN"  # noqa: S105  a name
 OPENAI_URL: Final = "https://api.openai.com/v1"
@@ -123,11 +125,11 @@ class Codex:
         )
 
     def _argv(self, run: AgentRun) -> tuple[str, ...]:
-        settings = tuple(word for pair in _settings(run).items() for word in ("-c", "=".join(pair)))
+        settings = _settings(f"{run.gate_url}/v1" if run.gate_socket is not None else run.base_url or OPENAI_URL)
         program = str(self.program)
         match self.mode:
             case "app-server":
-                return (program, "app-server", "--strict-config", *settings)
+                return (program, *_APP_SERVER, *settings)
             case "exec":
                 model = ("-m", run.model) if run.model else ()
                 given = ("--json", "--skip-git-repo-check", "--strict-config", *model, *settings)
@@ -164,8 +166,11 @@ class Codex:
 
 
 def find_codex(program: Path | None = None) -> Codex:
-    """Codex at `program`, or on PATH. Blocks for some 0.1 s. Raises HostLacks with what to install."""
-    return Codex(*find_program(program))
+    """Codex at `program`, or on PATH. Blocks for some 0.5 s. Raises HostLacks with what to install, also for a release that does
+    not know our settings: a switch that it did not heed would be none."""
+    native, version = find_program(program)
+    try_settings(native, (*_APP_SERVER, *_settings(OPENAI_URL)))
+    return Codex(native, version)
 
 
 def _home_of(session_id: str) -> str:
@@ -175,11 +180,11 @@ def _home_of(session_id: str) -> str:
     return f".codex/{session_id}"
 
 
-def _settings(run: AgentRun) -> dict[str, str]:
-    """As `-c` takes them: names, and values in TOML."""
+def _settings(base_url: str) -> tuple[str, ...]:
+    """Words of the command line: `-c` and a name with its value in TOML, for each."""
     provider = {
         "name": '"penstock"',
-        "base_url": json.dumps(f"{run.gate_url}/v1" if run.gate_socket is not None else run.base_url or OPENAI_URL),
+        "base_url": json.dumps(base_url),
         "env_key": json.dumps(TOKEN_VARIABLE),
         "wire_api": '"responses"',
         "request_max_retries": str(SERVER_ERROR_TRIES),
@@ -187,7 +192,8 @@ def _settings(run: AgentRun) -> dict[str, str]:
         "stream_idle_timeout_ms": str(MODEL_SILENCE_SECONDS * 1000),
     }
     named = {f"model_providers.penstock.{name}": value for name, value in provider.items()}
-    return {"model_provider": '"penstock"'} | named | _SWITCHES
+    pairs = {"model_provider": '"penstock"'} | named | _SWITCHES
+    return tuple(word for name, value in pairs.items() for word in ("-c", f"{name}={value}"))
 
 
 def _package(program: Path) -> Path:

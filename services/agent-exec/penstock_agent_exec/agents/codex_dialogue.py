@@ -81,6 +81,7 @@ class AppServer:
         self._version = ""
         self._thread = ""
         self._turn = ""
+        self._last_turn = ""
         self._last_text = ""
         # Said too late for the turn it was meant for.
         self._unheard: list[str] = []
@@ -143,7 +144,7 @@ class AppServer:
             case "start" | "resume":
                 return self._begin_turn(asked, said, result)
             case "turn":
-                self._turn = text(child(result, "turn"), "id")
+                self._in_turn(text(child(result, "turn"), "id"))
                 return Heard((noise(asked),))
             case "steer" | "interrupt":
                 return self._settle()
@@ -238,7 +239,7 @@ class AppServer:
             case "error":
                 return Heard((_error(params),))
             case "turn/started":
-                self._turn = text(child(params, "turn"), "id")
+                self._in_turn(text(child(params, "turn"), "id"))
                 return Heard((noise(method),))
             case "turn/completed":
                 return self._turn_over(child(params, "turn"))
@@ -296,10 +297,15 @@ class AppServer:
         self._interrupting = True
         return self._ask("interrupt", "turn/interrupt", {"threadId": self._thread, "turnId": self._turn})
 
+    def _in_turn(self, turn: str) -> None:
+        """It is told twice, and the second time may come when the turn is over."""
+        if turn != self._last_turn:
+            self._turn = turn
+
     def _turn_over(self, turn: Object) -> Heard:
-        if text(turn, "id") != self._turn:
+        if not self._turn or text(turn, "id") != self._turn:
             return Heard((noise("turn/completed"),))
-        self._turn = ""
+        self._turn, self._last_turn = "", self._turn
         self._open.clear()
         self._over = turn
         return self._settle()

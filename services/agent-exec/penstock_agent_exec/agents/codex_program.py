@@ -18,8 +18,9 @@ from penstock_agent_exec.agents.vendor import HostLacks
 from penstock_agent_exec.sandbox import DEFAULT_PATH
 
 VERSION_MIN: Final = (0, 169, 0)
-VERSION_SECONDS_MAX: Final = 30.0
-INSTALL: Final = "npm install @openai/codex@0.169.0 (or newer)"
+START_SECONDS_MAX: Final = 30.0
+INSTALL_EXACTLY: Final = "npm install @openai/codex@0.169.0"
+INSTALL: Final = f"{INSTALL_EXACTLY} (or newer)"
 
 _PLATFORMS: Final = {"x86_64": "x64", "aarch64": "arm64"}
 
@@ -62,18 +63,32 @@ def _is_executable(path: Path) -> bool:
         raise HostLacks(f"{path} cannot be read: {error.strerror}") from error
 
 
+def try_settings(native: Path, words: tuple[str, ...]) -> None:
+    """Start it with these words and nothing to do. Raises HostLacks where it does not take them."""
+    code, _, stderr = _run(native, words)
+    if code != 0:
+        said = next((line for line in stderr.splitlines() if line.lower().startswith("error")), stderr)
+        raise HostLacks(f"{native} does not take what Penstock sets ({said[:200]}): {INSTALL_EXACTLY}")
+
+
 def _version_line(program: Path) -> str:
+    return _run(program, ("--version",))[1]
+
+
+def _run(program: Path, words: tuple[str, ...]) -> tuple[int, str, str]:
+    """(Exit code, what it printed, what it printed as errors) of a start in an empty home with an empty input."""
     with tempfile.TemporaryDirectory() as home:
         env = {"HOME": home, "PATH": DEFAULT_PATH}
         try:
             ended = subprocess.run(
-                [str(program), "--version"],
+                [str(program), *words],
                 env=env,
                 cwd=home,
+                stdin=subprocess.DEVNULL,
                 capture_output=True,
-                timeout=VERSION_SECONDS_MAX,
+                timeout=START_SECONDS_MAX,
                 check=False,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise HostLacks(f"{program} --version: {error}") from error
-    return ended.stdout.decode(errors="replace")
+            raise HostLacks(f"{program} {words[0]}: {error}") from error
+    return ended.returncode, ended.stdout.decode(errors="replace"), ended.stderr.decode(errors="replace")
