@@ -27,7 +27,7 @@ from penstock import subjects as s
 from penstock.catalog import HostState, LeaseValue
 from penstock.codec import encode
 from penstock.commands import CLAIM_VERB, Accepted, ClaimJob, Reply
-from penstock.events import AgentProgressed, DecisionRaised, MessageTold, PrepareSucceeded
+from penstock.events import AgentProgressed, DecisionRaised, MessageTold, NetworkDenied, PrepareSucceeded
 from penstock.jobs import AgentWork, Job, PrepareWork, PublishWork, StopOrder, VerifyWork, Work
 from penstock.lease import read, revoke
 from penstock.output import OutputLine
@@ -39,7 +39,7 @@ WAIT_SECONDS_MAX: Final = 30.0
 MEND: Final[dict[str, Any]] = {"do": "write", "path": "calc.py", "content": CALC_MENDED}
 COMMIT: Final[dict[str, Any]] = {"do": "commit", "message": "Add, as the name says"}
 Answer = Callable[[ClaimJob], Reply | None]
-NEWS: Final = (AgentProgressed, DecisionRaised, MessageTold)
+NEWS: Final = (AgentProgressed, DecisionRaised, MessageTold, NetworkDenied)
 T = TypeVar("T")
 
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from adapters.broker_world import Api, Asked, Says, read_answer
 
-from penstock_agent_exec.agents.run import LOOPBACK_PROGRAM
 from penstock_agent_exec.broker import tunnel
 from penstock_agent_exec.broker.addresses import Opened, Refused, is_public, parse_destination
 from penstock_agent_exec.broker.denials import TOLD_MAX, Denial, Denials
 from penstock_agent_exec.broker.egress import EgressProxy
 from penstock_agent_exec.broker.tunnel import Streams
+from penstock_agent_exec.loopback import LOOPBACK_PROGRAM
 from penstock_agent_exec.process import Watch, run_child
 from penstock_agent_exec.sandbox import Bind, Profile, python_binds, python_program
 from penstock_agent_exec.sandbox_probe import probe

@@ -17,9 +17,9 @@ import pytest
 from adapters.broker_world import Api, Says, answer_of
 
 from penstock.settings import Secret
-from penstock_agent_exec.agents.run import LOOPBACK_PROGRAM
 from penstock_agent_exec.broker.dialect import Dialect
 from penstock_agent_exec.broker.gate import ModelGate
+from penstock_agent_exec.loopback import LOOPBACK_PROGRAM
 from penstock_agent_exec.process import Ending, Watch, run_child
 from penstock_agent_exec.sandbox import Bind, Profile, python_binds, python_program
 from penstock_agent_exec.sandbox_probe import probe

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -16,6 +16,7 @@ from penstock_agent_exec.agents.generic import find_generic
 from penstock_agent_exec.agents.generic_file import Described
 from penstock_agent_exec.agents.known import NAMES, find_vendor
 from penstock_agent_exec.agents.vendor import Billing, HostLacks, Vendor
+from penstock_agent_exec.broker.account import Account
 from penstock_agent_exec.broker.dialect import Dialect
 from penstock_agent_exec.settings import Settings, described_in
 from penstock_agent_exec.upstream import read_upstream
@@ -28,7 +29,7 @@ class ModelAccess:
     """Where an agent's model is, and what pays for it: for the gate, never for the agent.
 
     `query` goes with every request. The key goes into `key_header`, or where that is empty into the dialect's own; `login`: it
-    is a subscription's token, and goes in as a bearer's.
+    is a subscription's token, and goes in as a bearer's. `account`: what is known of its limits, by all who use it.
     """
 
     upstream: str
@@ -37,6 +38,7 @@ class ModelAccess:
     login: bool = False
     query: tuple[tuple[str, str], ...] = ()
     key_header: str = ""
+    account: Account = field(default_factory=Account, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

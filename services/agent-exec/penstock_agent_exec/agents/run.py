@@ -18,13 +18,13 @@ from penstock_agent_exec.agents.state_files import put_files
 from penstock_agent_exec.agents.vendor import AgentRun, CommandLine, Dialogue, Vendor, Verdict
 from penstock_agent_exec.broker.gate import ModelGate
 from penstock_agent_exec.child import ChildNotStarted
+from penstock_agent_exec.loopback import behind_loopback
 from penstock_agent_exec.output import LineSplitter
 from penstock_agent_exec.process import STDERR_TAIL_BYTES, ChildInput, Ending, Watch, run_child
 from penstock_agent_exec.redact import NOTHING_KNOWN, Redactor
-from penstock_agent_exec.sandbox import Bind, Profile, python_binds, python_program
+from penstock_agent_exec.sandbox import Profile
 
 LINES_IN_A_ROW_MAX: Final = 200
-LOOPBACK_PROGRAM: Final = Path(__file__).parent.parent / "loopback_program.py"
 
 OnFacts: TypeAlias = Callable[[tuple[AnyFact, ...]], Awaitable[None]]
 OnOutput: TypeAlias = Callable[[Literal["stdout", "stderr"], bytes], Awaitable[None]]
@@ -69,13 +69,14 @@ async def run_agent(
     on_output: OnOutput,
     steering: Steering | None = None,
     gate: ModelGate | None = None,
+    egress: Path | None = None,
     redactor: Redactor = NOTHING_KNOWN,
 ) -> Outcome:
     """Run `vendor`'s program for `run` under `profile`, which the caller fills with the work, the state and limits.
 
     The command line's own binds, environment, network and way to stop are added here. `on_output` gets what is
     printed before it is parsed, and neither it nor anything that is made of it has what `redactor` hides. With `gate`,
-    `run.base_url` must be the gate's. Raises ChildNotStarted and RunRefused.
+    `run.base_url` must be the gate's; `egress` is the socket of a proxy for other hosts. Raises ChildNotStarted and RunRefused.
     """
     steering = steering or Steering()
     line = vendor.command(run)
@@ -83,14 +84,14 @@ async def run_agent(
     if gate is not None:
         conversation.seen.price = gate.books.budget.price
         gate.books.tell(conversation.meter)
-    kept = _under(profile, line)
+    kept, argv = behind_loopback(_under(profile, line), line.argv, line.forwards, egress=egress)
     _put_files(profile, run.state_dir, line)
     printed = _Printed(redactor, conversation, on_output)
     speaking = asyncio.ensure_future(conversation.speak(steering.messages))
     telling = asyncio.ensure_future(conversation.tell_metered())
     try:
         ending = await run_child(
-            _argv(line),
+            argv,
             kept,
             watch=replace(watch, stop=vendor.stop),
             on_stdout=printed.on_stdout,
@@ -123,11 +124,8 @@ async def run_agent(
 
 
 def _under(profile: Profile, line: CommandLine) -> Profile:
-    binds = (*profile.binds, *line.binds)
-    if line.forwards:
-        sockets = tuple(Bind(forward.socket) for forward in line.forwards)
-        binds = (*binds, *python_binds(), Bind(LOOPBACK_PROGRAM), *sockets)
-    return replace(profile, env=dict(profile.env) | dict(line.env), binds=binds, network=line.network)
+    env, binds = dict(profile.env) | dict(line.env), (*profile.binds, *line.binds)
+    return replace(profile, env=env, binds=binds, network=line.network)
 
 
 def _put_files(profile: Profile, state_dir: str, line: CommandLine) -> None:
@@ -137,14 +135,6 @@ def _put_files(profile: Profile, state_dir: str, line: CommandLine) -> None:
         put_files(folder, line.files)
     except OSError as error:
         raise ChildNotStarted(f"the agent's home cannot be written: {error}") from error
-
-
-def _argv(line: CommandLine) -> tuple[str, ...]:
-    """The program's own, behind what listens on the loopback for it where anything does."""
-    if not line.forwards:
-        return line.argv
-    ports = (f"{forward.port}={forward.socket}" for forward in line.forwards)
-    return (str(python_program()), "-I", "-S", str(LOOPBACK_PROGRAM), *ports, "--", *line.argv)
 
 
 class _Printed:

@@ -18,6 +18,7 @@ from penstock.settings import Secret
 from penstock.values import Usage as UsageTotal
 from penstock_agent_exec.agents.facts import AnyFact
 from penstock_agent_exec.agents.seen import Seen
+from penstock_agent_exec.loopback import Forward as Forward  # vendors name their forwards in the terms of this seam
 from penstock_agent_exec.process import Ending, StopStep
 from penstock_agent_exec.sandbox import Bind
 
@@ -82,14 +83,6 @@ class AgentRun:
         if self.base_url is None or not self.base_url.startswith(UNIX_PREFIX):
             return None
         return Path(self.base_url.removeprefix(UNIX_PREFIX))
-
-
-@dataclass(frozen=True, slots=True)
-class Forward:
-    """A TCP port on the loopback inside, and the unix socket to which every connection there leads."""
-
-    port: int
-    socket: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

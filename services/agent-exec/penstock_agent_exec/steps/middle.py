@@ -27,8 +27,10 @@ from penstock.reports import Report
 from penstock.values import Usage
 from penstock_agent_exec.agents.facts import AnyFact, Decision, shown
 from penstock_agent_exec.agents.seen import Seen
+from penstock_agent_exec.broker.denials import Denial
 from penstock_agent_exec.report import news_of, send, send_once
 from penstock_agent_exec.steps.bench import InHand
+from penstock_agent_exec.steps.ways import denied_body
 
 log = structlog.get_logger()
 
@@ -90,6 +92,11 @@ class Middle:
         """The run's program has taken this message: it is kept until the broker has it, like a decision."""
         body = MessageTold(job=self._hand.job.id, epoch=self._hand.tenure.epoch, message=message)
         self._decisions.append(news_of(self._hand, self._host, body))
+        self._news.set()
+
+    def denied(self, denial: Denial) -> None:
+        """The sandbox has kept something inside: kept until the broker has it, like a decision."""
+        self._decisions.append(news_of(self._hand, self._host, denied_body(self._hand, denial)))
         self._news.set()
 
     @contextlib.asynccontextmanager

@@ -6,9 +6,6 @@ the agent's program. Nothing is made of a run here but its outcome.
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -40,7 +37,8 @@ from penstock_agent_exec.agents.facts import (
 from penstock_agent_exec.agents.facts import Usage as UsageFact
 from penstock_agent_exec.agents.run import Outcome, Steering, run_agent
 from penstock_agent_exec.agents.vendor import AgentRun, Purpose, RunRefused
-from penstock_agent_exec.broker.gate import ModelGate
+from penstock_agent_exec.broker.budget import RunBudget
+from penstock_agent_exec.broker.denials import Denials
 from penstock_agent_exec.child import ChildNotStarted
 from penstock_agent_exec.git.clone import Clone
 from penstock_agent_exec.git.command import Sandboxed
@@ -52,7 +50,9 @@ from penstock_agent_exec.sandbox import Bind, Profile
 from penstock_agent_exec.steps.bench import NOTHING_USED, Bench, InHand
 from penstock_agent_exec.steps.middle import Middle
 from penstock_agent_exec.steps.prepare import standing_clone
-from penstock_agent_exec.vendors import ModelAccess, Offer
+from penstock_agent_exec.steps.say import hearing
+from penstock_agent_exec.steps.ways import Ways, egress_label, ways_out
+from penstock_agent_exec.vendors import Offer
 
 log = structlog.get_logger()
 
@@ -137,6 +137,10 @@ async def run(bench: Bench, hand: InHand, work: Work, offer: Offer, place: Place
         wall_seconds_max=work.wall_seconds_max,
     )
 
+    steering = Steering(cancel=middle.cancel)
+    denials = Denials(middle.denied)
+    budget = RunBudget(work.price, work.max_cost_usd)
+
     async def on_facts(facts: tuple[AnyFact, ...]) -> None:
         middle.hear(facts)
         for fact in facts:
@@ -148,31 +152,33 @@ async def run(bench: Bench, hand: InHand, work: Work, offer: Offer, place: Place
         if name == "stderr":
             hand.output.add_printed("stderr", stderr.feed(chunk))
 
-    async with _gate(bench, offer.access(given.billing)) as gate:
-        hand.sandbox = _sandbox_label(bench, gate, reads_only=given.reads_only)
+    async with ways_out(bench, work.repo, denials, offer.access(given.billing), budget) as ways:
+        hand.sandbox = _sandbox_label(bench, ways, work.repo, reads_only=given.reads_only)
         # From here on somebody may be paying, and until there is a verdict nobody knows how much.
         hand.usage = Usage()
         hand.transcript.begin(offer.vendor.name, given.session_id)
         try:
-            async with middle.telling():
+            async with middle.telling(), hearing(bench.nc, hand, steering, middle):
                 outcome = await run_agent(
                     offer.vendor,
-                    given if gate is None else replace(given, base_url=gate.base_url),
+                    given if ways.gate is None else replace(given, base_url=ways.gate.base_url),
                     profile=_profile(bench, place, work.repo, reads_only=given.reads_only),
                     watch=_watch(bench, work),
                     on_facts=on_facts,
                     on_output=on_output,
-                    steering=Steering(cancel=middle.cancel),
-                    gate=gate,
+                    steering=steering,
+                    gate=ways.gate,
+                    egress=ways.egress,
                     redactor=hand.redactor,
                 )
+                denials.end()
         except (RunRefused, ChildNotStarted):
             hand.usage = NOTHING_USED
             raise
     _note_outcome(hand, outcome)
     if not outcome.ending.nothing_left:
         raise ChildNotStarted("something of the agent is still alive in its sandbox; its clone is not touched")
-    return _ran(hand, outcome, middle)
+    return _ran(hand, outcome, middle, budget)
 
 
 def run_for(work: Work, place: Place, *, prompt: str, session_id: str, resume: bool, attempt: int = 1) -> AgentRun:
@@ -234,9 +240,9 @@ def _note_outcome(hand: InHand, outcome: Outcome) -> None:
         log.warning("gate.refused", task=hand.job.task, job=hand.job.id, request=request)
 
 
-def _ran(hand: InHand, outcome: Outcome, middle: Middle) -> Ran:
+def _ran(hand: InHand, outcome: Outcome, middle: Middle, budget: RunBudget) -> Ran:
     verdict, cancelled = outcome.verdict, outcome.ending.why == "cancelled"
-    if cancelled and middle.over_budget:
+    if (cancelled and middle.over_budget) or (not cancelled and not verdict.ok and budget.has_refused):
         message = (
             f"ended by us: it had cost {middle.usage().cost_usd} USD of the {middle.max_cost_usd} that it may cost"
         )
@@ -255,29 +261,11 @@ def _ran(hand: InHand, outcome: Outcome, middle: Middle) -> Ran:
     return Ran(outcome=outcome, stopped=False, failure=failure)
 
 
-@contextlib.asynccontextmanager
-async def _gate(bench: Bench, access: ModelAccess | None) -> AsyncIterator[ModelGate | None]:
-    """The way to the model, where the agent needs one."""
-    if access is None:
-        yield None
-        return
-    with tempfile.TemporaryDirectory(prefix=bench.folder.socket_prefix) as folder:
-        async with ModelGate(
-            Path(folder) / "model",
-            upstream=access.upstream,
-            key=access.key,
-            dialect=access.dialect,
-            login=access.login,
-            query=access.query,
-            own_header=access.key_header,
-        ) as gate:
-            yield gate
-
-
-def _sandbox_label(bench: Bench, gate: ModelGate | None, *, reads_only: bool) -> str:
+def _sandbox_label(bench: Bench, ways: Ways, repo: RepoSnapshot, *, reads_only: bool) -> str:
     kept = bench.keeping.label
     kept += ", read-only" if reads_only and bench.bwrap is not None else ""
-    return kept if gate is None else f"{kept}, model by gate"
+    kept += ", model by gate" if ways.gate is not None else ""
+    return kept + egress_label(ways, repo)
 
 
 def line_of(fact: AnyFact) -> OutputLine | None:

@@ -16,11 +16,15 @@ from penstock.output import OutputLine
 from penstock.reports import ReportBody
 from penstock.values import CommandResult
 from penstock_agent_exec.agents.facts import shown
+from penstock_agent_exec.broker.denials import Denial, Denials
 from penstock_agent_exec.git.clone import Clone, drop_clone, make_clone
+from penstock_agent_exec.loopback import behind_loopback
 from penstock_agent_exec.output import LineSplitter, readable
 from penstock_agent_exec.process import Ending, Watch, run_child
+from penstock_agent_exec.report import news_of, send
 from penstock_agent_exec.sandbox import Bind, Profile
 from penstock_agent_exec.steps.bench import Bench, InHand
+from penstock_agent_exec.steps.ways import Ways, denied_body, egress_label, ways_out
 from penstock_agent_exec.tenure import Stopped
 
 LINE_BYTES_MAX: Final = 4_096
@@ -35,11 +39,26 @@ async def verify(bench: Bench, hand: InHand, work: VerifyWork) -> ReportBody:
     checks = bench.folder.checks
     checkout = await hand.tenure.stop.unless_asked(_checkout(bench, hand, work, checks))
     hand.sandbox = bench.keeping.label
+    kept_inside: list[Denial] = []
+    denials = Denials(kept_inside.append)
     try:
-        results = await _run_all(bench, hand, work, checkout)
+        async with ways_out(bench, work.repo, denials) as ways:
+            hand.sandbox += egress_label(ways, work.repo)
+            results = await _run_all(bench, hand, work, checkout, ways)
+    except Stopped:
+        await _tell(bench, hand, denials, kept_inside)
+        raise
     finally:
         await drop_clone(checks, hand.job.task)
+    await _tell(bench, hand, denials, kept_inside)
     return _report(hand, work, results)
+
+
+async def _tell(bench: Bench, hand: InHand, denials: Denials, kept_inside: list[Denial]) -> None:
+    denials.end()
+    for denial in kept_inside:
+        report = news_of(hand, bench.settings.host, denied_body(hand, denial))
+        await send(bench.nc, report, hand.tenure.must_hold)
 
 
 async def _checkout(bench: Bench, hand: InHand, work: VerifyWork, checks: Path) -> Clone:
@@ -51,7 +70,9 @@ async def _checkout(bench: Bench, hand: InHand, work: VerifyWork, checks: Path) 
     return await make_clone(checks, mirror, task, base=work.commit, identity=bench.settings.identity, sandbox=sandbox)
 
 
-async def _run_all(bench: Bench, hand: InHand, work: VerifyWork, checkout: Clone) -> tuple[CommandResult, ...]:
+async def _run_all(
+    bench: Bench, hand: InHand, work: VerifyWork, checkout: Clone, ways: Ways
+) -> tuple[CommandResult, ...]:
     """The commands in their order, up to the first that does not pass. Raises Stopped."""
     home = checkout.path.parent / "home"
     home.mkdir()
@@ -62,19 +83,22 @@ async def _run_all(bench: Bench, hand: InHand, work: VerifyWork, checkout: Clone
     results: list[CommandResult] = []
     for step in verify_steps(work.commands):
         hand.output.add(OutputLine(kind="verify", text=f"$ {step.command}"[:LINE_BYTES_MAX], tool=step.stage))
-        result = await _run_one(bench, hand, step, profile, work.command_timeout_seconds)
+        result = await _run_one(bench, hand, step, profile, work.command_timeout_seconds, ways)
         results.append(result)
         if not result.passed:
             break
     return tuple(results)
 
 
-async def _run_one(bench: Bench, hand: InHand, step: VerifyStep, profile: Profile, seconds: float) -> CommandResult:
+async def _run_one(
+    bench: Bench, hand: InHand, step: VerifyStep, profile: Profile, seconds: float, ways: Ways
+) -> CommandResult:
     printed = _Printed(hand, step.stage)
+    # One stream, so that what was printed last stands last.
+    kept, argv = behind_loopback(profile, ("sh", "-c", 'exec sh -c "$0" 2>&1', step.command), egress=ways.egress)
     ending = await run_child(
-        # One stream, so that what was printed last stands last.
-        ("sh", "-c", 'exec sh -c "$0" 2>&1', step.command),
-        profile,
+        argv,
+        kept,
         watch=Watch(wall_seconds=seconds, output_bytes_max=bench.settings.output_bytes_max),
         on_stdout=printed.take,
         on_stderr=printed.take,
