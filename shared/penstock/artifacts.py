@@ -48,6 +48,13 @@ async def store(nc: Client, *, task: str, job: str, name: str, body: bytes, medi
     )
 
 
+async def load_whole(nc: Client, artifact: Artifact, *, task: str, job: str) -> bytes:
+    """All of it. Raises ArtifactTooLarge, before anything is read, ArtifactGone and ArtifactDamaged."""
+    if artifact.size_bytes > ARTIFACT_BYTES_MAX or artifact.chunks > ARTIFACT_BYTES_MAX // CHUNK_BYTES:
+        raise ArtifactTooLarge(f"{artifact.name} of task {task} is said to be {artifact.size_bytes} bytes")
+    return b"".join([chunk async for chunk in load(nc, artifact, task=task, job=job)])
+
+
 async def load(nc: Client, artifact: Artifact, *, task: str, job: str) -> AsyncIterator[bytes]:
     """The artifact's chunks in order. Raises ArtifactGone, and ArtifactDamaged at the end at the latest."""
     js = nc.jetstream(timeout=10.0)

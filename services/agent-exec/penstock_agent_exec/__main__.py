@@ -29,7 +29,7 @@ log = structlog.get_logger()
 def main() -> None:
     try:
         settings = load(environment())
-        bwrap = bwrap_of(settings)
+        bwrap = bwrap_of(settings) if settings.runs else None
         folder = hold(settings.data)
         killed = sweep(folder.installation)
         os.environ[MARK] = folder.installation  # for git on this side, which takes it from here
@@ -39,7 +39,9 @@ def main() -> None:
         sys.stderr = Hiding(sys.stderr, secrets)
     except (BadSettings, FolderTaken, TimeoutError) as error:
         sys.exit(f"penstock-{SERVICE}: {error}")
-    offers, notes = offers_of(settings, environment())
+    offers, notes = offers_of(settings, environment()) if settings.runs else ({}, ())
+    if settings.runs and bwrap is None:
+        notes = (*notes, "no sandbox, by name")
 
     async def serve(runtime: Runtime) -> None:
         log.info("folder.held", path=str(folder.path), installation=folder.installation, leftovers_killed=killed)
@@ -49,9 +51,9 @@ def main() -> None:
             log.warning("secret.too_short", setting=name, hint="it is not hidden where it is printed")
         for note in notes:
             log.warning("host.note", note=note)
-        if bwrap is None:
+        if settings.runs and bwrap is None:
             log.warning("host.no_sandbox", hint="agents and checks run with all the rights of this process")
-        if not offers:
+        if settings.runs and not offers:
             runtime.waiting_for["vendors"] = f"this host can run no agent: {'; '.join(notes)}"
         bench = Bench(
             nc=runtime.nc,
@@ -63,14 +65,14 @@ def main() -> None:
             mounts=mounts,
             secrets=secrets,
         )
-        await Worker(runtime, bench, notes if bwrap is not None else (*notes, "no sandbox, by name")).serve()
+        await Worker(runtime, bench, notes).serve()
 
     sys.exit(service.run(SERVICE, settings, serve))
 
 
 async def _tidy(folder: DataFolder) -> None:
     """Remove what a killed predecessor left on the disk and nobody will use again."""
-    left = [folder.checks, *Path(tempfile.gettempdir()).glob(f"{folder.socket_prefix}*")]
+    left = [folder.checks, folder.parcels, *Path(tempfile.gettempdir()).glob(f"{folder.socket_prefix}*")]
     for path in left:
         try:
             await remove_tree(path)

@@ -48,6 +48,11 @@ class DataFolder:
         return self.path / "caches"
 
     @property
+    def parcels(self) -> Path:
+        """Where what travels between hosts lies while it is packed and unpacked."""
+        return self.path / "parcels"
+
+    @property
     def socket_prefix(self) -> str:
         """How folders for sockets begin. They are in the system's place for temporary files: a socket's path must be short."""
         return f"penstock-{self.installation}-"

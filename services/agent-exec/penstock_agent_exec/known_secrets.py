@@ -61,7 +61,11 @@ class Hiding(io.TextIOWrapper):
 def known_secrets(settings: Settings) -> KnownSecrets:
     """Every Secret of the settings, passwords in their addresses, and the files of secrets that they name. Raises
     BadSettings where `secrets_file` cannot be read."""
-    files = {"git_token_file": settings.git_token_file, "secrets_file": settings.secrets_file}
+    files = {
+        "git_token_file": settings.git_token_file,
+        "git_read_token_file": settings.git_read_token_file,
+        "secrets_file": settings.secrets_file,
+    }
     paths = {name: Path(path) for name, path in files.items() if path}
     if settings.secrets_file:
         try:

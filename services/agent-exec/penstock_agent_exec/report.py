@@ -73,6 +73,7 @@ def failed(hand: InHand, error_class: str, message: str, *, transient: bool = Fa
                 sandbox=hand.sandbox,
                 kept=hand.kept,
                 session_restarted=hand.session_restarted,
+                parcel=hand.parcel,
             )
         case PlanWork():
             return PlanFailed(
@@ -108,7 +109,14 @@ def failed(hand: InHand, error_class: str, message: str, *, transient: bool = Fa
 def stopped(hand: InHand, reason: str) -> JobStopped:
     """The end of a job that was told to end, with what it used and kept until then."""
     words = shown(hand.redactor.text(reason), LINE_LENGTH_MAX)
-    return JobStopped(job=hand.job.id, epoch=hand.tenure.epoch, reason=words, usage=hand.usage, kept=hand.kept)
+    return JobStopped(
+        job=hand.job.id,
+        epoch=hand.tenure.epoch,
+        reason=words,
+        usage=hand.usage,
+        kept=hand.kept,
+        parcel=hand.parcel,
+    )
 
 
 def class_of_os_error(error: OSError) -> str:
@@ -140,7 +148,7 @@ def report_of(hand: InHand, host: str, body: ReportBody) -> Report:
     kind = codec.type_of(body)
     log.error("report.unfit", task=hand.job.task, job=hand.job.id, kind=kind, reason=reason)
     # Nothing that came from a child goes into this one, or it might be as unfit as the first.
-    bare = replace(hand, usage=Usage(), kept=None, session_id="", vendor_version="")
+    bare = replace(hand, usage=Usage(), kept=None, parcel=None, session_id="", vendor_version="")
     return news_of(hand, host, failed(bare, "host.bug", f"the {kind} could not be sent: {reason}", transient=True))
 
 

@@ -16,6 +16,7 @@ from msgspec import Meta
 from penstock import settings as common
 from penstock.bounds import NAME_PATTERN, Name, Seconds
 from penstock.settings import BadSettings, Common, Secret
+from penstock.subjects import PUBLISH_POOL
 from penstock_agent_exec.agents.generic_file import BadAgents, Described, read_agents
 from penstock_agent_exec.agents.known import NAMES, is_scripted
 from penstock_agent_exec.git.failures import BadName
@@ -24,6 +25,9 @@ from penstock_agent_exec.sandbox_probe import probe
 from penstock_agent_exec.upstream import read_upstream
 
 SERVICE: Final = "agent-exec"
+
+FORGE_TOKENS: Final = ("GH_TOKEN", "GITHUB_TOKEN", "GITLAB_TOKEN", "GITEA_TOKEN", "FORGEJO_TOKEN")
+"""Variables under which tools find a forge's token."""
 
 _LIST = "^$|" + NAME_PATTERN.replace("(?!\\n)$", "(,[a-z0-9][a-z0-9_-]{0,62})*(?!\\n)$")
 
@@ -39,9 +43,12 @@ class Settings(Common, frozen=True, kw_only=True, forbid_unknown_fields=True):
     may take, all of its processes together; memory never beyond three quarters of the host's, `sandbox_cpus` 0 is no limit and
     needs control groups. `mounts_file`: what repos see of this host, see `mounts.py`.
     `drain_grace_seconds`: how long a running job may go on after SIGTERM. `agent_silence_seconds`: how
-    long an agent may print nothing; one shell command of claude may take 1,800 s. `git_token_file`: a file with a token for https
-    remotes. `secrets_file`: one secret to a line, hidden wherever it is printed, as those of these settings are.
-    `allow_local_remotes`: repos may be folders of this host.
+    long an agent may print nothing; one shell command of claude may take 1,800 s. `roles`: `run` for agents and checks, `publish`
+    for handing changes over: a host with only the first holds nothing that can push, one with only the second runs nobody's
+    code. `publish_pool`: whose changes a host with that role hands over, besides its own. `git_token_file`: a file with a token
+    for https remotes; `git_read_token_file`: one that can only read, used for fetching where it is set. `secrets_file`: one
+    secret to a line, hidden wherever it is printed, as those of these settings are. `allow_local_remotes`: repos may be folders
+    of this host.
 
     Of each vendor `…_path` is its program, on PATH or absolute, and `…_base_url` its API or a proxy that speaks like it, with a
     query where every request needs one (Azure: `…/openai?api-version=…`). The key goes into the vendor's own header, or into
@@ -54,7 +61,10 @@ class Settings(Common, frozen=True, kw_only=True, forbid_unknown_fields=True):
     vendors: Annotated[str, Meta(pattern=_LIST)] = ""
     scripts_dir: str = ""
     allow_local_remotes: bool = False
+    roles: Annotated[str, Meta(pattern=r"^(run|publish|run,publish|publish,run)(?!\n)$")] = "run,publish"
+    publish_pool: Name = PUBLISH_POOL
     git_token_file: str = ""
+    git_read_token_file: str = ""
     secrets_file: str = ""
     claude_path: str = "claude"
     anthropic_base_url: str = "https://api.anthropic.com"
@@ -95,6 +105,16 @@ class Settings(Common, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return Path(self.scripts_dir) if self.scripts_dir else None
 
     @property
+    def runs(self) -> bool:
+        """Whether agents and checks may run on this host."""
+        return "run" in self.roles.split(",")
+
+    @property
+    def publishes(self) -> bool:
+        """Whether this host may hand changes over."""
+        return "publish" in self.roles.split(",")
+
+    @property
     def vendor_names(self) -> tuple[str, ...]:
         """Those that are named; empty where none is."""
         return tuple(dict.fromkeys(name for name in self.vendors.split(",") if name))
@@ -115,9 +135,11 @@ def load(environ: Mapping[str, str]) -> Settings:
         ("AGENTS_FILE", found.agents_file),
         ("MOUNTS_FILE", found.mounts_file),
         ("SECRETS_FILE", found.secrets_file),
+        ("GIT_READ_TOKEN_FILE", found.git_read_token_file),
     ):
         if (path or name == "DATA_DIR") and not Path(path).is_absolute():
             raise BadSettings(f"PENSTOCK_{name} must be an absolute path, not {path!r}")
+    _check_roles(found, environ)
     known = (*NAMES, *described_in(found))
     for vendor in found.vendor_names:
         if vendor not in known and not is_scripted(vendor):
@@ -130,6 +152,18 @@ def load(environ: Mapping[str, str]) -> Settings:
     if shutil.which("git") is None:
         raise BadSettings("git is not installed on this host: install the package `git`")
     return found
+
+
+def _check_roles(found: Settings, environ: Mapping[str, str]) -> None:
+    """A host that does not publish has nothing to push with, and that is looked at and not believed."""
+    if found.publishes:
+        return
+    for name in ("PENSTOCK_GIT_TOKEN_FILE", *FORGE_TOKENS):
+        if environ.get(name) or (name == "PENSTOCK_GIT_TOKEN_FILE" and found.git_token_file):
+            raise BadSettings(
+                f"{name} is set, and PENSTOCK_ROLES={found.roles} makes this a host that holds no credential of a forge: take "
+                "it away. To fetch private repos, name a token that can only read in PENSTOCK_GIT_READ_TOKEN_FILE"
+            )
 
 
 def described_in(found: Settings) -> dict[str, Described]:

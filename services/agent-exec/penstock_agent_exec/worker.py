@@ -27,6 +27,7 @@ from penstock.service import Runtime
 from penstock.streams import Drift, check
 from penstock_agent_exec.agents.facts import shown
 from penstock_agent_exec.claim import acknowledge, claim, give_back, refuse
+from penstock_agent_exec.git.mirror import repos_of
 from penstock_agent_exec.host import NameTaken, ask_orders_back, end_leases_of_predecessors, keep_name, take_name
 from penstock_agent_exec.pull import Orders
 from penstock_agent_exec.report import report_of, send
@@ -43,6 +44,7 @@ STOPPING_SECONDS_MAX: Final = 60.0
 """How long jobs that were told to end may take to keep their work, before they are cut off."""
 
 DRAIN: Final = "drain"
+REPOS_NAMED_MAX: Final = 100
 STREAMS: Final = (s.JOBS, s.REPORTS, s.OUTPUT, s.ARTIFACTS, s.kv_stream(s.LEASES))
 
 JOBS_ENDED: Final = Counter("penstock_jobs_ended", "jobs that were reported", ["kind", "outcome"])
@@ -66,7 +68,7 @@ class Worker:
         self._slots: set[asyncio.Task[None]] = set()
         self._claiming: dict[str, Stop] = {}
         self._running: dict[str, Stop] = {}
-        self._orders = Orders(self._nc, bench.settings.host, bench.offers, free=self._free, take=self._take)
+        self._orders = Orders(self._nc, bench.settings.host, bench.pools, free=self._free, take=self._take)
 
     async def serve(self) -> None:
         """Until the service is told to stop, and then until its jobs have ended."""
@@ -105,7 +107,7 @@ class Worker:
 
     async def _streams_stand(self) -> bool:
         """Wait for the broker to be as this version needs it; False when the service is to stop first."""
-        durables = [(s.JOBS, s.pool_durable(pool)) for pool in self._bench.offers]
+        durables = [(s.JOBS, s.pool_durable(pool)) for pool in self._bench.pools]
         while not self._runtime.stop.is_set():
             try:
                 await check(self._nc, streams=STREAMS, consumers=durables)
@@ -162,6 +164,9 @@ class Worker:
             busy=len(self._slots),
             vendors=tuple(self._bench.offers),
             notes=self._notes,
+            roles=tuple(self._bench.settings.roles.split(",")),
+            pools=self._bench.pools,
+            repos=repos_of(self._bench.folder.path)[:REPOS_NAMED_MAX],
             versions=versions_of(self._bench.offers),
         )
 

@@ -69,19 +69,38 @@ async def take_bundle(
     into: str,
     base: str,
     descends_from: str | None = None,
+    exactly: str | None = None,
     bundle_bytes_max: int = BUNDLE_BYTES_MAX,
 ) -> str:
     """Take `ref` out of a bundle file (one that came from another host, say) into the mirror, as the ref `into`.
 
-    `base` is the commit that the bundle builds on. Raises BundleRefused for what is unsound, BaseLost if the commit does
-    not descend from `descends_from`, RefMissing if the mirror lacks `base`, TooBig, DiskFull, TimedOut, MirrorBusy.
+    `base` is the commit that the bundle builds on. Raises BundleRefused for what is unsound or not the commit `exactly`,
+    BaseLost if it does not descend from `descends_from`, RefMissing if the mirror lacks `base`, TooBig, DiskFull, TimedOut,
+    MirrorBusy.
     """
     with bundle.open("rb") as file:
-        return await _take(mirror, file, ref, into, base, descends_from, bundle_bytes_max)
+        return await _take(mirror, file, ref, into, base, descends_from, bundle_bytes_max, exactly)
+
+
+async def pack(mirror: Mirror, bundle: Path, *, ref: str, base: str) -> None:
+    """Write what a ref of the mirror has beyond `base` into a bundle file, for another host that has `base`. There must be
+    something. Raises DiskFull, TimedOut."""
+    await git_output(
+        mirror.path,
+        *("bundle", "create", "--quiet", str(bundle), ref, f"^{check_commit(base)}"),
+        timeout_seconds=BUNDLE_SECONDS_MAX,
+    )
 
 
 async def _take(
-    mirror: Mirror, bundle: BinaryIO, ref: str, into: str, base: str, descends_from: str | None, bytes_max: int
+    mirror: Mirror,
+    bundle: BinaryIO,
+    ref: str,
+    into: str,
+    base: str,
+    descends_from: str | None,
+    bytes_max: int,
+    exactly: str | None = None,
 ) -> str:
     assert into.startswith("refs/penstock/"), "an agent's work never becomes a branch of the mirror"
     if not await has_commit(mirror, base):
@@ -93,6 +112,8 @@ async def _take(
         await in_thread(_copy, bundle, copied, bytes_max)
         quarantine = mirror.spool / "quarantine.git"
         await _unpack(mirror, quarantine, copied, ref, base)
+        if exactly and (found := await kept_commit(Mirror(quarantine), _INCOMING)) != exactly:
+            raise BundleRefused(f"It holds {found} and not {exactly}.")
         if descends_from and not await _descends(quarantine, _INCOMING, descends_from):
             raise BaseLost(f"{descends_from} is not among its ancestors.")
         await _weigh(quarantine, base)

@@ -31,7 +31,12 @@ class SshKey:
     known_hosts: Path
 
 
-Credential: TypeAlias = TokenFile | SshKey
+@dataclass(frozen=True)
+class NoKey:
+    """Nothing for ssh, not even what the account has of itself: for a host that is to hold no credential."""
+
+
+Credential: TypeAlias = TokenFile | SshKey | NoKey
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,9 @@ def access_to(remote: Remote, credential: Credential | None) -> Access:
             files = (f'IdentityFile="{path}"', f'UserKnownHostsFile="{known_hosts}"', "GlobalKnownHostsFile=none")
             options = (*files, "IdentitiesOnly=yes", "IdentityAgent=none", "StrictHostKeyChecking=yes")
             words = ("-F", "none", *(word for option in options for word in ("-o", option)))
+            return Access((), {"GIT_SSH_COMMAND": f"{_SSH} {shlex.join(words)}"})
+        case NoKey():
+            words = ("-F", "none", "-o", "IdentityFile=none", "-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none")
             return Access((), {"GIT_SSH_COMMAND": f"{_SSH} {shlex.join(words)}"})
         case _:
             assert_never(credential)

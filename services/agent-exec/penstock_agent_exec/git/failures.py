@@ -75,6 +75,30 @@ class RefMissing(GitFailed):
     error_class = "git.ref_missing"
 
 
+class BaseGone(GitFailed):
+    """The commit at which the task began is not on the remote any more."""
+
+    error_class = "git.base_gone"
+
+
+class ParcelMissing(GitFailed):
+    """The host with the change has left nothing for this one."""
+
+    error_class = "parcel.missing"
+
+
+class ParcelGone(GitFailed):
+    """What another host has left is not there any more."""
+
+    error_class = "parcel.gone"
+
+
+class ParcelRefused(GitFailed):
+    """What another host has left is not what it said, or not sound."""
+
+    error_class = "parcel.refused"
+
+
 class BranchGone(GitFailed):
     """The branch to go on with is not on the remote any more."""
 

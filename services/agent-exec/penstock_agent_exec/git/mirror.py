@@ -72,6 +72,11 @@ def mirror_of(data: Path, repo: str) -> Mirror:
     return Mirror(data.resolve() / "mirrors" / f"{check_repo(repo)}.git")
 
 
+def repos_of(data: Path) -> tuple[str, ...]:
+    """The repos that have a mirror under the data directory."""
+    return tuple(sorted(path.name.removesuffix(".git") for path in (data / "mirrors").glob("*.git")))
+
+
 def task_ref(task: str) -> str:
     return f"refs/penstock/task/{check_task(task)}"
 

@@ -7,8 +7,10 @@ private ref before anything touches it, and what it used is in the report.
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from typing import Final
 
+from penstock.artifacts import ARTIFACT_BYTES_MAX
 from penstock.bounds import LINE_LENGTH_MAX
 from penstock.events import AgentFailed, AgentSucceeded
 from penstock.jobs import AgentWork
@@ -19,9 +21,11 @@ from penstock_agent_exec.agents.vendor import HostLacks, RunRefused
 from penstock_agent_exec.git.change import Diffstat, has_change
 from penstock_agent_exec.git.heal import heal_clone
 from penstock_agent_exec.git.mirror import start_of
+from penstock_agent_exec.git.secrets import secrets_in
 from penstock_agent_exec.git.work import commit_leftovers, keep_work, take_result
 from penstock_agent_exec.report import failed, stopped
 from penstock_agent_exec.steps.bench import Bench, InHand
+from penstock_agent_exec.steps.leave import leave_change, leave_kept, take_session
 from penstock_agent_exec.steps.running import Failure, Place, Ran, ready, run, run_for
 from penstock_agent_exec.vendors import Offer, offer_of
 
@@ -29,6 +33,12 @@ FILES_LISTED_MAX: Final = 200
 FILES_CHARACTERS_MAX: Final = 30_000
 NO_CHANGE: Final = "agent.no_change"
 SESSION_LOST: Final = "vendor.session_lost"
+GIVES_AWAY: Final = "agent.secret_in_change"
+TOO_LARGE: Final = "agent.change_too_large"
+_TOO_LARGE: Final = (
+    f"the change is larger than {ARTIFACT_BYTES_MAX} bytes as a git bundle, and cannot travel to the host that hands it over: "
+    "leave out whatever is generated, downloaded or built"
+)
 
 
 async def agent(bench: Bench, hand: InHand, work: AgentWork) -> ReportBody:
@@ -44,10 +54,9 @@ async def agent(bench: Bench, hand: InHand, work: AgentWork) -> ReportBody:
         return failed(hand, error.error_class, str(error))
     await heal_clone(place.clone, place.sandbox)
     await _keep(hand, place, work.attempt)
-    if ran.stopped:
-        return stopped(hand, hand.tenure.stop.reason)
-    if ran.failure is not None:
-        return _failed(hand, ran.failure)
+    if ran.stopped or ran.failure is not None:
+        await leave_kept(bench, hand, work, place, offer.vendor)
+        return stopped(hand, hand.tenure.stop.reason) if ran.failure is None else _failed(hand, ran.failure)
     await commit_leftovers(place.clone, place.sandbox)
     start = await start_of(place.mirror, hand.job.task)
     result = await take_result(place.clone, place.mirror, place.sandbox, descends_from=start)
@@ -55,7 +64,10 @@ async def agent(bench: Bench, hand: InHand, work: AgentWork) -> ReportBody:
     # Of a task that goes on with a branch, what was there before is none of its doing.
     if not result.changed or (start is not None and not await has_change(place.mirror, start, result.head)):
         message = verdict.final_text or "the agent changed nothing"
+        await leave_kept(bench, hand, work, place, offer.vendor)
         return _failed(hand, Failure(error_class=NO_CHANGE, message=message, transient=False, retry_at=None))
+    if (unfit := await _unfit_to_travel(bench, hand, work, place, offer, result.head)) is not None:
+        return _failed(hand, unfit)
     return AgentSucceeded(
         job=hand.job.id,
         epoch=hand.tenure.epoch,
@@ -67,18 +79,35 @@ async def agent(bench: Bench, hand: InHand, work: AgentWork) -> ReportBody:
         sandbox=hand.sandbox,
         kept=hand.kept,
         session_restarted=hand.session_restarted,
+        parcel=hand.parcel,
     )
+
+
+async def _unfit_to_travel(
+    bench: Bench, hand: InHand, work: AgentWork, place: Place, offer: Offer, head: str
+) -> Failure | None:
+    """Leave the change for other hosts, where they share work; why it is no result, where one of them is to hand it over and
+    cannot be given it. What this host must hide, no other host would know."""
+    if work.publish_elsewhere and (names := await secrets_in(place.mirror, place.clone.base, head, hand.redactor)):
+        message = f"the change holds secrets of the host: {', '.join(names)[:200]}; take them out of every commit"
+        return Failure(error_class=GIVES_AWAY, message=message, transient=False, retry_at=None)
+    await leave_change(bench, hand, work, place, offer.vendor, head)
+    if work.publish_elsewhere and (hand.parcel is None or hand.parcel.bundle is None):
+        return Failure(error_class=TOO_LARGE, message=_TOO_LARGE, transient=False, retry_at=None)
+    return None
 
 
 async def _run(bench: Bench, hand: InHand, work: AgentWork, offer: Offer, place: Place) -> Ran:
     """The session gone on with; one that has vanished is begun once more with the whole history, and that is said."""
     attempt, session = work.attempt, work.session_id
+    if work.resume and work.parcel is not None and not offer.vendor.has_session(place.home, session):
+        await hand.tenure.stop.unless_asked(take_session(bench, hand, place, work.parcel))
     resume = work.resume and offer.vendor.has_session(place.home, session)
     if resume:
         given = run_for(work, place, prompt=work.prompt, session_id=session, resume=True, attempt=attempt)
         ran = await run(bench, hand, work, offer, place, given)
         if ran.failure is None or ran.failure.error_class != SESSION_LOST:
-            return ran
+            return _of_session(ran, session)
         session = str(uuid.uuid4())
     if work.resume:
         hand.session_restarted = True
@@ -86,6 +115,15 @@ async def _run(bench: Bench, hand: InHand, work: AgentWork, offer: Offer, place:
     prompt = work.fresh_prompt if work.resume else work.prompt
     given = run_for(work, place, prompt=prompt, session_id=session, resume=False, attempt=attempt)
     return await run(bench, hand, work, offer, place, given)
+
+
+def _of_session(ran: Ran, session: str) -> Ran:
+    """A run that was to go on with a session and went on with another one has worked without its history: it is no result."""
+    said = ran.outcome.verdict.session_id
+    if ran.stopped or ran.failure is not None or said in ("", session):
+        return ran
+    message = f"session {session} was to be gone on with, and the agent's program went on with {shown(said, 100)}"
+    return replace(ran, failure=Failure(error_class=SESSION_LOST, message=message, transient=False, retry_at=None))
 
 
 async def _keep(hand: InHand, place: Place, number: int) -> None:
@@ -112,6 +150,7 @@ def _failed(hand: InHand, failure: Failure) -> AgentFailed:
         sandbox=hand.sandbox,
         kept=hand.kept,
         session_restarted=hand.session_restarted,
+        parcel=hand.parcel,
     )
 
 

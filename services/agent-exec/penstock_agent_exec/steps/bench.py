@@ -13,8 +13,8 @@ from typing import Final
 from nats.aio.client import Client
 
 from penstock.bounds import LINE_LENGTH_MAX
-from penstock.jobs import Job
-from penstock.values import Kept, RepoSnapshot, Usage
+from penstock.jobs import Job, PublishWork, Work
+from penstock.values import Kept, Parcel, RepoSnapshot, Usage
 from penstock_agent_exec.agents.facts import shown
 from penstock_agent_exec.cgroups import RLIMITS, Means
 from penstock_agent_exec.child import ChildNotStarted
@@ -23,7 +23,7 @@ from penstock_agent_exec.forge import Forge
 from penstock_agent_exec.forge.recording import KIND as RECORDING
 from penstock_agent_exec.forge.recording import RecordingForge
 from penstock_agent_exec.git.command import STDERR_BYTES_KEPT, STDOUT_BYTES_MAX, Completed, Sandboxed
-from penstock_agent_exec.git.credential import Credential, TokenFile
+from penstock_agent_exec.git.credential import Credential, NoKey, TokenFile
 from penstock_agent_exec.git.mirror import Mirror, mirror_of
 from penstock_agent_exec.git.names import Remote, check_remote
 from penstock_agent_exec.keeping import Keeping
@@ -68,10 +68,26 @@ class Bench:
         """The forge behind the repo's remote, None where it is a remote and no more."""
         return RecordingForge(self.folder.path / "forge", repo.name) if repo.provider == RECORDING else None
 
-    def credential(self, remote: Remote) -> Credential | None:
-        if remote.protocol != "https" or not self.settings.git_token_file:
-            return None
-        return TokenFile(Path(self.settings.git_token_file))
+    def credential(self, remote: Remote, *, pushes: bool = False) -> Credential | None:
+        """What git may show the remote; None for what the account has of itself."""
+        settings = self.settings
+        if remote.protocol == "https":
+            token = settings.git_token_file
+            if not pushes:
+                token = settings.git_read_token_file or token
+            return TokenFile(Path(token)) if token else None
+        return None if settings.publishes else NoKey()
+
+    @property
+    def pools(self) -> tuple[str, ...]:
+        """Whose orders this host takes besides its own."""
+        return (*self.offers, *((self.settings.publish_pool,) if self.settings.publishes else ()))
+
+    def lacks(self, work: Work) -> str:
+        """The role that the work needs and this host has not; empty where it has it."""
+        if isinstance(work, PublishWork):
+            return "" if self.settings.publishes else "publish"
+        return "" if self.settings.runs else "run"
 
     def profile(self, cwd: Path, binds: Sequence[Bind], env: Mapping[str, str] | None = None) -> Profile:
         """A child that sees `binds` and works in `cwd`, without a network."""
@@ -90,7 +106,10 @@ class Bench:
 
     def git_sandbox(self, work_tree: Path, mirror: Mirror) -> Sandboxed:
         """Where git may run in a clone: its work tree to write, the mirror's objects to read, nothing else."""
-        binds = (Bind(mirror.objects), Bind(work_tree, writable=True))
+        return self.sandbox(Bind(mirror.objects), Bind(work_tree, writable=True))
+
+    def sandbox(self, *binds: Bind) -> Sandboxed:
+        """Where a command that touches what an agent wrote may run: with these places, and nothing else."""
 
         async def run(argv: Sequence[str], *, cwd: str, env: Mapping[str, str], timeout_seconds: float) -> Completed:
             return await _git(
@@ -102,7 +121,7 @@ class Bench:
 
 @dataclass(slots=True, kw_only=True)
 class InHand:
-    """A job while it is worked on. `usage`, `kept`, `session_id`: what is known so far, for whatever report it comes to.
+    """A job while it is worked on. `usage`, `kept`, `parcel`, `session_id`: known so far, for whatever report it comes to.
     `redactor`: for everything that a child of the job prints, and for every word about it."""
 
     job: Job
@@ -112,6 +131,7 @@ class InHand:
     transcript: Transcript = field(default_factory=Transcript)
     usage: Usage = NOTHING_USED
     kept: Kept | None = None
+    parcel: Parcel | None = None
     session_id: str = ""
     vendor_version: str = ""
     sandbox: str = ""

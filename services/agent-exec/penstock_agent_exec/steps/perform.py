@@ -5,7 +5,7 @@ Rule of this room: only the loss of the lease and the end of this process pass t
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import Final, assert_never
 
 import msgspec
 import nats.errors
@@ -31,6 +31,8 @@ from penstock_agent_exec.transcript import MEDIA_TYPE
 from penstock_agent_exec.transcript import NAME as TRANSCRIPT
 
 log = structlog.get_logger()
+
+ROLE_MISSING: Final = "host.role_missing"
 
 Ran = AgentSucceeded | AgentFailed | PlanProposed | PlanFailed | CompactSucceeded | CompactFailed
 """How a run ends that was not stopped."""
@@ -83,6 +85,8 @@ async def _with_transcript(bench: Bench, hand: InHand, body: ReportBody) -> Repo
 
 async def _step(bench: Bench, hand: InHand) -> ReportBody:
     work = hand.job.work
+    if role := bench.lacks(work):
+        return failed(hand, ROLE_MISSING, f"this host has not the role {role}", transient=True)
     match work:
         case PrepareWork():
             return await prepare(bench, hand, work)

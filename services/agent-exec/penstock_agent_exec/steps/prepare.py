@@ -7,13 +7,23 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from typing import Final
 
 from penstock.events import PrepareSucceeded
 from penstock.jobs import PrepareWork
 from penstock.reports import ReportBody
 from penstock.values import Continuation, Evidence, Kept, RepoSnapshot
-from penstock_agent_exec.git.clone import Clone, find_clone, make_clone
-from penstock_agent_exec.git.failures import BranchGone, BranchRewritten, RefMissing
+from penstock_agent_exec.git.clone import Clone, drop_clone, find_clone, make_clone
+from penstock_agent_exec.git.failures import (
+    BranchGone,
+    BranchRewritten,
+    BundleRefused,
+    CloneDamaged,
+    RefMissing,
+    TimedOut,
+    TooBig,
+)
+from penstock_agent_exec.git.heal import heal_clone
 from penstock_agent_exec.git.mirror import (
     Mirror,
     contains,
@@ -23,8 +33,13 @@ from penstock_agent_exec.git.mirror import (
     start_of,
     update_mirror,
 )
+from penstock_agent_exec.git.work import keep_work
 from penstock_agent_exec.steps.bench import Bench, InHand
 from penstock_agent_exec.steps.evidence import evidence
+from penstock_agent_exec.steps.parcel import take
+
+SET_ASIDE: Final = 0
+"""The number of kept work that no attempt has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +74,27 @@ async def _prepare(bench: Bench, hand: InHand, work: PrepareWork) -> _Prepared:
         base = work.continues.base_commit
     else:
         tip, base = None, work.base_commit or await resolve_base(mirror, work.repo.default_branch)
+    if work.parcel is not None:
+        await _drop_older(bench, hand, mirror)
+        await take(bench, hand, mirror, work.parcel, base=base)
     clone = await _clone(bench, hand, mirror, base, work.kept)
     found = await evidence(bench, work, mirror, tip or clone.base) if work.wants_evidence or work.words else None
     return _Prepared(clone, tip, found)
+
+
+async def _drop_older(bench: Bench, hand: InHand, mirror: Mirror) -> None:
+    """A clone from before the task went on elsewhere is behind by now. Its work is kept; it and its sessions go."""
+    older = find_clone(bench.folder.path, hand.job.task)
+    if older is None:
+        return
+    hand.note("this host had a clone of the task from before it went on elsewhere: set aside")
+    sandbox = bench.git_sandbox(older.path, mirror)
+    try:
+        await heal_clone(older, sandbox)
+        await keep_work(older, mirror, SET_ASIDE, sandbox)
+    except (CloneDamaged, BundleRefused, TooBig, TimedOut) as error:
+        hand.note(f"its work could not be kept: {error}")
+    await drop_clone(bench.folder.path, hand.job.task)
 
 
 async def _tip(bench: Bench, hand: InHand, mirror: Mirror, continues: Continuation) -> str:

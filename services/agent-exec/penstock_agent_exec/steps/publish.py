@@ -13,19 +13,23 @@ from penstock.reports import ReportBody
 from penstock.values import Delivery
 from penstock_agent_exec.forge import find_or_open
 from penstock_agent_exec.git.change import format_patch
-from penstock_agent_exec.git.failures import BaseLost
-from penstock_agent_exec.git.mirror import contains
+from penstock_agent_exec.git.failures import BaseLost, ParcelMissing
+from penstock_agent_exec.git.mirror import contains, has_commit, update_mirror
 from penstock_agent_exec.git.publish import publish_branch
 from penstock_agent_exec.git.secrets import secrets_in
 from penstock_agent_exec.steps.bench import Bench, InHand
+from penstock_agent_exec.steps.parcel import take
 from penstock_agent_exec.tenure import Stopped
 
 PATCH_NAME = "change-patch"
 PATCH_MEDIA_TYPE = "application/mbox"
+FLOWS = ("branch", "patch")
 
 
 async def publish(bench: Bench, hand: InHand, work: PublishWork) -> ReportBody:
     """Raises Stopped before it has begun, Lost, and the failures of git and of forges."""
+    if work.flow in FLOWS:
+        await hand.tenure.stop.unless_asked(_have(bench, hand, work))
     looked = secrets_in(bench.mirror(work.repo), work.base_commit, work.commit, hand.redactor)
     if names := await hand.tenure.stop.unless_asked(looked):
         return PublishFailed(
@@ -47,6 +51,20 @@ async def publish(bench: Bench, hand: InHand, work: PublishWork) -> ReportBody:
                 message=f"this executor knows no flow {other[:100]!r}; known: branch, patch",
             )
     return PublishSucceeded(job=hand.job.id, epoch=hand.tenure.epoch, delivery=delivery)
+
+
+async def _have(bench: Bench, hand: InHand, work: PublishWork) -> None:
+    """The change in this host's own mirror: as another host has left it, on what the remote has. Raises ParcelMissing."""
+    mirror = bench.mirror(work.repo)
+    if work.parcel is None and hand.job.host is not None:
+        return
+    if mirror.path.is_dir() and await has_commit(mirror, work.commit):
+        return
+    if work.parcel is None or work.parcel.commit != work.commit:
+        raise ParcelMissing(f"{work.commit} was made on another host.")
+    remote = bench.remote(work.repo)
+    await update_mirror(mirror, remote, credential=bench.credential(remote))
+    await take(bench, hand, mirror, work.parcel, base=work.base_commit, descends_from=work.base_commit)
 
 
 async def _patch(bench: Bench, hand: InHand, work: PublishWork) -> Delivery:
@@ -76,7 +94,7 @@ async def _branch(bench: Bench, hand: InHand, work: PublishWork) -> Delivery:
         work.branch,
         work.commit,
         expected=work.expected,
-        credential=bench.credential(remote),
+        credential=bench.credential(remote, pushes=True),
         fence=hand.tenure.must_hold,
     )
     forge = bench.forge(work.repo)
