@@ -24,6 +24,7 @@ from penstock_agent_exec.selftest.table import as_table
 pytestmark = [pytest.mark.anyio, pytest.mark.skipif(not probe().ok, reason=probe().message)]
 
 ORDINARY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+FOUND = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
 # What root could not do here either, or what depends on the machine.
 UNPROVEN_AS_ROOT = {
     "setuid-program",
@@ -60,7 +61,7 @@ UNPROVEN_AS_ROOT = {
 def report(*before: str, python: str = sys.executable, **environ: str) -> tuple[int, dict[str, Any], str]:
     ran = subprocess.run(
         [*before, python, "-m", "penstock_agent_exec.selftest", "--json"],
-        env={"PATH": os.environ["PATH"], "HOME": "/nonexistent"} | environ,
+        env={"HOME": "/nonexistent"} | FOUND | environ,
         cwd="/",
         capture_output=True,
         text=True,
@@ -210,7 +211,7 @@ def test_a_host_without_a_sandbox_is_told_so_and_nothing_is_tried(tmp_path: Path
     (tmp_path / "git").symlink_to(str(shutil.which("git")))
     ran = subprocess.run(
         [sys.executable, "-m", "penstock_agent_exec.selftest"],
-        env={"PATH": str(tmp_path)},
+        env=FOUND | {"PATH": str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,
