@@ -31,11 +31,12 @@ class LineSplitter:
             return []
         lines = chunk.split(b"\n")
         rest = lines.pop()
-        if self._held_bytes or self._left_out:
+        goes_on = bool(self._held_bytes or self._left_out)
+        if goes_on:
             self._hold(lines[0])
             lines[0] = self._release()
         if len(chunk) > self._max:
-            lines = [self._cut(line, 0) if len(line) > self._max else line for line in lines]
+            lines[goes_on:] = [self._cut(line) if len(line) > self._max else line for line in lines[goes_on:]]
         self._hold(rest)
         return lines
 
@@ -53,16 +54,18 @@ class LineSplitter:
             self._held_bytes += len(part)
 
     def _release(self) -> bytes:
-        line = b"".join(self._held)
         if self._left_out:
-            line = self._cut(line, self._left_out)
+            self._held.append(self._mark(self._left_out))
+        line = b"".join(self._held)
         self._held, self._held_bytes, self._left_out = [], 0, 0
         return line
 
-    def _cut(self, line: bytes, already_left_out: int) -> bytes:
+    def _cut(self, line: bytes) -> bytes:
+        return line[: self._max] + self._mark(len(line) - self._max)
+
+    def _mark(self, left_out: int) -> bytes:
         self.cut_lines += 1
-        left_out = already_left_out + max(0, len(line) - self._max)
-        return line[: self._max] + b" [line cut: %d bytes left out]" % left_out
+        return b" [line cut: %d bytes left out]" % left_out
 
 
 # Sequences that move a terminal's cursor, colour it, name its window or make links: CSI, then OSC/DCS/SOS/PM/APC up to their

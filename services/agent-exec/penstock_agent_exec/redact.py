@@ -28,7 +28,7 @@ SHAPE_BYTES_MAX: Final = 16 * 1024
 """The longest token or key that is found across the borders of such pieces, and across the lines of a key."""
 
 CONTEXT_BYTES: Final = 64
-DFA_BYTES_MAX: Final = 64 * 1024 * 1024
+DFA_BYTES_MAX: Final = 16 * 1024 * 1024
 """What RE2 may take for its tables. Far more than hundreds of secrets need; with too little it becomes slow, not wrong."""
 
 

@@ -16,6 +16,8 @@ from penstock_agent_exec.agents.facts import COUNT_MAX
 
 Object: TypeAlias = dict[str, object]
 EMPTY: Final[Object] = {}
+SECOND_READING_BYTES_MAX: Final = 4 * 1024 * 1024
+"""Of a line that is not ASCII: as characters it may take four times its bytes."""
 
 
 def json_object(line: bytes) -> Object | None:
@@ -29,6 +31,8 @@ def json_object(line: bytes) -> Object | None:
 
 def _second_reading(line: bytes) -> object:
     """The stdlib takes what msgspec does not: half a surrogate pair in an escape, which JavaScript prints, and broken UTF-8."""
+    if len(line) > SECOND_READING_BYTES_MAX and not line.isascii():
+        return None
     try:
         return json.loads(line.decode("utf-8", errors="replace").lstrip("\ufeff"))
     except (ValueError, RecursionError):
