@@ -69,10 +69,10 @@ class Desk:
         if (answer := self.answer(claim)) is not None:
             await self.nc.publish(message.reply, encode(answer))
 
-    async def order(self, work: Work, *, task: str, host: str | None = "h1") -> Job:
-        """Put a job into the queue: of the host, or of the pool of the scripted agent."""
-        job = Job(id=ids.fresh(), task=task, repo=work.repo.name, pool="scripted", host=host, work=work)
-        subject = s.job_for_host(host, task, job.id) if host else s.job_for_pool("scripted", task, job.id)
+    async def order(self, work: Work, *, task: str, host: str | None = "h1", pool: str = "scripted") -> Job:
+        """Put a job into the queue: of the host, or of the pool where there is none."""
+        job = Job(id=ids.fresh(), task=task, repo=work.repo.name, pool=pool, host=host, work=work)
+        subject = s.job_for_host(host, task, job.id) if host else s.job_for_pool(pool, task, job.id)
         # Noted first: the executor may be faster than the acknowledgement.
         self.orders[job.id] = subject
         await self.nc.jetstream().publish(subject, encode(job))
@@ -230,8 +230,8 @@ class World:
     async def prepared(self, task: str, host: str | None = "h1") -> PrepareSucceeded:
         return await self.desk.body(await self.desk.order(self.prepare(task), task=task, host=host), PrepareSucceeded)
 
-    def prepare(self, task: str) -> PrepareWork:
-        return PrepareWork(repo=self.repo, branch=f"agent/{task}")
+    def prepare(self, task: str, **more: Any) -> PrepareWork:
+        return PrepareWork(repo=self.repo, branch=f"agent/{task}", **more)
 
     def agent(self, task: str, base: str, script: str, **more: Any) -> AgentWork:
         given: dict[str, Any] = {
@@ -260,7 +260,9 @@ class World:
             command_timeout_seconds=seconds,
         )
 
-    def publish(self, task: str, base: str, commit: str, *, flow: str = "branch", provider: str = "git") -> PublishWork:
+    def publish(
+        self, task: str, base: str, commit: str, *, flow: str = "branch", provider: str = "git", **more: Any
+    ) -> PublishWork:
         return PublishWork(
             repo=msgspec.structs.replace(self.repo, provider=provider),
             branch=f"agent/{task}",
@@ -270,11 +272,12 @@ class World:
             title="Mend the sum",
             body="It was a difference.",
             verified=True,
+            **more,
         )
 
-    async def step(self, task: str, work: Work, kind: type[T]) -> T:
-        """Order it on h1 and wait for a report of this kind."""
-        return await self.desk.body(await self.desk.order(work, task=task), kind)
+    async def step(self, task: str, work: Work, kind: type[T], host: str = "h1") -> T:
+        """Order it on the host and wait for a report of this kind."""
+        return await self.desk.body(await self.desk.order(work, task=task, host=host), kind)
 
     async def reported(self, task: str, work: Work) -> ReportBody:
         return (await self.desk.report(await self.desk.order(work, task=task))).body

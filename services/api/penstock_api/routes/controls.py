@@ -72,7 +72,8 @@ class PriceOfBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class SettingsBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Limits over all tasks; what is left out is at its default. `tasks_max`: slots of the whole fleet. `accounts`, `hosts`:
     slots by vendor account and by host. `ageing_seconds`: so long a wait counts as one step of priority.
-    `max_cost_usd_per_day`: of all tasks together (UTC)."""
+    `max_cost_usd_per_day`: of all tasks together (UTC). `share_work`: hosts leave what they have done for others, so that a task
+    outlives its host. `publish_pool`: hosts of this pool hand changes over. Both are for tasks submitted from then on."""
 
     tasks_max: Slots = 100
     accounts: Annotated[dict[Word, Slots], Meta(max_length=LIMITS_MAX)] = {}
@@ -80,6 +81,8 @@ class SettingsBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ageing_seconds: Annotated[float, Meta(gt=0, le=31_536_000)] = 900.0
     max_cost_usd_per_day: Usd | None = None
     prices: Annotated[tuple[PriceOfBody, ...], Meta(max_length=PRICES_MAX)] = ()
+    share_work: bool = False
+    publish_pool: Name | None = None
 
 
 Body = Annotated[
@@ -190,5 +193,7 @@ async def put_settings(
             PriceOf(vendor=priced.vendor, model=priced.model, price=Price(**structs.asdict(priced.price)))
             for priced in data.prices
         ),
+        share_work=data.share_work,
+        publish_pool=data.publish_pool,
     )
     return await entries.write(request.parts.catalog.settings, "", settings, if_match, if_none_match)
