@@ -32,7 +32,7 @@ from penstock.reader import Reader
 from penstock_launcher.servers import PostgresServer, free_port
 from penstock_orchestrator.migrate import migrate
 
-WAIT_SECONDS_MAX: Final = 90.0
+WAIT_SECONDS_MAX: Final = float(os.environ.get("PENSTOCK_TEST_WAIT_SECONDS", "90"))
 GIT_ENVIRON: Final = {
     "PATH": os.environ["PATH"],
     "HOME": "/nonexistent",

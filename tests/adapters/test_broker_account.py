@@ -207,10 +207,37 @@ async def test_whoever_asks_for_something_free_is_not_held_and_frees_nobody(fold
     account = Account()
     limit = limit_of(A, 429, {"retry-after": "60"}, b"", NOW)
     assert limit is not None
-    account.limited(limit)
     async with Api(lambda asked: Says(headers=JSON, body=b'{"input_tokens": 1}')) as api:
         gate = ModelGate(folder / "a", upstream=api.base_url, key=Secret("k"), account=account, clock=Clock())
+        account.limited(limit)
         async with gate:
             assert (await ask(gate.socket_path, A, target="/v1/messages/count_tokens")).status == 200
             assert (await ask(gate.socket_path, A)).status == 429
     assert len(api.asked) == 1
+
+
+async def test_a_run_that_begins_after_the_limit_was_met_was_sent_to_try_and_may(folder: Path) -> None:
+    refusal = Says(429, JSON | {"retry-after": "3600"}, error(type="rate_limit_error", message="slow down"))
+    account = Account()
+
+    def answer(asked: Asked) -> Says:
+        return refusal if asked.number < 2 else Says(body=answer_of(A))
+
+    async with Api(answer) as api:
+
+        def gate(name: str) -> ModelGate:
+            return ModelGate(folder / name, upstream=api.base_url, key=Secret("k"), account=account, clock=Clock())
+
+        first, beside = gate("first"), gate("beside")
+        async with first, beside:
+            assert (await ask(first.socket_path, A)).status == 429
+            async with gate("later") as later:
+                assert (await ask(later.socket_path, A)).status == 429
+                assert len(api.asked) == 2
+                # It has met the limit itself: that holds it like those who were at work before.
+                assert (await ask(later.socket_path, A)).status == 429
+            assert (await ask(beside.socket_path, A)).status == 429
+            assert len(api.asked) == 2
+            async with gate("last") as last:
+                assert (await ask(last.socket_path, A)).status == 200
+            assert (await ask(beside.socket_path, A)).status == 200

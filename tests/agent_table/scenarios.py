@@ -104,7 +104,7 @@ async def rate_limit(stand: Stand) -> None:
     (failed,) = of_type(events, AgentFailed)
     at = next(event.at for event in events if event.data is failed)
     wait = parked.wake_at - at
-    stand.check("told apart as a rate limit", failed.error_class == "vendor.rate_limit")
+    stand.check("told apart as a rate limit", failed.error_class in ("vendor.rate_limit", "vendor.usage_window"))
     stand.check("parked until the time the API said", abs(wait.total_seconds() - RESET_SECONDS) < 120)
     stand.see(f"{failed.error_class}, parked for {wait.total_seconds():.0f} s")
     requests = len(stand.model.requests)

@@ -33,6 +33,7 @@ class Books:
         self.budget = budget
         self.rate_limited: RateLimited | None = None
         self._account = account
+        self._limits_met = account.limits_met
         self._clock = clock
         self._listener: Callable[[Usage], None] = lambda _: None
         self._answers = 0
@@ -47,7 +48,7 @@ class Books:
     def held(self) -> tuple[bytes, OwnAnswerHeaders] | None:
         """Body and headers to refuse a request with, where the account is at a limit; None where it may be asked."""
         now = self._clock()
-        if (limit := self._account.held(now)) is None:
+        if (limit := self._account.held(now, self._limits_met)) is None:
             return None
         self._limited(limit)
         return repeated(self.dialect, limit, now)
