@@ -12,6 +12,8 @@ from typing import Final
 
 import pytest
 
+from penstock_agent_exec.cgroups import find_means
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A run in the background of a shell inherits an ignored SIGINT, and so would every child that a test interrupts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -26,6 +28,11 @@ _STDERR: Final = pytest.StashKey[int]()
 def pytest_configure(config: pytest.Config) -> None:
     # The real one: while a test runs, pytest keeps what is written there to itself.
     config.stash[_STDERR] = os.dup(2)
+
+
+def pytest_unconfigure() -> None:
+    # Executors that tests have killed leave their children's control groups, for the next executor to remove.
+    find_means("tests").sweep()
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from typing import Final
 
 import uvloop
 
-from bench import append, dispatch, fold, hydrate, read, rebuild
+from bench import append, dispatch, fold, hydrate, ingest, read, rebuild, spawn
 from bench.figures import Table, surroundings
 from bench.plan import Plan
 
@@ -19,6 +19,8 @@ BENCHES: Final[Mapping[str, Callable[[Plan], Awaitable[list[Table]]]]] = {
     "rebuild": rebuild.run,
     "dispatch": dispatch.run,
     "hydrate": hydrate.run,
+    "ingest": ingest.run,
+    "spawn": spawn.run,
 }
 ROUNDS: Final = 5
 ROUNDS_SHORT: Final = 3

@@ -42,6 +42,8 @@ def main() -> None:
     offers, notes = offers_of(settings, environment()) if settings.runs else ({}, ())
     if settings.runs and bwrap is None:
         notes = (*notes, "no sandbox, by name")
+    if settings.sandbox_cpus and means.kind == "rlimits":
+        notes = (*notes, "sandbox_cpus does not hold: this account may make no control groups")
 
     async def serve(runtime: Runtime) -> None:
         log.info("folder.held", path=str(folder.path), installation=folder.installation, leftovers_killed=killed)

@@ -41,6 +41,8 @@ _NEEDED: Final = ("memory", "pids")
 _WANTED: Final = (*_NEEDED, "cpu")
 _LEFT: Final = re.compile(rf"{PREFIX}[a-z0-9-]+-(?P<pid>[0-9]+)-[0-9]+")
 _numbers: Final = itertools.count(1)
+_left_over: Final = set[Path]()
+"""Groups that still held something dying when their child was given up. Tried again with the next."""
 
 
 class NotEnclosed(Exception):
@@ -60,6 +62,9 @@ class Means:
         """A group with these limits, for one child; None where this host has no groups. Raises NotEnclosed."""
         if self.kind == "rlimits":
             return None
+        for folder in tuple(_left_over):
+            if _gone(folder):
+                _left_over.discard(folder)
         name = f"{PREFIX}{self.name}-{os.getpid()}-{next(_numbers)}"
         group = Group(self.kind, {controller: folder / name for controller, folder in self.folders.items()})
         try:
@@ -121,9 +126,10 @@ class Group:
             _kill(folder)
 
     def remove(self) -> bool:
-        """False where something is still in it."""
-        gone = [_gone(folder) for folder in self._folders]
-        return all(gone)
+        """False where something is still in it; then it goes when the next one is made."""
+        left = {folder for folder in self._folders if not _gone(folder)}
+        _left_over.update(left)
+        return not left
 
 
 def find_means(name: str) -> Means:
