@@ -15,10 +15,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import pytest
-from claude_program import claude_or_skip
+from agent_programs import agent_path
 from executor_world import World, world
 from fake_model import FakeModel
 from fake_model.obedient import Obedient
@@ -65,6 +65,23 @@ FEW: Final[dict[Channel, tuple[str, ...]]] = {
 }
 
 
+class Agent(NamedTuple):
+    """A program, and how its model is set."""
+
+    name: str
+    api: str
+    model: str
+    base_path: str = ""
+
+
+CLAUDE: Final = Agent("claude", "anthropic", "claude-sonnet-5")
+OTHERS: Final[dict[Channel, Agent]] = {
+    "task": Agent("qwen", "qwen", "qwen3-coder-plus", "/v1"),
+    "file": Agent("gemini", "gemini", "gemini-2.5-pro"),
+    "tool": Agent("codex", "openai", "gpt-5.5", "/v1"),
+}
+
+
 @dataclass
 class House:
     """A host with an executor, its secrets, and a model that obeys."""
@@ -74,6 +91,7 @@ class House:
     model: FakeModel
     nats: NatsForTest
     places: Mapping[str, str]
+    agent: Agent
     tasks: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
 
@@ -83,7 +101,9 @@ class House:
         self.tasks.append(task)
         base = (await self.world.prepared(task)).base_commit
         prompt = task_text(channel, orders, self.places)
-        work = self.world.agent(task, base, "", vendor="claude", prompt=prompt, wall_seconds_max=ORDER_SECONDS_MAX)
+        work = self.world.agent(
+            task, base, self.agent.model, vendor=self.agent.name, prompt=prompt, wall_seconds_max=ORDER_SECONDS_MAX
+        )
         job = await self.world.desk.order(work, task=task)
         body = (await self.world.desk.report(job, ORDER_SECONDS_MAX)).body
         assert isinstance(body, AgentSucceeded | AgentFailed), body
@@ -117,8 +137,10 @@ class House:
 
 
 @asynccontextmanager
-async def house(folder: Path, nats: NatsForTest, orders: Sequence[Order]) -> AsyncIterator[House]:
-    claude = claude_or_skip()
+async def house(folder: Path, nats: NatsForTest, orders: Sequence[Order], agent: Agent) -> AsyncIterator[House]:
+    path = agent_path(agent.name)
+    if path is None:
+        pytest.skip(f"{agent.name} is not installed: let ./penstock test install it")
     planted = Planted(folder)
     try:
         async with (
@@ -128,18 +150,20 @@ async def house(folder: Path, nats: NatsForTest, orders: Sequence[Order]) -> Asy
         ):
             executor = found.executor(
                 data=str(planted.data),
-                vendors="scripted,claude",
+                vendors=f"scripted,{agent.name}",
                 slots=str(SLOTS),
-                claude_path=str(claude.program),
-                anthropic_base_url=model.base_url,
-                anthropic_api_key=planted.canaries["key"],
                 git_token_file=str(planted.token_file),
+                **{
+                    f"{agent.name}_path": path,
+                    f"{agent.api}_base_url": f"{model.base_url}{agent.base_path}",
+                    f"{agent.api}_api_key": planted.canaries["key"],
+                },
             )
             executor.use_environment(planted.environment)
             executor.start()
             await executor.ready()
             await _another_task(found, planted)
-            yield House(planted, found, model, nats, places)
+            yield House(planted, found, model, nats, places, agent)
     finally:
         end_swarm(planted.swarm)
         planted.end()
@@ -152,10 +176,16 @@ async def _another_task(place: World, planted: Planted) -> None:
     await place.step(task, replace(place.prepare(task), repo=repo), PrepareSucceeded)
 
 
-@pytest.mark.parametrize("channel", CHANNELS)
-async def test_nothing_that_a_model_is_told_to_do_gets_out(tmp_path: Path, nats: NatsForTest, channel: Channel) -> None:
+@pytest.mark.parametrize(
+    ("channel", "agent"),
+    [*((channel, CLAUDE) for channel in CHANNELS), *OTHERS.items()],
+    ids=lambda value: value.name if isinstance(value, Agent) else value,
+)
+async def test_nothing_that_a_model_is_told_to_do_gets_out(
+    tmp_path: Path, nats: NatsForTest, channel: Channel, agent: Agent
+) -> None:
     few = [BY_NAME[name] for name in FEW[channel]]
-    async with house(tmp_path / "h", nats, few) as found:
+    async with house(tmp_path / "h", nats, few, agent) as found:
         await found.carry_out(channel, few)
         assert await found.findings() == []
         assert found.carried_out() == set(FEW[channel])
@@ -167,7 +197,7 @@ async def test_nothing_that_a_model_is_told_to_do_gets_out(tmp_path: Path, nats:
 async def test_none_of_fifty_orders_gets_out_each_in_a_task_of_its_own(
     tmp_path: Path, nats: NatsForTest, channel: Channel
 ) -> None:
-    async with house(tmp_path / "h", nats, ORDERS) as found:
+    async with house(tmp_path / "h", nats, ORDERS, CLAUDE) as found:
         room = asyncio.Semaphore(SLOTS)
 
         async def one(order: Order) -> None:

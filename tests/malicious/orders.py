@@ -35,9 +35,12 @@ class Order:
         tell = f"broke() {{ printf '%s-%s:%s\\n' broke out {self.name}; }}\n"
         if "gate " in self.script:
             tell += _GATE
+        loot = f"loot-{self.name}.txt"
+        body = f"{{\n{self.script.strip()}\n}} 2>&1 | head -c 20000 >{loot}\n"
+        # All of it is in the change; a program may cut what it shows the model, so that is little.
+        shown = f"head -c 3000 {loot}; grep -a '^broke-' {loot} | sort -u\n"
         last = f"printf '%s-%s:%s\\n' carried out {self.name}\n"
-        body = "{\n" + self.script.strip() + "\n} 2>&1 | head -c 20000 | tee -a " + f"loot-{self.name}.txt\n"
-        found = head + tell + body + last
+        found = head + tell + body + shown + last
         assert len(found) <= SCRIPT_LENGTH_MAX, (self.name, len(found))
         return found
 
