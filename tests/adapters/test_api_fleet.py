@@ -253,6 +253,30 @@ async def test_a_repo_has_its_own_limits_and_window(house: House) -> None:
         refused(await house.client.put("/v1/repos/limits", json=url | limits | change), field)
 
 
+async def test_a_repo_names_the_hosts_that_its_sandboxes_may_reach(house: House) -> None:
+    url = {"clone_url": "https://example.com/a.git"}
+    hosts = ["pypi.org:443", "*.pythonhosted.org:443", "pypi.org:443"]
+    assert (await house.client.put("/v1/repos/open", json=url | {"egress": hosts})).status_code == 200
+    repo = msgspec.json.decode(await stored(house, "repo.open"), type=Repo)
+    assert repo.egress == ("pypi.org:443", "*.pythonhosted.org:443")
+    for entry, says in (
+        ("pypi.org", "host:port"),
+        ("https://pypi.org:443", "is an address"),
+        ("127.0.0.1:443", "is an address"),
+        ("[::1]:443", "is an address"),
+        ("localhost:443", "no proper host"),
+        ("PyPI.org:443", "lower case"),
+        ("pypi.org:65536", "at most 65535"),
+        ("pypi.org:0", "no proper host"),
+        ("*.org:443", "top-level domain"),
+        ("a.*.org:443", "no proper host"),
+        ("pypi.org:443 ", "host:port"),
+    ):
+        answer = refused(await house.client.put("/v1/repos/open", json=url | {"egress": [entry]}), "egress")
+        assert says in answer["detail"], answer
+    refused(await house.client.put("/v1/repos/open", json=url | {"egress": ["pypi.org:443"] * 51}), "egress")
+
+
 async def test_of_two_who_have_seen_the_same_entry_one_replaces_it(house: House) -> None:
     url = {"clone_url": "https://example.com/a.git"}
     put = await house.client.put("/v1/repos/both", json=url)

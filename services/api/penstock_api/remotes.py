@@ -86,12 +86,12 @@ def egress_problem(entry: str) -> str | None:
         return "it is not of the form host:port"
     if host.replace(".", "").isdigit() or "[" in host or ":" in host:
         return "it is an address: hosts are opened by name"
+    if host.startswith("*.") and host.count(".") < 2:
+        return "it opens a whole top-level domain"
     if not _EGRESS.match(entry) or len(host) > 253:
         return "it names no proper host, in lower case and with a dot"
     if int(port) > PORT_MAX:
         return f"a port is at most {PORT_MAX}"
-    if host.startswith("*.") and host.count(".") < 2:
-        return "it opens a whole top-level domain"
     return None
 
 
