@@ -6,12 +6,12 @@ import base64
 import json
 import os
 import random
-import string
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from planted_secrets import LETTERS, eight_ways, in_pieces, planted
 
 from penstock_agent_exec.redact import HELD_BYTES_MAX, MARK, SHAPE_BYTES_MAX, Redactor
 from penstock_agent_exec.secret_forms import forms_of
@@ -20,48 +20,13 @@ from penstock_agent_exec.secret_shapes import SHAPES
 CHUNKINGS = int(os.environ.get("PENSTOCK_TEST_CHUNKINGS", "2000"))
 """The long form: PENSTOCK_TEST_CHUNKINGS=100000."""
 
-LETTERS = string.ascii_letters + string.digits
-AWKWARD = LETTERS + "+/=\"\\-_%&<>' é"
 KNOWN = 'p4ss/w"ord\\with+ everything<é>'
-
-
-def planted(count: int, seed: int = 1) -> dict[str, str]:
-    """Secrets of all kinds of lengths and characters."""
-    dice = random.Random(seed)
-    return {
-        f"secret-{n}": "".join(dice.choice(LETTERS if n % 2 else AWKWARD) for _ in range(dice.randint(16, 60))).strip()
-        + dice.choice(LETTERS)
-        for n in range(count)
-    }
-
-
-def eight_ways(secret: str) -> tuple[bytes, ...]:
-    """How an attacker, or an accident, prints it."""
-    raw = secret.encode()
-    return (
-        raw,
-        json.dumps(secret)[1:-1].encode(),
-        "".join(c if c in LETTERS else "".join(f"%{byte:02X}" for byte in c.encode()) for c in secret).encode(),
-        raw.hex().encode(),
-        raw.hex().upper().encode(),
-        raw[::-1],
-        base64.b64encode(raw),
-        base64.urlsafe_b64encode(raw).rstrip(b"="),
-    )
 
 
 def in_base64(secret: bytes, shift: int) -> bytes:
     """What of the secret's base64 says it, with so many bytes before it."""
     encoded = base64.b64encode(b"\0" * shift + secret)
     return encoded[(shift * 8 + 5) // 6 : (shift + len(secret)) * 8 // 6]
-
-
-def pieces(text: bytes, dice: random.Random) -> Iterator[bytes]:
-    at = 0
-    while at < len(text):
-        size = dice.choice((1, 2, 7, 30, 200, 4_000))
-        yield text[at : at + size]
-        at += size
 
 
 def streamed(redactor: Redactor, parts: Iterator[bytes] | list[bytes]) -> bytes:
@@ -99,7 +64,7 @@ def test_no_secret_comes_through_however_the_output_is_cut() -> None:
         around = [b"%d words and \xff bytes" % dice.randrange(10**6) for _ in range(dice.randint(1, 6))]
         around.insert(dice.randrange(len(around) + 1), dice.choice((b"", b"pre")) + form + dice.choice((b"", b"post")))
         text = dice.choice((b" ", b"\n", b"")).join(around)
-        hidden = streamed(redactor, pieces(text, dice))
+        hidden = streamed(redactor, in_pieces(text, dice))
         leaks += [form] if form in hidden else []
         assert hidden == redactor.whole(text)
     assert leaks == []
