@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import httpx2
@@ -284,7 +285,12 @@ def _agents(programs: Mapping[str, str], model_url: str) -> dict[str, str]:
 
 
 def _services(
-    folder: Path, nats: NatsForTest, dsn: str, port: int, agents: dict[str, str]
+    folder: Path,
+    nats: NatsForTest,
+    dsn: str,
+    port: int,
+    agents: dict[str, str],
+    more: Mapping[str, Mapping[str, str]],
 ) -> dict[str, ServiceProcess]:
     executor = {
         "slots": "2",
@@ -310,7 +316,7 @@ def _services(
     notifier = {"secrets_dir": str(folder / "secrets"), "allow_private_webhooks": "true"}
 
     def one(module: str, user: str, name: str, settings: dict[str, str]) -> ServiceProcess:
-        return ServiceProcess(module, user, nats, folder / name, **settings)
+        return ServiceProcess(module, user, nats, folder / name, **(settings | dict(more.get(name, {}))))
 
     return {
         "orchestrator": one("penstock_orchestrator", "orchestrator", "orchestrator", orchestrator),
@@ -327,6 +333,12 @@ def _services(
             "agent-exec2",
             executor | {"host": "h2", "data_dir": str(folder / "h2")},
         ),
+        "agent-exec3": one(
+            "penstock_agent_exec",
+            "agent-exec",
+            "agent-exec3",
+            executor | {"host": "h3", "data_dir": str(folder / "h3")},
+        ),
         "notifier": one("penstock_notifier", "notifier", "notifier", notifier),
         "api": one("penstock_api", "api", "api", api),
     }
@@ -338,10 +350,15 @@ TWO_OF_SOME: Final = (*ONE_OF_EACH, "orchestrator2", "agent-exec2")
 
 @asynccontextmanager
 async def whole(
-    folder: Path, names: Iterable[str] = (), *, model_url: str = "", programs: Mapping[str, str] | None = None
+    folder: Path,
+    names: Iterable[str] = (),
+    *,
+    model_url: str = "",
+    programs: Mapping[str, str] | None = None,
+    more: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
 ) -> AsyncIterator[Whole]:
     """Start it, wait until every part is ready, stop it. With PENSTOCK_TWO=1 every suite runs on two of some. `programs`: of
-    agents, by vendor; Claude Code where there is one and nothing else is said."""
+    agents, by vendor; Claude Code where there is one and nothing else is said. `more`: further settings, by service."""
     if programs is None:
         programs = {"claude": claude} if (claude := claude_path()) else {}
     names = tuple(names) or (TWO_OF_SOME if os.environ.get("PENSTOCK_TWO") == "1" else ONE_OF_EACH)
@@ -352,7 +369,7 @@ async def whole(
     nats = NatsForTest(folder / "nats", sync_always=True)
     postgres = PostgresServer(folder / "postgres", password=secrets.token_hex(8), port=free_port())
     port = free_port()
-    services = _services(folder, nats, postgres.dsn(), port, _agents(programs, model_url))
+    services = _services(folder, nats, postgres.dsn(), port, _agents(programs, model_url), more)
     await asyncio.to_thread(nats.start)
     try:
         await asyncio.to_thread(postgres.start)
@@ -366,7 +383,7 @@ async def whole(
         http = httpx2.AsyncClient(
             base_url=f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {token}"}, timeout=30
         )
-        running = {name: services[name] for name in names}
+        running = {name: services[name] for name in dict.fromkeys((*names, *more))}
         try:
             house = Whole(folder, nats, postgres, running, http, nc, token)
             house.script("first-try-wrong", FIRST_TRY_WRONG)

@@ -171,7 +171,7 @@ async def test_a_change_on_a_base_that_the_remote_has_not_any_more_waits_for_a_p
 async def test_a_change_too_large_to_travel_is_no_result_and_that_is_said(place: World, task: str) -> None:
     await place.start("h1", roles="run")
     base = (await place.prepared(task)).base_commit
-    place.script("large", [MEND, {"do": "shell", "command": "head -c 70000000 /dev/urandom > big.bin"}])
+    place.script("large", [MEND, {"do": "run", "argv": ["sh", "-c", "head -c 70000000 /dev/urandom > big.bin"]}])
     failed = await place.step(task, place.agent(task, base, "large", **POOLED), AgentFailed)
     assert failed.error_class == "agent.change_too_large"
     assert failed.parcel is not None
