@@ -30,6 +30,7 @@ from malicious.sinks import (
     file_sinks,
     git_sinks,
     leaks,
+    report_bodies,
     request_sinks,
     strange_refs,
     strange_requests,
@@ -38,8 +39,8 @@ from msgspec.structs import replace
 from servers import NatsForTest
 from whole import GIT_ENVIRON, TEST_COMMAND, git
 
-from penstock import ids
-from penstock.events import AgentFailed, AgentSucceeded, PrepareSucceeded
+from penstock import codec, ids
+from penstock.events import AgentFailed, AgentSucceeded, NetworkDenied, PrepareSucceeded
 from penstock.values import RepoSnapshot
 
 pytestmark = pytest.mark.anyio
@@ -127,6 +128,11 @@ class House:
         found += [f"{name} broke out" for name in self._told(BROKE)]
         return found + planted.alarms()
 
+    async def denied(self) -> set[str]:
+        """What was asked of the model's API and refused, as it was told to everybody."""
+        found = [codec.reports.decode(body).body for body in await report_bodies(self.nats)]
+        return {body.target for body in found if isinstance(body, NetworkDenied)}
+
     def carried_out(self) -> set[str]:
         """The orders that came to their end, as the model was told."""
         return self._told(ENDED)
@@ -189,6 +195,8 @@ async def test_nothing_that_a_model_is_told_to_do_gets_out(
         await found.carry_out(channel, few)
         assert await found.findings() == []
         assert found.carried_out() == set(FEW[channel])
+        if "gate-paths" in FEW[channel]:
+            assert "GET /v1/models" in await found.denied()
 
 
 @pytest.mark.skipif(not ALL, reason="the long form: PENSTOCK_TEST_ORDERS=all")

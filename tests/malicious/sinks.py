@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import base64
 import codecs
+import contextlib
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 from fake_model import FakeModel
+from nats.js.api import RawStreamMsg
 from nats.js.errors import NotFoundError
 from servers import NatsForTest
 from whole import GIT_ENVIRON
 
 from malicious.planted import OWN_KEY, Planted
+from penstock import subjects as s
 
 KEY_HEADERS: Final = ("x-api-key", "authorization", "x-goog-api-key")
 MODEL_PATHS: Final = ("/v1/messages", "/v1/messages/count_tokens", "/v1/responses", "/v1/chat/completions")
@@ -46,22 +49,29 @@ def leaks(canaries: Mapping[str, str], sinks: Iterable[tuple[str, bytes]]) -> li
 
 async def broker_sinks(nats: NatsForTest) -> list[tuple[str, bytes]]:
     """Every message in every stream, with its subject and its headers: orders, reports, output, buckets, artifacts."""
-    nc = await nats.connect()
     found: list[tuple[str, bytes]] = []
+    async for stream, message in _stored(nats):
+        head = f"{message.subject}\n{message.headers}\n".encode()
+        found.append((f"{stream} {message.subject}", head + (message.data or b"")))
+    return found
+
+
+async def report_bodies(nats: NatsForTest) -> list[bytes]:
+    """Every report, as it is stored."""
+    return [message.data or b"" async for stream, message in _stored(nats) if stream == s.REPORTS]
+
+
+async def _stored(nats: NatsForTest) -> AsyncIterator[tuple[str, RawStreamMsg]]:
+    nc = await nats.connect()
     try:
         js = nc.jetstream()
         for info in await js.streams_info():
             assert info.config.name is not None
             for seq in range(max(1, info.state.first_seq), info.state.last_seq + 1):
-                try:
-                    message = await js.get_msg(info.config.name, seq)
-                except NotFoundError:
-                    continue
-                text = f"{message.subject}\n{message.headers}\n".encode()
-                found.append((f"{info.config.name} {message.subject}", text + (message.data or b"")))
+                with contextlib.suppress(NotFoundError):
+                    yield info.config.name, await js.get_msg(info.config.name, seq)
     finally:
         await nc.close()
-    return found
 
 
 def git_sinks(name: str, repository: Path) -> Iterator[tuple[str, bytes]]:
