@@ -103,7 +103,9 @@ class Break(Struct, frozen=True, tag="break", tag_field="do"):
 
 
 class Tries(Struct, frozen=True, tag="tries", tag_field="do"):
-    """The first time this conversation comes here the first step, then the second...; the last one for ever after."""
+    """The first time this conversation comes here the first step, then the second...; the last one for ever after.
+
+    A conversation is known by its session's id, or in formats that have none by the user's first words."""
 
     steps: tuple[Step, ...]
 
