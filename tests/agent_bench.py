@@ -15,6 +15,7 @@ from penstock.settings import Secret
 from penstock_agent_exec.agents.facts import AnyFact
 from penstock_agent_exec.agents.run import Outcome, Steering, run_agent
 from penstock_agent_exec.agents.vendor import AgentRun, Vendor
+from penstock_agent_exec.broker.account import Account
 from penstock_agent_exec.broker.budget import RunBudget
 from penstock_agent_exec.broker.dialect import Dialect
 from penstock_agent_exec.broker.gate import ModelGate
@@ -76,6 +77,8 @@ class Bench:
         *,
         watch: Watch | None = None,
         budget: RunBudget | None = None,
+        account: Account | None = None,
+        egress: Path | None = None,
         **changes: object,
     ) -> Outcome:
         """One run, with a gate to `fake` where the run is to use one. `changes` are fields of AgentRun."""
@@ -86,7 +89,14 @@ class Bench:
             gate = None
             if fake is not None and run.gate_socket is not None:
                 upstream = fake.base_url + self.dialect.path_inside
-                gate = ModelGate(self.socket, upstream=upstream, key=Secret(KEY), dialect=self.dialect, budget=budget)
+                gate = ModelGate(
+                    self.socket,
+                    upstream=upstream,
+                    key=Secret(KEY),
+                    dialect=self.dialect,
+                    budget=budget,
+                    account=account,
+                )
                 await stack.enter_async_context(gate)
             return await run_agent(
                 self.vendor,
@@ -97,6 +107,7 @@ class Bench:
                 on_output=self._count,
                 steering=self.steering,
                 gate=gate,
+                egress=egress,
             )
 
     async def heard(self, wanted: type[AnyFact], within_seconds: float = 60.0) -> None:
