@@ -41,11 +41,15 @@ def tree_of(root: int) -> list[int]:
 
 
 def _children(pid: int) -> list[int]:
-    """Of every thread of `pid`."""
+    """Of every thread of `pid`; none where it has ended meanwhile."""
     found: list[int] = []
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+    try:
+        threads = list(Path(f"/proc/{pid}/task").iterdir())
+    except OSError:
+        return found
+    for thread in threads:
         try:
-            found += map(int, path.read_text().split())
+            found += map(int, (thread / "children").read_text().split())
         except OSError:
             continue
     return found
