@@ -18,6 +18,11 @@ from servers import PASSWORD, NatsForTest
 from penstock_launcher.servers import free_port
 
 READY_SECONDS_MAX: Final = 30.0
+SECRET: Final = {
+    f"PENSTOCK_{name}"
+    for name in ("NATS_PASSWORD", "DATABASE_URL", "ANTHROPIC_API_KEY", "OPENAI_API_KEY", "CLAUDE_OAUTH_TOKEN")
+}
+"""Variables with a secret in them, as far as tests set them."""
 
 
 class ServiceProcess:
@@ -37,6 +42,14 @@ class ServiceProcess:
             "PENSTOCK_ADMIN_PORT": str(self.admin_port),
         } | {f"PENSTOCK_{name.upper()}": value for name, value in settings.items()}
         self._process: subprocess.Popen[bytes] | None = None
+
+    def keep_secrets_in_files(self) -> None:
+        """Name files instead of the values: a file is for its owner, an environment for whoever may look at the process."""
+        for name in self._environ.keys() & SECRET:
+            path = self._folder / f"{name.lower()}.secret"
+            path.touch(mode=0o600)
+            path.write_text(self._environ.pop(name) + "\n")
+            self._environ[f"{name}_FILE"] = str(path)
 
     @property
     def pid(self) -> int:

@@ -355,10 +355,12 @@ async def whole(
     *,
     model_url: str = "",
     programs: Mapping[str, str] | None = None,
+    secrets_in_files: bool = False,
     more: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
 ) -> AsyncIterator[Whole]:
     """Start it, wait until every part is ready, stop it. With PENSTOCK_TWO=1 every suite runs on two of some. `programs`: of
-    agents, by vendor; Claude Code where there is one and nothing else is said. `more`: further settings, by service."""
+    agents, by vendor; Claude Code where there is one and nothing else is said. `more`: further settings, by service.
+    `secrets_in_files`: no service has a secret in its environment."""
     if programs is None:
         programs = {"claude": claude} if (claude := claude_path()) else {}
     names = tuple(names) or (TWO_OF_SOME if os.environ.get("PENSTOCK_TWO") == "1" else ONE_OF_EACH)
@@ -370,6 +372,9 @@ async def whole(
     postgres = PostgresServer(folder / "postgres", password=secrets.token_hex(8), port=free_port())
     port = free_port()
     services = _services(folder, nats, postgres.dsn(), port, _agents(programs, model_url), more)
+    if secrets_in_files:
+        for service in services.values():
+            service.keep_secrets_in_files()
     await asyncio.to_thread(nats.start)
     try:
         await asyncio.to_thread(postgres.start)

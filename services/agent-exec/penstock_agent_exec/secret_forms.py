@@ -37,7 +37,7 @@ def forms_of(secret: str) -> frozenset[bytes]:
 def _of_a_line(secret: str) -> frozenset[bytes]:
     raw = secret.encode("utf-8", "surrogatepass")
     forms = {raw, raw[::-1], raw.hex().encode(), raw.hex().upper().encode(), *_base64(raw)}
-    forms.add(html.escape(secret).encode("utf-8", "surrogatepass"))
+    forms |= {text.encode("utf-8", "surrogatepass") for text in (secret[::-1], html.escape(secret))}
     for quoted in _percent(raw):
         forms |= {quoted.encode(), _lower_percent(quoted).encode()}
     for once in _json(secret):
