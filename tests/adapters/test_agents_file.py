@@ -42,6 +42,11 @@ def rule(line: str, output: str = "json-lines") -> str:
         ("[agents.scripted-b]\nprogram = 'a'", "agents.scripted-b: there is an agent of this name already"),
         ("[agents.a]\n", "agents.a: Object missing required field `program`"),
         (HEAD + "argv = 'x'", "agents.a.argv: Expected `array`, got `str`"),
+        (
+            HEAD + "argv = [3]",
+            "agents.a.argv[0]: an argument is a text, or a list of texts that belong together, not 3",
+        ),
+        (HEAD + "argv = ['a', [['b']]]", "agents.a.argv[1]: an argument is a text"),
         (HEAD + "promt = 'stdin'", "agents.a: Object contains unknown field `promt`"),
         (HEAD + "prompt = 'args'", "agents.a.prompt: Invalid enum value 'args'"),
         (HEAD + "prompt = 'argument'", "agents.a.argv: has no {prompt}"),

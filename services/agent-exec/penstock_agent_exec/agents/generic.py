@@ -78,12 +78,12 @@ class Generic:
 
     def command(self, run: AgentRun) -> CommandLine:
         """Its arguments, environment and way to the model, as the file has them. Raises RunRefused."""
-        table = self.described.table
-        reading = table.reading_argv if run.reads_only else ()
+        described, table = self.described, self.described.table
+        argv = (described.reading_argv if run.reads_only else ()) or described.argv
         values = _values(run, self.described)
         gated = run.gate_socket if table.model is not None else None
         return CommandLine(
-            argv=(str(self.program), *_filled(table.resume_argv if run.resume else reading or table.argv, values)),
+            argv=(str(self.program), *_filled(described.resume_argv if run.resume else argv, values)),
             env=self._environment(run, values),
             binds=tuple(Bind(Path(path)) for path in dict.fromkeys((str(self.program), *table.visible))),
             forwards=(Forward(MODEL_PORT, gated),) if gated is not None else (),
@@ -121,7 +121,7 @@ class Generic:
     def has_session(self, state_dir: Path, session_id: str) -> bool:
         """Where the file says how to go on with one; and its files are there, where it says which they are."""
         table = self.described.table
-        if not table.resume_argv or not session_id:
+        if not self.described.resume_argv or not session_id:
             return False
         return not table.session_files or bool(self.session_files(state_dir, session_id))
 
@@ -239,9 +239,9 @@ def _values(run: AgentRun, described: Described) -> Values:
 def _filled(template: Argv, values: Values) -> tuple[str, ...]:
     """The arguments; a group is left out where one of its placeholders has no value."""
     words: list[str] = []
-    for part in template:
-        group = [_value(word, values) for word in ((part,) if isinstance(part, str) else part)]
-        words += [word for word in group if word is not None] if None not in group else []
+    for group in template:
+        filled = [_value(word, values) for word in group]
+        words += [word for word in filled if word is not None] if None not in filled else []
     return tuple(words)
 
 

@@ -20,8 +20,13 @@ from penstock_agent_exec.agents.generic_rules import TAKES, BadRule, Condition, 
 from penstock_agent_exec.upstream import read_upstream
 
 FILE_BYTES_MAX: Final = 1024 * 1024
-CLASS_PATTERN: Final = r"^(vendor|agent)\.[a-z][a-z0-9_]{1,60}(?!\n)$"
+ARGUMENTS_MAX: Final = 200
+ARGUMENT_LENGTH_MAX: Final = 20_000
+NO_CLASS_PATTERN: Final = r"^((vendor|agent)\.[a-z][a-z0-9_]{1,60})?(?!\n)$"
+MEANING_PATTERN: Final = r"^(ok|(vendor|agent)\.[a-z][a-z0-9_]{1,60})(?!\n)$"
+CODE_PATTERN: Final = r"^\d{1,3}(?!\n)$"
 ABSOLUTE_PATTERN: Final = r"^/[^\x00]*$"
+NO_PATH_PATTERN: Final = r"^(/[^\x00]*)?$"
 VARIABLE_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_]{0,99}(?!\n)$"
 OK: Final = "ok"
 
@@ -29,8 +34,15 @@ Text: TypeAlias = Annotated[str, Meta(max_length=20_000, pattern=r"^[^\x00]*$")]
 Full: TypeAlias = Annotated[str, Meta(min_length=1, max_length=20_000, pattern=r"^[^\x00]*$")]
 Absolute: TypeAlias = Annotated[str, Meta(pattern=ABSOLUTE_PATTERN, max_length=1_000)]
 Variable: TypeAlias = Annotated[str, Meta(pattern=VARIABLE_PATTERN)]
-Class: TypeAlias = Annotated[str, Meta(pattern=CLASS_PATTERN)]
-Argv: TypeAlias = Annotated[tuple[Text | tuple[Text, ...], ...], Meta(max_length=200)]
+AbsoluteOrNone: TypeAlias = Annotated[str, Meta(pattern=NO_PATH_PATTERN, max_length=1_000)]
+ClassOrNone: TypeAlias = Annotated[str, Meta(pattern=NO_CLASS_PATTERN)]
+Meaning: TypeAlias = Annotated[str, Meta(pattern=MEANING_PATTERN)]
+ExitCode: TypeAlias = Annotated[str, Meta(pattern=CODE_PATTERN)]
+Argv: TypeAlias = tuple[tuple[str, ...], ...]
+"""Arguments in groups, of one where none was made: a group is left out as a whole."""
+# Its items are checked by hand: with a union of a text and a list in the type, msgspec 0.22.0 ended one process in four by
+# SIGSEGV when it freed its types.
+Written: TypeAlias = Annotated[tuple[object, ...], Meta(max_length=ARGUMENTS_MAX)]
 
 OF_THE_TASK: Final = ("prompt", "model", "session_id", "max_turns")
 """Placeholders that stand alone, as a whole argument or value: whoever asks for a task chooses what is put there."""
@@ -39,8 +51,11 @@ _BRACED: Final = re.compile(r"\{([a-z_]+)\}")
 
 
 _RIGHT: Final = {
-    repr(CLASS_PATTERN): "a class of failure, such as vendor.rate_limit or agent.crashed",
+    repr(NO_CLASS_PATTERN): "a class of failure, such as vendor.rate_limit or agent.crashed",
+    repr(MEANING_PATTERN): "ok, or a class of failure such as vendor.auth",
+    repr(CODE_PATTERN): "an exit code",
     repr(ABSOLUTE_PATTERN): "an absolute path",
+    repr(NO_PATH_PATTERN): "an absolute path",
     repr(VARIABLE_PATTERN): "the name of a variable",
 }
 """What a pattern means, for whoever reads that something does not match it."""
@@ -74,7 +89,7 @@ class ModelTable(_Strict, frozen=True, kw_only=True):
 
     dialect: Literal["anthropic", "responses", "chat", "gemini"]
     base_url: Full
-    key_file: Absolute | Literal[""] = ""
+    key_file: AbsoluteOrNone = ""
     key_header: Annotated[str, Meta(pattern=r"^([A-Za-z][A-Za-z0-9-]{0,63})?(?!\n)$")] = ""
 
 
@@ -86,23 +101,23 @@ class RuleTable(_Strict, frozen=True, kw_only=True):
     when: dict[str, str | int | float | bool] = {}
     take: dict[str, Text] = {}
     match: Text = ""
-    error_class: Class | Literal[""] = msgspec.field(default="", name="class")
+    error_class: ClassOrNone = msgspec.field(default="", name="class")
 
 
 class AgentTable(_Strict, frozen=True, kw_only=True):
     """One agent as it is written."""
 
     program: Full
-    argv: Argv = ()
-    resume_argv: Argv = ()
-    reading_argv: Argv = ()
+    argv: Written = ()
+    resume_argv: Written = ()
+    reading_argv: Written = ()
     prompt: Literal["stdin", "argument"] = "stdin"
     visible: tuple[Absolute, ...] = ()
     env: dict[Variable, Text] = {}
     pass_env: tuple[Variable, ...] = ()
     output: Literal["text", "json", "json-lines"] = "text"
     rules: Annotated[tuple[RuleTable, ...], Meta(max_length=200)] = ()
-    exit_codes: dict[Annotated[str, Meta(pattern=r"^\d{1,3}(?!\n)$")], Class | Literal["ok"]] = {}
+    exit_codes: dict[ExitCode, Meaning] = {}
     stop: Annotated[tuple[StopSignal, ...], Meta(max_length=5)] = (StopSignal(signal="SIGTERM"),)
     session_files: tuple[Full, ...] = ()
     version: VersionCheck | None = None
@@ -114,6 +129,9 @@ class Described(Struct, frozen=True, kw_only=True):
 
     name: str
     table: AgentTable
+    argv: Argv
+    resume_argv: Argv
+    reading_argv: Argv
     rules: tuple[Rule, ...]
     stderr_rules: tuple[Rule, ...]
     version: Pattern | None
@@ -148,12 +166,14 @@ def _described(path: Path, name: str, given: object, known: tuple[str, ...]) -> 
     except msgspec.ValidationError as error:
         raise BadAgents(f"{where}{_in_words(str(error))}") from error
     try:
-        _check_templates(table)
+        argvs = _argvs(table)
+        _check_env(table)
         _check_model(table)
         rules = tuple((rule.stream, _rule(table, rule, f"rules[{at}]")) for at, rule in enumerate(table.rules))
         return Described(
             name=name,
             table=table,
+            **argvs,
             rules=tuple(rule for stream, rule in rules if stream == "stdout"),
             stderr_rules=tuple(rule for stream, rule in rules if stream == "stderr"),
             version=_version(table),
@@ -172,18 +192,38 @@ def _in_words(error: str) -> str:
     return f"{found['path'] or ''}: {f'must be {what}' if what else found['what']}"
 
 
-def _check_templates(table: AgentTable) -> None:
-    """Raises BadRule."""
-    for field, argv in (("argv", table.argv), ("resume_argv", table.resume_argv), ("reading_argv", table.reading_argv)):
-        words = [word for part in argv for word in ((part,) if isinstance(part, str) else part)]
+def _argvs(table: AgentTable) -> dict[str, Argv]:
+    """The three lists of arguments by their fields. Raises BadRule."""
+    found: dict[str, Argv] = {}
+    for field in ("argv", "resume_argv", "reading_argv"):
+        given: tuple[object, ...] = getattr(table, field)
+        groups = tuple(_group(f"{field}[{at}]", part) for at, part in enumerate(given))
+        words = [word for group in groups for word in group]
         for word in words:
             for name in _BRACED.findall(word):
-                _check_placeholder(f"{field}", name, whole=word == f"{{{name}}}", alone=True)
-        if (argv or field == "argv") and (table.prompt == "argument") != ("{prompt}" in words):
+                _check_placeholder(field, name, whole=word == f"{{{name}}}", alone=True)
+        if (given or field == "argv") and (table.prompt == "argument") != ("{prompt}" in words):
             said = "has no {prompt}" if table.prompt == "argument" else "has a {prompt}"
             raise BadRule(
                 f'{field}: {said}, and the prompt is given by {table.prompt} (prompt = "stdin" or "argument")'
             )
+        found[field] = groups
+    return found
+
+
+def _group(field: str, part: object) -> tuple[str, ...]:
+    """An argument, or several that belong together. Raises BadRule."""
+    words = part if isinstance(part, list) else [part]
+    for word in words:
+        if not isinstance(word, str):
+            raise BadRule(f"{field}: an argument is a text, or a list of texts that belong together, not {word!r}")
+        if "\x00" in word or len(word) > ARGUMENT_LENGTH_MAX:
+            raise BadRule(f"{field}: an argument has at most {ARGUMENT_LENGTH_MAX} characters, and no NUL among them")
+    return tuple(words)
+
+
+def _check_env(table: AgentTable) -> None:
+    """Raises BadRule."""
     for name, value in table.env.items():
         for placeholder in _BRACED.findall(value):
             if placeholder == "prompt":
