@@ -53,6 +53,8 @@ class Gate:
         self.path = f"{folder}:{os.environ['PATH']}"
 
     def shut(self) -> None:
+        for waited in self._folder.glob("waits-*"):
+            waited.unlink()  # of one that was killed as it waited
         (self._folder / "shut").touch()
 
     def open(self) -> None:
