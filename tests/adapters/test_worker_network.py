@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
@@ -10,14 +11,17 @@ from typing import Any
 
 import msgspec
 import pytest
+from agent_programs import claude_or_skip
 from executor_world import COMMIT, MEND, NEWS, World, world
+from fake_model import FakeModel, Say, bash, endless, script, write_file
 from servers import NatsForTest
 from whole import Remote, calc_remote
 
 from penstock import ids
-from penstock.events import AgentSucceeded, NetworkDenied, VerifySucceeded
+from penstock.events import AgentFailed, AgentSucceeded, NetworkDenied, VerifySucceeded
 from penstock.jobs import Job
 from penstock.reports import ReportBody
+from penstock.values import Price
 from penstock_agent_exec.broker.denials import TOLD_MAX
 from penstock_agent_exec.sandbox_probe import probe
 
@@ -67,6 +71,63 @@ async def all_of(place: World, job: Job) -> list[ReportBody]:
 
 def denied(bodies: list[ReportBody]) -> list[tuple[str, str, int]]:
     return [(body.what, body.target, body.count) for body in bodies if isinstance(body, NetworkDenied)]
+
+
+# -- through the model's gate --------------------------------------------------------------------------------------------
+
+PRICE = Price(input_usd=3.0, output_usd=15.0)
+ONE_ANSWER_USD = (1_200 * 3.0 + 40 * 15.0) / 1e6
+ASKS_FOR_FILES = """python3 - <<'END'
+import os, socket
+one = socket.socket(socket.AF_UNIX)
+one.connect(os.environ["ANTHROPIC_UNIX_SOCKET"])
+one.sendall(b"POST /v1/files HTTP/1.1\\r\\nhost: x\\r\\ncontent-length: 0\\r\\n\\r\\n")
+print(one.recv(1000))
+END"""
+
+
+@contextlib.asynccontextmanager
+async def claude_world(tmp_path: Path, nats: NatsForTest, remote: Remote, model: FakeModel) -> AsyncIterator[World]:
+    claude = claude_or_skip()
+    async with world(tmp_path / "c", nats, remote) as found:
+        await found.start(
+            vendors="scripted,claude",
+            claude_path=str(claude.program),
+            anthropic_base_url=model.base_url,
+            anthropic_api_key="sk-ant-the-key-that-stays-outside",
+        )
+        yield found
+
+
+async def test_a_run_is_ended_at_its_budget_by_what_the_gate_has_counted(
+    tmp_path: Path, nats: NatsForTest, remote: Remote, task: str
+) -> None:
+    async with FakeModel(script(endless())) as model, claude_world(tmp_path, nats, remote, model) as place:
+        base = (await place.prepared(task)).base_commit
+        limit_usd = 2.5 * ONE_ANSWER_USD
+        work = place.agent(task, base, "", vendor="claude", price=PRICE, max_cost_usd=limit_usd)
+        failed = await place.step(task, work, AgentFailed)
+        assert len(model.model_requests) == 3
+    assert (failed.error_class, failed.transient) == ("vendor.budget", False)
+    assert (failed.usage.input_tokens, failed.usage.output_tokens) == (3_600, 120)
+    assert failed.usage.cost_usd == pytest.approx(3 * ONE_ANSWER_USD)
+
+
+async def test_what_an_agent_may_not_ask_of_its_models_api_is_in_the_log(
+    tmp_path: Path, nats: NatsForTest, remote: Remote, task: str
+) -> None:
+    steps = (bash(ASKS_FOR_FILES), write_file("made.py", "made = True\n"), Say("Done."))
+    async with FakeModel(script(*steps)) as model, claude_world(tmp_path, nats, remote, model) as place:
+        base = (await place.prepared(task)).base_commit
+        job = await place.desk.order(place.agent(task, base, "", vendor="claude", price=PRICE), task=task)
+        bodies = await all_of(place, job)
+    done = bodies[-1]
+    assert isinstance(done, AgentSucceeded), done
+    assert done.usage.cost_usd == pytest.approx(3 * ONE_ANSWER_USD)
+    assert denied(bodies) == [("model", "POST /v1/files", 1)]
+
+
+# -- to other hosts ------------------------------------------------------------------------------------------------------
 
 
 async def test_what_an_agent_was_kept_from_is_told_before_its_end(place: World, task: str) -> None:

@@ -39,7 +39,9 @@ from penstock_agent_exec.agents.run import Outcome, Steering, run_agent
 from penstock_agent_exec.agents.vendor import AgentRun, Purpose, RunRefused
 from penstock_agent_exec.broker.budget import RunBudget
 from penstock_agent_exec.broker.denials import Denials
+from penstock_agent_exec.broker.gate import ModelGate
 from penstock_agent_exec.child import ChildNotStarted
+from penstock_agent_exec.control import Control
 from penstock_agent_exec.git.clone import Clone
 from penstock_agent_exec.git.command import Sandboxed
 from penstock_agent_exec.git.heal import heal_clone
@@ -50,7 +52,7 @@ from penstock_agent_exec.sandbox import Bind, Profile
 from penstock_agent_exec.steps.bench import NOTHING_USED, Bench, InHand
 from penstock_agent_exec.steps.middle import Middle
 from penstock_agent_exec.steps.prepare import standing_clone
-from penstock_agent_exec.steps.say import hearing
+from penstock_agent_exec.steps.say import Ears, hearing
 from penstock_agent_exec.steps.ways import Ways, egress_label, ways_out
 from penstock_agent_exec.vendors import Offer
 
@@ -158,11 +160,15 @@ async def run(bench: Bench, hand: InHand, work: Work, offer: Offer, place: Place
         hand.usage = Usage()
         hand.transcript.begin(offer.vendor.name, given.session_id)
         try:
-            async with middle.telling(), hearing(bench.nc, hand, steering, middle):
+            async with (
+                middle.telling(),
+                hearing(bench.nc, hand, steering, middle, listens=offer.vendor.dialogue(given).listens) as ears,
+                own_line(bench, hand, middle, ears) as line,
+            ):
                 outcome = await run_agent(
                     offer.vendor,
-                    given if ways.gate is None else replace(given, base_url=ways.gate.base_url),
-                    profile=_profile(bench, place, work.repo, reads_only=given.reads_only),
+                    given if ways.gate is None else _through(ways.gate, given),
+                    profile=_profile(bench, place, work.repo, line, reads_only=given.reads_only),
                     watch=_watch(bench, work),
                     on_facts=on_facts,
                     on_output=on_output,
@@ -179,6 +185,13 @@ async def run(bench: Bench, hand: InHand, work: Work, offer: Offer, place: Place
     if not outcome.ending.nothing_left:
         raise ChildNotStarted("something of the agent is still alive in its sandbox; its clone is not touched")
     return _ran(hand, outcome, middle, budget)
+
+
+def _through(gate: ModelGate, given: AgentRun) -> AgentRun:
+    """The run as it goes through the gate. Where that holds the budget the program is told of none: its own idea of a price may
+    be another one."""
+    max_cost_usd = given.max_cost_usd if gate.books.budget.price is None else None
+    return replace(given, base_url=gate.base_url, max_cost_usd=max_cost_usd)
 
 
 def run_for(work: Work, place: Place, *, prompt: str, session_id: str, resume: bool, attempt: int = 1) -> AgentRun:
@@ -210,13 +223,31 @@ def _purpose(work: Work) -> Purpose:
             assert_never(work)
 
 
-def _profile(bench: Bench, place: Place, repo: RepoSnapshot, *, reads_only: bool) -> Profile:
+@contextlib.asynccontextmanager
+async def own_line(bench: Bench, hand: InHand, middle: Middle, ears: Ears) -> AsyncIterator[tuple[Bind, ...]]:
+    """What an agent needs to speak of its own task; nothing where there is no sandbox to show it in."""
+    if bench.bwrap is None:
+        yield ()
+        return
+
+    def ask(decision: Decision) -> None:
+        middle.hear((decision,))
+        if (line := line_of(decision)) is not None:
+            hand.output.add(line)
+
+    with tempfile.TemporaryDirectory(prefix=bench.folder.socket_prefix) as folder:
+        async with Control(Path(folder), ask=ask, inbox=ears.inbox) as control:
+            yield control.binds
+
+
+def _profile(bench: Bench, place: Place, repo: RepoSnapshot, line: tuple[Bind, ...], *, reads_only: bool) -> Profile:
     extras = bench.extras(repo)
     binds = (
         Bind(place.mirror.objects),
         Bind(place.clone.path, place.work_inside, writable=not reads_only),
         Bind(place.home, place.home_inside, writable=True),
         *extras.binds,
+        *line,
     )
     return bench.profile(Path(place.work_inside), binds, extras.env)
 
