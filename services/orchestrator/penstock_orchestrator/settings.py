@@ -24,7 +24,7 @@ class Settings(Common, frozen=True, kw_only=True, forbid_unknown_fields=True):
     nats_monitor_url: str = ""
     allow_volatile: bool = False
     replicas: Annotated[int, Meta(ge=1, le=5)] = 1
-    pools: Names = "claude,scripted"
+    pools: Names = "claude,codex,gemini,qwen,scripted"
     publish_pools: Names = PUBLISH_POOL
     leader_lease_seconds: Annotated[int, Meta(ge=2, le=300)] = 6
     reconcile_seconds: Annotated[float, Meta(gt=0, le=60)] = 3.0
