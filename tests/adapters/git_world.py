@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from penstock_agent_exec.git.clone import Clone, make_clone
+from penstock_agent_exec.git.clone import Clone
 from penstock_agent_exec.git.command import Completed
+from penstock_agent_exec.git.make import make_clone
 from penstock_agent_exec.git.mirror import Mirror, mirror_of, resolve_base, update_mirror
 from penstock_agent_exec.git.names import Identity, Remote, check_remote
 

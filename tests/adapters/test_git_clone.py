@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 from adapters.git_world import AGENT, OTHER_TASK, TASK, Bubblewrap, World, make_world, until
 
-from penstock_agent_exec.git.clone import Clone, drop_clone, find_clone, in_clone, make_clone
+from penstock_agent_exec.git.clone import Clone, drop_clone, find_clone, in_clone
 from penstock_agent_exec.git.command import Completed
 from penstock_agent_exec.git.failures import BadName, CloneDamaged, RefMissing, TimedOut
 from penstock_agent_exec.git.heal import HEAL_SECONDS_MAX, heal_clone
+from penstock_agent_exec.git.make import make_clone
 from penstock_agent_exec.git.work import commit_leftovers, keep_work
 
 pytestmark = pytest.mark.anyio

@@ -11,6 +11,9 @@ import os
 import re
 import select
 import signal
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -36,6 +39,21 @@ class DataFolder:
     installation: str
     instance: str = field(default_factory=ids.fresh)
     lock: int
+    in_hand: Counter[str] = field(default_factory=Counter, compare=False)
+    """How many jobs are worked on, by task and by repo: what they work with is not collected. Neither is ever called like the
+    other: `task/<task>` and `repo/<repo>`."""
+
+    @contextmanager
+    def holding(self, *keys: str) -> Iterator[None]:
+        """Count these as in hand."""
+        self.in_hand.update(keys)
+        try:
+            yield
+        finally:
+            self.in_hand.subtract(keys)
+            for key in keys:
+                if not self.in_hand[key]:
+                    del self.in_hand[key]
 
     @property
     def checks(self) -> Path:

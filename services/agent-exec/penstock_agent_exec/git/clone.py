@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -20,21 +20,19 @@ from penstock_agent_exec.git.command import (
     Sandboxed,
     Settings,
     clone_environment,
-    git_output,
     run,
     trusted_environment,
 )
-from penstock_agent_exec.git.failures import CloneDamaged, RefMissing, TimedOut, TooBig, failure_from
-from penstock_agent_exec.git.mirror import Mirror, has_commit, remove_tree
-from penstock_agent_exec.git.names import Identity, check_commit, check_identity, check_task
+from penstock_agent_exec.git.failures import CloneDamaged, TimedOut, TooBig, failure_from
+from penstock_agent_exec.git.mirror import remove_tree
+from penstock_agent_exec.git.names import Identity, check_task
 
-CLONE_SECONDS_MAX: Final = 900.0
 SNAPSHOT_TRAILER: Final = "Penstock-Snapshot: "
 
 
 @dataclass(frozen=True)
 class Clone:
-    """A task's clone. Made by `make_clone`, found again by `find_clone`; `base` is the commit at which the task began."""
+    """A task's clone. Made by `make.make_clone`, found again by `find_clone`; `base` is the commit at which the task began."""
 
     data: Path
     task: str
@@ -59,41 +57,6 @@ class Clone:
     def record(self) -> Path:
         """Says that the clone is whole, and what it is. Beside the task's folder, so that no agent can write it."""
         return self.data / "tasks" / f"{self.task}.clone"
-
-
-async def make_clone(
-    data: Path,
-    mirror: Mirror,
-    task: str,
-    *,
-    base: str,
-    identity: Identity,
-    sandbox: Sandboxed,
-    start: str | None = None,
-    timeout_seconds: float = CLONE_SECONDS_MAX,
-) -> Clone:
-    """The task's clone, made if it is not there or only half made; one that is whole is kept as it is, work included.
-
-    Use the `base` of what comes back: a clone that was there keeps the base it was made with. `start`: a commit to begin at
-    instead of `base`, such as kept work; of a snapshot, what was uncommitted is uncommitted again.
-    Raises BadName, RefMissing if the mirror lacks a commit, CloneDamaged, TimedOut.
-    """
-    if known := find_clone(data, task):
-        return known
-    check_identity(identity)
-    clone = Clone(data.resolve(), check_task(task), check_commit(base), mirror.objects, identity)
-    for commit in (base, start or base):
-        if not await has_commit(mirror, check_commit(commit)):
-            raise RefMissing(f"The mirror has no commit {commit}.")
-    await drop_clone(data, task)
-    clone.path.mkdir(parents=True)
-    begin_repository(clone, at=start or base)
-    await in_clone(clone, sandbox, "reset", "--quiet", "--hard", timeout_seconds=timeout_seconds)
-    if start and await _is_snapshot(mirror, start, task):
-        await in_clone(clone, sandbox, "reset", "--quiet", "--mixed", f"{start}^")
-    await _to_disk(clone.path)
-    _write_record(clone)
-    return clone
 
 
 def find_clone(data: Path, task: str) -> Clone | None:
@@ -149,9 +112,10 @@ async def in_clone(
     settings: Settings = (),
     allow: Collection[int] = (0,),
     timeout_seconds: float = LOCAL_SECONDS_MAX,
+    before: Sequence[str] = (),
 ) -> Completed:
     """Git in the clone, inside the sandbox. `git_dir`: a repository of our own to go by instead of the agent's, with the
-    agent's objects; `work_tree`: a folder to treat as the whole.
+    agent's objects; `work_tree`: a folder to treat as the whole; `before`: words before the command.
 
     What comes back was made where an attacker may rule: it is a claim. Raises CloneDamaged for an exit status that is not
     in `allow`, TooBig, TimedOut.
@@ -166,7 +130,7 @@ async def in_clone(
     if git_dir:
         env["GIT_OBJECT_DIRECTORY"] = str(clone.git_dir / "objects")
     folder = work_tree or clone.path
-    argv = ["git", "-C", str(folder), f"--git-dir={git_dir or clone.git_dir}", f"--work-tree={folder}", *args]
+    argv = [*before, "git", "-C", str(folder), f"--git-dir={git_dir or clone.git_dir}", f"--work-tree={folder}", *args]
     return await sandboxed(clone, sandbox, argv, env=env, allow=allow, timeout_seconds=timeout_seconds)
 
 
@@ -196,19 +160,15 @@ def is_folder(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink()
 
 
-async def _is_snapshot(mirror: Mirror, commit: str, task: str) -> bool:
-    message = await git_output(mirror.path, "log", "-1", "--format=%B", "--no-show-signature", commit)
-    return f"\n{SNAPSHOT_TRAILER}{task}\n".encode() in message
-
-
-async def _to_disk(path: Path) -> None:
-    """A power cut must not leave a clone that is said to be whole with its files empty."""
+async def to_disk(path: Path) -> None:
+    """Have all of it on the disk. A power cut must not leave a clone that is said to be whole with its files empty."""
     done = await run(["sync", "-f", str(path)], env=trusted_environment(), timeout_seconds=LOCAL_SECONDS_MAX)
     if done.returncode != 0:
         raise failure_from(done.stderr)
 
 
-def _write_record(clone: Clone) -> None:
+def write_record(clone: Clone) -> None:
+    """Say that the clone is whole."""
     making = clone.record.with_suffix(".making")
     with making.open("w") as file:
         json.dump({"base": clone.base, "objects": str(clone.objects), "identity": asdict(clone.identity)}, file)

@@ -27,6 +27,9 @@ from penstock_agent_exec.git.failures import GitFailed, TimedOut, TooBig, failur
 LOCAL_SECONDS_MAX: Final = 120.0
 STDOUT_BYTES_MAX: Final = 64 * 1024 * 1024
 STDERR_BYTES_KEPT: Final = 64 * 1024
+LOW_PRIORITY: Final = ("nice", "-n", "19")
+"""The words before a command that nobody waits for."""
+
 _CHUNK_BYTES: Final = 64 * 1024
 
 Settings = Sequence[tuple[str, str]]
@@ -130,14 +133,15 @@ async def git(
     stdin: bytes = b"",
     stdout_bytes_max: int = STDOUT_BYTES_MAX,
     keep_open: Sequence[int] = (),
+    before: Sequence[str] = (),
 ) -> Completed:
     """Git on the trusted side, in a directory no agent can write, speaking `protocol` only (none, if empty).
 
-    The descriptors in `keep_open` are inherited, so a lock on them is held until the last git is gone. Returns however git
-    ended; raises TimedOut, and GitFailed where there is no git.
+    The descriptors in `keep_open` are inherited, so a lock on them is held until the last git is gone. `before`: words before
+    the command, such as LOW_PRIORITY. Returns however git ended; raises TimedOut, and GitFailed where there is no git.
     """
     return await run(
-        ["git", f"--git-dir={git_dir}", *args],
+        [*before, "git", f"--git-dir={git_dir}", *args],
         env=trusted_environment(protocol=protocol, settings=settings) | dict(env or {}),
         timeout_seconds=timeout_seconds,
         stdin=stdin,
@@ -155,6 +159,7 @@ async def git_output(
     env: Mapping[str, str] | None = None,
     stdin: bytes = b"",
     keep_open: Sequence[int] = (),
+    before: Sequence[str] = (),
 ) -> bytes:
     """What git wrote, as `git` runs it. Raises what git's error output tells of, and TooBig past STDOUT_BYTES_MAX."""
     done = await git(
@@ -166,6 +171,7 @@ async def git_output(
         env=env,
         stdin=stdin,
         keep_open=keep_open,
+        before=before,
     )
     if done.truncated:
         raise TooBig(f"git {args[0]} wrote more than {STDOUT_BYTES_MAX} bytes.")

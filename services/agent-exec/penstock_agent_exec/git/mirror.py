@@ -15,13 +15,20 @@ import asyncio
 import fcntl
 import os
 import stat
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVarTuple
 
-from penstock_agent_exec.git.command import LOCAL_SECONDS_MAX, git, git_output, run, trusted_environment
+from penstock_agent_exec.git.command import (
+    LOCAL_SECONDS_MAX,
+    LOW_PRIORITY,
+    git,
+    git_output,
+    run,
+    trusted_environment,
+)
 from penstock_agent_exec.git.credential import Credential, access_to
 from penstock_agent_exec.git.failures import GitFailed, MirrorBusy, RefMissing, failure_from
 from penstock_agent_exec.git.names import Remote, check_branch, check_commit, check_repo, check_task
@@ -31,6 +38,11 @@ _Args = TypeVarTuple("_Args")
 FETCH_SECONDS_MAX: Final = 1_800.0
 LOCK_SECONDS_MAX: Final = 600.0
 MAINTENANCE_SECONDS_MAX: Final = 900.0
+MAINTENANCE_EVERY_SECONDS: Final = 86_400.0
+PACKS_MAX: Final = 50
+LOOSE_MAX: Final = 6_700
+"""As many as git itself tolerates."""
+
 _LOCK_POLL_SECONDS: Final = 0.05
 
 # preciousObjects: git itself refuses to delete objects here, whoever runs gc or prune by hand.
@@ -65,6 +77,16 @@ class Mirror:
     def spool(self) -> Path:
         """Where a bundle waits to be checked; emptied by whoever holds the lock."""
         return self.path.with_suffix(".spool")
+
+    @property
+    def fetched_file(self) -> Path:
+        """Its time is that of the last fetch from the remote."""
+        return self.path.with_suffix(".fetched")
+
+    @property
+    def maintained_file(self) -> Path:
+        """Its time is that of the last maintenance."""
+        return self.path.with_suffix(".maintained")
 
 
 def mirror_of(data: Path, repo: str) -> Mirror:
@@ -115,6 +137,7 @@ async def update_mirror(
             env=access.env,
             keep_open=(lock,),
         )
+        mirror.fetched_file.touch()
 
 
 async def resolve_base(mirror: Mirror, branch: str) -> str:
@@ -158,15 +181,43 @@ async def start_of(mirror: Mirror, task: str) -> str | None:
 
 
 async def maintain_mirror(mirror: Mirror, *, timeout_seconds: float = MAINTENANCE_SECONDS_MAX) -> None:
-    """Pack what has piled up and renew the commit graph, for an idle hour; drops no object. Raises MirrorBusy, TimedOut."""
-    tasks = ["--task=pack-refs", "--task=loose-objects", "--task=commit-graph"]
-    async with held(mirror) as lock:
-        await _make(mirror, lock)
-        if any((mirror.objects / "pack").glob("*.idx")):
-            tasks.append("--task=incremental-repack")  # calls it an error to find no pack
-        await git_output(
-            mirror.path, "maintenance", "run", "--quiet", *tasks, timeout_seconds=timeout_seconds, keep_open=(lock,)
-        )
+    """Pack what has piled up and renew the commit graph; drops no object. The lock is given back between one task and the
+    next, so a job waits for no more than one of them. Raises MirrorBusy, TimedOut."""
+    for task in ("pack-refs", "loose-objects", "incremental-repack", "commit-graph"):
+        async with held(mirror) as lock:
+            await _make(mirror, lock)
+            command: tuple[str, ...] = ("maintenance", "run", "--quiet", f"--task={task}")
+            if task == "commit-graph":
+                # With the paths that each commit has changed, which `maintenance` does not write of itself.
+                command = ("commit-graph", "write", "--reachable", "--split", "--changed-paths", "--no-progress")
+            elif task == "incremental-repack" and not _packs(mirror):
+                continue  # calls it an error to find no pack
+            await git_output(
+                mirror.path, *command, timeout_seconds=timeout_seconds, keep_open=(lock,), before=LOW_PRIORITY
+            )
+    mirror.maintained_file.touch()
+
+
+def is_due(mirror: Mirror, *, now: float) -> bool:
+    """Whether maintenance is worth its while: a first one at once, another one after a day with fetches or when files have
+    piled up."""
+    try:
+        last = mirror.maintained_file.stat().st_mtime
+    except FileNotFoundError:
+        return _packs(mirror) > 0 or _loose(mirror) > 0
+    fetched = mirror.fetched_file.stat().st_mtime if mirror.fetched_file.exists() else 0.0
+    if fetched <= last:
+        return False
+    return now - last > MAINTENANCE_EVERY_SECONDS or _packs(mirror) > PACKS_MAX or _loose(mirror) > LOOSE_MAX
+
+
+def _packs(mirror: Mirror) -> int:
+    return sum(1 for _ in (mirror.objects / "pack").glob("*.idx"))
+
+
+def _loose(mirror: Mirror) -> int:
+    """About how many: the first byte of an id is evenly spread, and one folder of 256 is counted."""
+    return 256 * sum(1 for _ in (mirror.objects / "17").glob("*"))
 
 
 async def forget_task(mirror: Mirror, task: str) -> None:
@@ -218,8 +269,9 @@ async def in_thread(work: Callable[[*_Args], None], *args: *_Args) -> None:
         raise failed
 
 
-async def remove_tree(path: Path, *, timeout_seconds: float = LOCAL_SECONDS_MAX) -> None:
-    """Delete a tree that an agent may have written: any depth, any permissions, no link followed. Raises GitFailed.
+async def remove_tree(path: Path, *, timeout_seconds: float = LOCAL_SECONDS_MAX, before: Sequence[str] = ()) -> None:
+    """Delete a tree that an agent may have written: any depth, any permissions, no link followed. `before`: words before the
+    commands, such as LOW_PRIORITY. Raises GitFailed, TimedOut.
 
     `rm` does what `shutil.rmtree` cannot: folders nested beyond Python's recursion and beyond the limit of open files.
     """
@@ -228,8 +280,9 @@ async def remove_tree(path: Path, *, timeout_seconds: float = LOCAL_SECONDS_MAX)
         if not os.path.lexists(path):
             return
         if make_way:
-            await run(make_way, env=env, timeout_seconds=timeout_seconds)
-        done = await run(["rm", "-rf", "--one-file-system", "--", str(path)], env=env, timeout_seconds=timeout_seconds)
+            await run([*before, *make_way], env=env, timeout_seconds=timeout_seconds)
+        rm = [*before, "rm", "-rf", "--one-file-system", "--", str(path)]
+        done = await run(rm, env=env, timeout_seconds=timeout_seconds)
     if os.path.lexists(path):
         raise failure_from(done.stderr)
 

@@ -13,7 +13,7 @@ from penstock.events import PrepareSucceeded
 from penstock.jobs import PrepareWork
 from penstock.reports import ReportBody
 from penstock.values import Continuation, Evidence, Kept, RepoSnapshot
-from penstock_agent_exec.git.clone import Clone, drop_clone, find_clone, make_clone
+from penstock_agent_exec.git.clone import Clone, drop_clone, find_clone
 from penstock_agent_exec.git.failures import (
     BranchGone,
     BranchRewritten,
@@ -24,6 +24,7 @@ from penstock_agent_exec.git.failures import (
     TooBig,
 )
 from penstock_agent_exec.git.heal import heal_clone
+from penstock_agent_exec.git.make import make_clone
 from penstock_agent_exec.git.mirror import (
     Mirror,
     contains,

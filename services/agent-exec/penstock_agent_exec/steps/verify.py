@@ -17,7 +17,8 @@ from penstock.reports import ReportBody
 from penstock.values import CommandResult
 from penstock_agent_exec.agents.facts import shown
 from penstock_agent_exec.broker.denials import Denial, Denials
-from penstock_agent_exec.git.clone import Clone, drop_clone, make_clone
+from penstock_agent_exec.git.clone import Clone, drop_clone
+from penstock_agent_exec.git.make import make_clone
 from penstock_agent_exec.loopback import behind_loopback
 from penstock_agent_exec.output import LineSplitter, readable
 from penstock_agent_exec.process import Ending, Watch, run_child
