@@ -21,7 +21,7 @@ from orchestrator_fixtures import tags
 from planted_secrets import eight_ways, planted
 from whole import CALC, CALC_MENDED, CALC_TEST, TEST_COMMAND, Remote, Whole, git, whole
 
-from penstock.events import DecisionRaised, PlanProposed, PublishFailed, Recorded, TaskBlocked
+from penstock.events import AgentSucceeded, DecisionRaised, PlanProposed, PublishFailed, Recorded, TaskBlocked
 from penstock_agent_exec.forge.recording import recorded
 
 pytestmark = pytest.mark.anyio
@@ -166,6 +166,7 @@ async def everything_happens(house: Whole, remote: Remote) -> None:
     await house.add_repo("bad", str(remote.path), "python3 leak.py; exit 1")
     done = await house.until(await house.submit(model="prints"))
     assert tags(done[-1]) == "task_succeeded", done[-1]
+    await assert_the_transcript_can_be_had(house, done)
     for repo, model in (("calc", "fails"), ("bad", "prints")):
         ended = await house.until(await house.submit(repo=repo, model=model, max_attempts=1), _is_over)
         assert tags(ended[-1]) in ("task_failed", "task_blocked"), ended[-1]
@@ -178,6 +179,15 @@ async def everything_happens(house: Whole, remote: Remote) -> None:
         refused = [event.data for event in kept if isinstance(event.data, PublishFailed)]
         assert [failure.error_class for failure in refused] == ["publish.secret"]
         assert isinstance(kept[-1].data, TaskBlocked)
+
+
+async def assert_the_transcript_can_be_had(house: Whole, events: list[Recorded]) -> None:
+    worked = next(event.data for event in events if isinstance(event.data, AgentSucceeded))
+    assert worked.transcript is not None
+    answer = await house.call("GET", f"/v1/tasks/{events[0].task}/transcripts/{worked.job}")
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "application/gzip"
+    assert gzip.decompress(answer.content).count(b"[secret]") >= 300
 
 
 def _is_over(event: Recorded) -> bool:
