@@ -16,6 +16,8 @@ import pytest
 from agent_bench import KEY, WORK, Bench, git
 from agent_programs import gemini_or_skip, qwen_or_skip
 from fake_model import (
+    Call,
+    Calls,
     Fail,
     FakeModel,
     Hang,
@@ -32,9 +34,11 @@ from fake_model import (
 from process_watch import alive_with, seconds_until
 
 from penstock.settings import Secret
+from penstock.values import Price
 from penstock_agent_exec.agents.facts import Started, ToolResult, ToolUse
 from penstock_agent_exec.agents.run import Steering
 from penstock_agent_exec.agents.vendor import MODEL_PORT, Vendor
+from penstock_agent_exec.broker.budget import RunBudget
 from penstock_agent_exec.broker.dialect import Dialect
 from penstock_agent_exec.process import Watch
 from penstock_agent_exec.sandbox import python_program
@@ -271,6 +275,17 @@ async def test_a_run_that_only_reads_has_no_tool_to_write_with_and_could_not(ben
     assert "# sample" in conversation
     assert git(bench.repo, "log", "--format=%s").split() == ["first"]
     assert git(bench.repo, "status", "--short") == ""
+
+
+async def test_a_budget_ends_the_run_after_the_request_that_crossed_it(bench: Bench) -> None:
+    budget = RunBudget(Price(input_usd=10.0, output_usd=10.0), max_cost_usd=0.3)
+    costly = Calls((Call("bash", {"command": "true"}),), tokens=Tokens(input=20_000))
+    async with FakeModel(script(costly)) as model:
+        outcome = await bench.attempt(model, budget=budget)
+        assert len(model.model_requests) == 2
+    verdict = outcome.verdict
+    assert (verdict.ok, verdict.error_class, verdict.transient) == (False, "vendor.budget", False)
+    assert verdict.usage.cost_usd == pytest.approx(0.4008)
 
 
 async def test_an_agent_that_never_ends_is_held_to_its_turns(bench: Bench) -> None:

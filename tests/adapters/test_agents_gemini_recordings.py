@@ -170,7 +170,7 @@ def test_a_run_that_was_silent_because_it_waited_for_a_limit_did_not_stall() -> 
         ('{"error":{"code":402,"message":"pay"}}', 146, "vendor.billing"),
         ("a gateway in between says no", 246, "vendor.unavailable"),
         ("exception TypeError: fetch failed sending request", 1, "vendor.unavailable"),
-        ("penstock: the budget of this run is spent", 147, "vendor.budget"),
+        ("penstock: the run has cost 0.4000 USD, and may cost 0.3 USD", 147, "vendor.budget"),
         ("penstock: not open to agents: GET /v1/files", 147, "vendor.bad_request"),
         ("Cannot read properties of undefined (reading 'status')", 1, "agent.crashed"),
     ],

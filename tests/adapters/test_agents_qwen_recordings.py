@@ -245,7 +245,7 @@ def test_a_success_that_ends_with_an_error_of_the_api_is_none(said: str, ok: boo
         ("[API Error: 400 Access denied, please make sure your account is in good standing. (Arrearage)]", "billing"),
         ("[API Error: 400 Range of input length should be [1, 129024]]", "context_overflow"),
         ("[API Error: 502 penstock: the model's API cannot be reached]", "unavailable"),
-        ("[API Error: 403 penstock: the budget of this run is spent]", "budget"),
+        ("[API Error: 403 penstock: the run has cost 0.4000 USD, and may cost 0.3 USD]", "budget"),
         ("[API Error: Request timed out.]", "unavailable"),
     ],
 )

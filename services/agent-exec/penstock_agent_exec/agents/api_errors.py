@@ -13,6 +13,8 @@ OWN_MARK: Final = "penstock: "
 """How an answer of our own gate begins."""
 _GIVEN_UP: Final = re.compile(r"penstock: given up after \d+ tries: (\d{3})(.*)", re.DOTALL)
 
+_SPENT: Final = re.compile(r"penstock: the run has cost ")
+
 _TOO_LONG: Final = re.compile(
     r"input token count|maximum context length|context[ _](?:length|window)|(?:prompt|input) is too long|range of input length"
     r"|reduce the length of the messages|context is too large",
@@ -45,7 +47,7 @@ def class_of_refusal(status: int, said: str) -> tuple[str, bool]:
     if (given_up := _GIVEN_UP.search(said)) is not None:
         return class_of_refusal(int(given_up.group(1)), given_up.group(2))
     if OWN_MARK in said and status in (400, 403):
-        return ("vendor.budget" if "budget" in said else "vendor.bad_request"), False
+        return ("vendor.budget" if _SPENT.search(said) else "vendor.bad_request"), False
     if status in (0, 400, 413) and _TOO_LONG.search(said):
         return "vendor.context_overflow", False
     if status == 402 or (status in (400, 403, 429) and _NOT_PAID.search(said)):
