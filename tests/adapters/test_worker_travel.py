@@ -32,6 +32,7 @@ from penstock.values import Kept, Parcel
 pytestmark = pytest.mark.anyio
 SHARED: dict[str, Any] = {"share_work": True}
 POOLED: dict[str, Any] = {"share_work": True, "publish_elsewhere": True}
+LARGE_SECONDS_MAX = 150.0
 HALF: dict[str, Any] = {"do": "write", "path": "half.txt", "content": "half\n"}
 
 
@@ -172,14 +173,13 @@ async def test_a_change_too_large_to_travel_is_no_result_and_that_is_said(place:
     await place.start("h1", roles="run")
     base = (await place.prepared(task)).base_commit
     place.script("large", [MEND, {"do": "run", "argv": ["sh", "-c", "head -c 70000000 /dev/urandom > big.bin"]}])
-    failed = await place.step(task, place.agent(task, base, "large", **POOLED), AgentFailed)
+    job = await place.desk.order(place.agent(task, base, "large", **POOLED), task=task)
+    failed = (await place.desk.report(job, within_seconds=LARGE_SECONDS_MAX)).body
+    assert isinstance(failed, AgentFailed), failed
     assert failed.error_class == "agent.change_too_large"
+    assert failed.kept is not None
     assert failed.parcel is not None
     assert not failed.parcel.is_whole
-    job = await place.desk.order(place.agent(task, base, "large", **SHARED), task=task)
-    done = await place.desk.body(job, AgentSucceeded)
-    assert done.parcel is not None
-    assert not done.parcel.is_whole
     await place.desk.says(job, "not left for other hosts")
 
 
