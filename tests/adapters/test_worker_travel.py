@@ -183,6 +183,17 @@ async def test_a_change_too_large_to_travel_is_no_result_and_that_is_said(place:
     await place.desk.says(job, "not left for other hosts")
 
 
+async def test_what_a_host_hides_does_not_travel(place: World, task: str) -> None:
+    secret = "a-secret-of-this-host-alone"
+    (place.folder / "secrets").write_text(f"{secret}\n")
+    await place.start("h1", roles="run", secrets_file=str(place.folder / "secrets"))
+    base = (await place.prepared(task)).base_commit
+    place.script("tells", [{"do": "write", "path": "notes.txt", "content": f"it is {secret}\n"}, COMMIT])
+    failed = await place.step(task, place.agent(task, base, "tells", **POOLED), AgentFailed)
+    assert (failed.error_class, failed.parcel) == ("agent.secret_in_change", None)
+    assert secret not in failed.message
+
+
 async def test_nothing_is_left_where_nobody_shares(place: World, task: str) -> None:
     await place.start("h1")
     base = (await place.prepared(task)).base_commit

@@ -107,7 +107,7 @@ async def _run(bench: Bench, hand: InHand, work: AgentWork, offer: Offer, place:
         given = run_for(work, place, prompt=work.prompt, session_id=session, resume=True, attempt=attempt)
         ran = await run(bench, hand, work, offer, place, given)
         if ran.failure is None or ran.failure.error_class != SESSION_LOST:
-            return _of_session(ran, session)
+            return of_session(ran, session)
         session = str(uuid.uuid4())
     if work.resume:
         hand.session_restarted = True
@@ -117,7 +117,7 @@ async def _run(bench: Bench, hand: InHand, work: AgentWork, offer: Offer, place:
     return await run(bench, hand, work, offer, place, given)
 
 
-def _of_session(ran: Ran, session: str) -> Ran:
+def of_session(ran: Ran, session: str) -> Ran:
     """A run that was to go on with a session and went on with another one has worked without its history: it is no result."""
     said = ran.outcome.verdict.session_id
     if ran.stopped or ran.failure is not None or said in ("", session):
