@@ -214,6 +214,64 @@ async def test_an_agent_that_takes_nothing_in_the_middle_is_not_said_to_be_told(
     assert [type(body) for body in await all_of(place, job)] == [AgentSucceeded]
 
 
+TASK = "/workspace/task"
+
+
+async def test_an_agent_asks_a_person_by_its_own_line(place: World, task: str) -> None:
+    base = (await place.prepared(task)).base_commit
+    argv = [TASK, "ask", "irreversible", "Drop the column?", "--option", "drop", "--option", "keep"]
+    place.script("asks", [{"do": "run", "argv": argv}, MEND, {"do": "hang"}])
+    job = await place.desk.order(place.agent(task, base, "asks"), task=task)
+    (raised,) = await place.desk.news(job, DecisionRaised)
+    assert (raised.subject, raised.question, raised.options) == ("irreversible", "Drop the column?", ("drop", "keep"))
+    await place.desk.says(job, "A person is asked. End your turn now")
+    await place.desk.stop(job, "a person decides")
+    await place.desk.body(job, JobStopped)
+
+
+async def test_what_was_not_taken_in_the_middle_lies_in_the_inbox_and_is_told_when_it_is_read(
+    place: World, task: str, nats: NatsForTest
+) -> None:
+    base = (await place.prepared(task)).base_commit
+    looks = [{"do": "run", "argv": [TASK, "inbox"]}] * 2
+    place.script("reads", [{"do": "say", "text": "at work"}, waits("on"), *looks, MEND, COMMIT])
+    job = await place.desk.order(place.agent(task, base, "reads"), task=task)
+    await place.desk.says(job, "at work")
+    order = SayOrder(job=job.id, message=ids.fresh(), text="use tabs, please")
+    client = await nats.connect("orchestrator")
+    for _ in range(2):
+        await client.publish(s.say_order(job.id), encode(order))
+    await client.flush()
+    await client.close()
+    let_go(place, task, "on")
+    bodies = await all_of(place, job)
+    assert [body.message for body in bodies if isinstance(body, MessageTold)] == [order.message]
+    await place.desk.says(job, "use tabs, please")
+    await place.desk.says(job, "Nothing new.")
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ('{"do": "approve", "number": 1}', "not understood"),
+        ('{"do": "inbox", "task": "another"}', "not understood"),
+        ('{"do": "ask", "subject": "x"}', "not understood"),
+        ("GET / HTTP/1.1", "not understood"),
+        ("", "not understood"),
+    ],
+)
+async def test_the_own_line_can_do_nothing_else(place: World, task: str, said: str, answer: str) -> None:
+    base = (await place.prepared(task)).base_commit
+    program = (
+        "import socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.connect('/workspace/control')\n"
+        "s.sendall(sys.argv[1].encode() + b'\\n')\nprint(s.recv(4000).decode())"
+    )
+    place.script("tries", [{"do": "run", "argv": ["python3", "-c", program, said]}, MEND, COMMIT])
+    job = await place.desk.order(place.agent(task, base, "tries"), task=task)
+    assert [type(body) for body in await all_of(place, job)] == [AgentSucceeded]
+    await place.desk.says(job, answer)
+
+
 # -- the middle by itself ----------------------------------------------------------------------------------------------
 
 

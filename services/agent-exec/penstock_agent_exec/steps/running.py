@@ -41,7 +41,6 @@ from penstock_agent_exec.broker.budget import RunBudget
 from penstock_agent_exec.broker.denials import Denials
 from penstock_agent_exec.broker.gate import ModelGate
 from penstock_agent_exec.child import ChildNotStarted
-from penstock_agent_exec.control import Control
 from penstock_agent_exec.git.clone import Clone
 from penstock_agent_exec.git.command import Sandboxed
 from penstock_agent_exec.git.heal import heal_clone
@@ -52,7 +51,7 @@ from penstock_agent_exec.sandbox import Bind, Profile
 from penstock_agent_exec.steps.bench import NOTHING_USED, Bench, InHand
 from penstock_agent_exec.steps.middle import Middle
 from penstock_agent_exec.steps.prepare import standing_clone
-from penstock_agent_exec.steps.say import Ears, hearing
+from penstock_agent_exec.steps.say import hearing, own_line
 from penstock_agent_exec.steps.ways import Ways, egress_label, ways_out
 from penstock_agent_exec.vendors import Offer
 
@@ -163,12 +162,12 @@ async def run(bench: Bench, hand: InHand, work: Work, offer: Offer, place: Place
             async with (
                 middle.telling(),
                 hearing(bench.nc, hand, steering, middle, listens=offer.vendor.dialogue(given).listens) as ears,
-                own_line(bench, hand, middle, ears) as line,
+                own_line(bench, hand, middle, ears) as own,
             ):
                 outcome = await run_agent(
                     offer.vendor,
                     given if ways.gate is None else _through(ways.gate, given),
-                    profile=_profile(bench, place, work.repo, line, reads_only=given.reads_only),
+                    profile=_profile(bench, place, work.repo, own, reads_only=given.reads_only),
                     watch=_watch(bench, work),
                     on_facts=on_facts,
                     on_output=on_output,
@@ -223,31 +222,14 @@ def _purpose(work: Work) -> Purpose:
             assert_never(work)
 
 
-@contextlib.asynccontextmanager
-async def own_line(bench: Bench, hand: InHand, middle: Middle, ears: Ears) -> AsyncIterator[tuple[Bind, ...]]:
-    """What an agent needs to speak of its own task; nothing where there is no sandbox to show it in."""
-    if bench.bwrap is None:
-        yield ()
-        return
-
-    def ask(decision: Decision) -> None:
-        middle.hear((decision,))
-        if (line := line_of(decision)) is not None:
-            hand.output.add(line)
-
-    with tempfile.TemporaryDirectory(prefix=bench.folder.socket_prefix) as folder:
-        async with Control(Path(folder), ask=ask, inbox=ears.inbox) as control:
-            yield control.binds
-
-
-def _profile(bench: Bench, place: Place, repo: RepoSnapshot, line: tuple[Bind, ...], *, reads_only: bool) -> Profile:
+def _profile(bench: Bench, place: Place, repo: RepoSnapshot, own: tuple[Bind, ...], *, reads_only: bool) -> Profile:
     extras = bench.extras(repo)
     binds = (
         Bind(place.mirror.objects),
         Bind(place.clone.path, place.work_inside, writable=not reads_only),
         Bind(place.home, place.home_inside, writable=True),
         *extras.binds,
-        *line,
+        *own,
     )
     return bench.profile(Path(place.work_inside), binds, extras.env)
 

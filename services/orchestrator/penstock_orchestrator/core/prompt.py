@@ -35,6 +35,10 @@ How to work
 - Make the smallest change that meets the acceptance criteria. No extras, no drive-by clean-ups.
 - Work in this directory only. There is no network and there are no credentials here; do not look for any.
 - Commit your work on the current branch. Do not push, and do not change git's configuration or remotes.
+- Before anything that spends money, sends a message, publishes or cannot be undone, and where the task can be read in two ways
+  that lead to different changes, ask a person: `/workspace/task ask SUBJECT "QUESTION"` with spend_money, send_message, publish,
+  irreversible or ambiguous as the subject. Then end your turn; the answer comes with your next message.
+- What people write to you meanwhile comes by itself or is shown by `/workspace/task inbox`.
 - When you are done, say in a few sentences what you changed and why."""
 
 
