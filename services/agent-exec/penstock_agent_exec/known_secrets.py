@@ -16,7 +16,7 @@ import msgspec
 
 from penstock.settings import BadSettings, Secret
 from penstock_agent_exec.redact import Redactor
-from penstock_agent_exec.settings import Settings
+from penstock_agent_exec.settings import Settings, described_in
 
 
 class KnownSecrets:
@@ -66,6 +66,8 @@ def known_secrets(settings: Settings) -> KnownSecrets:
         "git_read_token_file": settings.git_read_token_file,
         "secrets_file": settings.secrets_file,
     }
+    for name, agent in described_in(settings).items():
+        files[f"key_file of {name}"] = agent.table.model.key_file if agent.table.model is not None else ""
     paths = {name: Path(path) for name, path in files.items() if path}
     if settings.secrets_file:
         try:
