@@ -49,7 +49,7 @@ from penstock.events import (
     VerifySucceeded,
 )
 from penstock.reports import ReportBody
-from penstock.values import Delivery, RepoSnapshot, Usage
+from penstock.values import Artifact, Delivery, Parcel, RepoSnapshot, Usage
 from penstock_orchestrator.core.advance import advance, lost, wants_slot
 from penstock_orchestrator.core.decide import accept, decide
 from penstock_orchestrator.core.evolve import evolve
@@ -72,8 +72,10 @@ ERRORS = (
     "host.disk_full",
     "git.unreachable",
     "git.ref_missing",
+    "parcel.gone",
     "something.new",
 )
+SHARING: tuple[dict[str, object], ...] = ({}, {"share_work": True}, {"share_work": True, "publish_pool": "publish"})
 
 
 FAILED = TaskFailed(error_class="x", message="m", attempts=9, usage=Usage())
@@ -98,7 +100,7 @@ class History:
             "max_cost_usd": self.random.choice([None, None, 1.0]),
             "max_wall_seconds": self.random.choice([3600.0, 45.0]),
             "repo": self.random.choice([REPO, REPO, RepoSnapshot(name="shop", clone_url="x")]),
-            "policy": POLICY,
+            "policy": replace(POLICY, **self.random.choice(SHARING)),
         }
         self.append(submitted(**more))
 
@@ -223,11 +225,17 @@ class History:
             case "prepare":
                 return PrepareFailed(job=job_id, epoch=epoch, error_class=error, message="m", transient=transient)
             case "agent" if well:
-                return AgentSucceeded(job=job_id, epoch=epoch, change=change(), usage=agent_ok(1).usage)
+                parcel = self.parcel(job_id, HEAD)
+                return AgentSucceeded(job=job_id, epoch=epoch, change=change(), usage=agent_ok(1).usage, parcel=parcel)
             case "agent":
                 failed = agent_bad(1, error, transient=transient)
                 return AgentFailed(
-                    job=job_id, epoch=epoch, error_class=failed.error_class, message="m", transient=failed.transient
+                    job=job_id,
+                    epoch=epoch,
+                    error_class=failed.error_class,
+                    message="m",
+                    transient=failed.transient,
+                    parcel=self.parcel(job_id, self.random.choice([None, "d" * 40])),
                 )
             case "verify" if well:
                 return VerifySucceeded(job=job_id, epoch=epoch, commit=HEAD, commands=(ran(0),))
@@ -239,7 +247,16 @@ class History:
             case "publish":
                 return PublishFailed(job=job_id, epoch=epoch, error_class=error, message="m", transient=transient)
             case _:
-                return JobStopped(job=job_id, epoch=epoch, reason="drain")
+                return JobStopped(job=job_id, epoch=epoch, reason="drain", parcel=self.parcel(job_id, "d" * 40))
+
+    def parcel(self, job_id: str, commit: str | None) -> Parcel | None:
+        """What a host leaves where hosts share work; sometimes it was too large, or the broker away."""
+        if not self.state.spec.policy.share_work or self.random.random() < 0.1:
+            return None
+        one = Artifact(name="work", size_bytes=1, sha256="ab" * 32, chunks=1)
+        whole = commit is not None and self.random.random() < 0.8
+        session = self.random.choice([one, None])
+        return Parcel(job=job_id, ref="refs/x", commit=commit, bundle=one if whole else None, session=session)
 
     @property
     def job(self) -> CurrentJob:
@@ -264,7 +281,10 @@ def assert_nobody_is_stuck(history: History) -> None:
     assert answer.can_move
     assert phase(task)
     if task.job is not None:
-        assert (react(task) is not None) == (task.job.epoch is None)
+        order = react(task)
+        assert (order is not None) == (task.job.epoch is None)
+        if order is not None and task.job.kind == "publish" and task.spec.policy.publish_pool:
+            assert (order.pool, order.host) == ("publish", None)
         assert lost(task, "h1", "r")
     elif task.parked is not None:
         assert advance(task, task.parked.wake_at) or wants_slot(task, task.parked.wake_at)

@@ -18,8 +18,9 @@ from penstock.artifacts import ARTIFACT_BYTES_MAX, ArtifactTooLarge, store
 from penstock.jobs import AgentWork
 from penstock.values import Artifact, Parcel
 from penstock_agent_exec.agents.vendor import Vendor
+from penstock_agent_exec.child import ChildNotStarted
 from penstock_agent_exec.git.bundle import pack
-from penstock_agent_exec.git.failures import ParcelGone, ParcelRefused
+from penstock_agent_exec.git.failures import GitFailed, ParcelGone, ParcelRefused
 from penstock_agent_exec.git.mirror import task_ref, wip_ref
 from penstock_agent_exec.sandbox import Bind
 from penstock_agent_exec.steps.bench import Bench, InHand
@@ -40,7 +41,8 @@ async def leave_change(bench: Bench, hand: InHand, work: AgentWork, place: Place
     """Leave the result of the run, where hosts share work; `hand.parcel` says what was left. Raises the client's errors where
     the broker does not take what another host is to hand over."""
     if work.share_work:
-        await _leave(bench, hand, work, place, vendor, task_ref(hand.job.task), commit)
+        ref = task_ref(hand.job.task)
+        await _leave(bench, hand, work, place, vendor, ref, commit, needed=work.publish_elsewhere)
 
 
 async def leave_kept(bench: Bench, hand: InHand, work: AgentWork, place: Place, vendor: Vendor) -> None:
@@ -48,14 +50,22 @@ async def leave_kept(bench: Bench, hand: InHand, work: AgentWork, place: Place, 
     if work.share_work:
         kept = hand.kept
         ref = wip_ref(hand.job.task, work.attempt) if kept is None else kept.ref
-        await _leave(bench, hand, work, place, vendor, ref, None if kept is None else kept.commit)
+        commit = None if kept is None else kept.commit
+        await _leave(bench, hand, work, place, vendor, ref, commit, needed=False)
 
 
 async def _leave(
-    bench: Bench, hand: InHand, work: AgentWork, place: Place, vendor: Vendor, ref: str, commit: str | None
+    bench: Bench,
+    hand: InHand,
+    work: AgentWork,
+    place: Place,
+    vendor: Vendor,
+    ref: str,
+    commit: str | None,
+    *,
+    needed: bool,
 ) -> None:
-    needed = work.publish_elsewhere and commit is not None
-    packed = None if commit is None else await _packed_work(bench, place, ref)
+    packed = None if commit is None else await _packed_work(bench, hand, place, ref, needed=needed)
     bundle = await _left(bench, hand, *BUNDLE, packed, needed=needed)
     session = await _packed_session(bench, hand, place, vendor, work.session_id)
     hand.parcel = Parcel(
@@ -67,12 +77,18 @@ async def _leave(
     )
 
 
-async def _packed_work(bench: Bench, place: Place, ref: str) -> bytes:
+async def _packed_work(bench: Bench, hand: InHand, place: Place, ref: str, *, needed: bool) -> bytes | None:
     """What the ref of the mirror has beyond the base, which every host can fetch from the remote by itself."""
-    with folder_for_parcels(bench) as folder:
-        bundle = folder / "bundle"
-        await pack(place.mirror, bundle, ref=ref, base=place.clone.base)
-        return await asyncio.to_thread(_beginning, bundle)
+    try:
+        with folder_for_parcels(bench) as folder:
+            bundle = folder / "bundle"
+            await pack(place.mirror, bundle, ref=ref, base=place.clone.base)
+            return await asyncio.to_thread(_beginning, bundle)
+    except (GitFailed, OSError) as error:
+        if needed:
+            raise
+        hand.note(f"the work could not be packed for other hosts: {error}")
+        return None
 
 
 def _beginning(file: Path) -> bytes:
@@ -118,7 +134,8 @@ async def _in_sandbox(bench: Bench, place: Place, argv: list[str], *binds: Bind)
     """What the command has printed; None where it has failed, or printed more than can be read."""
     try:
         done = await bench.sandbox(*binds)(argv, cwd=str(place.home), env={}, timeout_seconds=SESSION_SECONDS_MAX)
-    except TimeoutError:
+    except (TimeoutError, ChildNotStarted) as error:
+        log.warning("session.not_moved", command=argv[:2], reason=str(error) or type(error).__name__)
         return None
     if done.returncode != 0 or done.truncated:
         said = done.stderr[-500:].decode(errors="replace")
