@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import httpx2
-from claude_program import claude_path
+from agent_programs import agent_path
 from nats.aio.client import Client
 from orchestrator_fixtures import is_end, tags
 from processes import ServiceProcess
@@ -362,7 +362,7 @@ async def whole(
     agents, by vendor; Claude Code where there is one and nothing else is said. `more`: further settings, by service.
     `secrets_in_files`: no service has a secret in its environment."""
     if programs is None:
-        programs = {"claude": claude} if (claude := claude_path()) else {}
+        programs = {"claude": claude} if (claude := agent_path("claude")) else {}
     names = tuple(names) or (TWO_OF_SOME if os.environ.get("PENSTOCK_TWO") == "1" else ONE_OF_EACH)
     for name in ("scripts", "secrets"):
         (folder / name).mkdir(parents=True)

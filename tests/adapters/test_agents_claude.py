@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from agent_bench import KEY, WORK, Bench, git
-from claude_program import claude_or_skip
+from agent_programs import claude_or_skip
 from fake_model import (
     Break,
     Call,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import platform
 import shutil
 import struct
 from pathlib import Path
 
 import pytest
+from agent_programs import agent_path
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -198,8 +198,8 @@ async def test_what_builds_need_still_runs(name: str, tmp_path: Path) -> None:
 @in_sandbox
 @pytest.mark.parametrize("name", ["claude", "codex", "gemini", "qwen"])
 async def test_the_agents_programs_start(name: str, tmp_path: Path) -> None:
-    if (found := os.environ.get(f"PENSTOCK_TEST_{name.upper()}")) is None:
-        pytest.skip(f"PENSTOCK_TEST_{name.upper()} is not set")
+    if (found := agent_path(name)) is None:
+        pytest.skip(f"{name} is not installed")
     modules = Path(found).parent.parent
     profile = Profile(
         cwd="/work",

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from claude_program import claude_or_skip
+from agent_programs import claude_or_skip
 from executor_world import World, world
 from fake_model import Call, Calls, Conversation, FakeModel, Say, Script
 from servers import NatsForTest

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from claude_program import claude_or_skip
+from agent_programs import claude_or_skip
 from executor_world import COMMIT, MEND, World, world
 from fake_model import Call, Calls, Conversation, FakeModel, Say, Script
 from servers import NatsForTest

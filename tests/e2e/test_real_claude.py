@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from claude_program import claude_or_skip
+from agent_programs import claude_or_skip
 from fake_model import Call, Calls, Conversation, FakeModel, Say, Script
 from orchestrator_fixtures import tags
 from real_package import RIGHT, WRONG, repository
