@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import tempfile
 import uuid
@@ -260,6 +261,22 @@ async def test_a_session_that_is_gone_and_one_that_is_there_already_are_told_apa
         taken = await bench.attempt(model)
     assert gone.verdict.error_class == "vendor.session_lost"
     assert taken.verdict.error_class == "vendor.session_in_use"
+
+
+async def test_a_session_carried_to_another_home_goes_on_there(bench: Bench, vendor: Vendor, tmp_path: Path) -> None:
+    async with FakeModel(script(bash("echo 1"), Say("Done."), Say("I go on."))) as model:
+        first = await bench.attempt(model, "Remember the word marmalade.")
+        elsewhere = tmp_path / "elsewhere"
+        for file in vendor.session_files(bench.state, bench.run.session_id):
+            place = elsewhere / file.relative_to(bench.state)
+            place.parent.mkdir(parents=True)
+            shutil.copy(file, place)
+        bench.state = elsewhere
+        second = await bench.attempt(model, "Go on.", resume=True)
+        conversation = model.model_requests[-1].text
+    assert (first.verdict.ok, second.verdict.ok) == (True, True)
+    assert second.verdict.session_id == bench.run.session_id
+    assert "marmalade" in conversation
 
 
 async def test_a_run_that_only_reads_has_no_tool_to_write_with_and_could_not(bench: Bench) -> None:
