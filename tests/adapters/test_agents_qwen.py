@@ -15,7 +15,9 @@ from fake_model import Break, FakeModel, Say, Tokens, Tries, bash, refused, scri
 from penstock_agent_exec.agents.node_program import NodeProgram
 from penstock_agent_exec.agents.qwen import Qwen, find_qwen
 from penstock_agent_exec.agents.vendor import NO_KEY, AgentRun, HostLacks
-from penstock_agent_exec.broker.books import FAILURES_IN_A_ROW_MAX
+from penstock_agent_exec.broker.account import Account
+from penstock_agent_exec.broker.books import FAILURES_IN_A_ROW_MAX, Books
+from penstock_agent_exec.broker.budget import RunBudget
 from penstock_agent_exec.broker.dialect import Dialect
 from penstock_agent_exec.sandbox_probe import probe
 
@@ -137,6 +139,19 @@ def a_run(**changes: object) -> AgentRun:
         "base_url": "unix:/gate",
     }
     return AgentRun(**(given | changes))  # type: ignore[arg-type]  # fields by name
+
+
+def test_the_gate_gives_up_for_a_program_that_would_not_and_a_good_answer_begins_anew() -> None:
+    chat, other = (Books(dialect, Account(), RunBudget(), lambda: 0.0) for dialect in (Dialect.CHAT, Dialect.GEMINI))
+    for books in (chat, other):
+        books.failed(404, {}, b"")
+        for _ in range(FAILURES_IN_A_ROW_MAX):
+            assert books.given_up is None
+            books.failed(503, {}, b'{"error": {"message": "overloaded"}}')
+    assert chat.given_up == f"given up after {FAILURES_IN_A_ROW_MAX} tries: 503 overloaded"
+    assert other.given_up is None  # it can be told how often to try
+    chat.answered()
+    assert chat.given_up is None
 
 
 def test_it_is_started_without_its_launcher_bare_and_with_our_address() -> None:

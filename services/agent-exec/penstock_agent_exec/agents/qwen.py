@@ -2,7 +2,9 @@
 
 The rule of this room: a repo's own settings decide nothing. Without `--bare` the program runs the repo's hooks and servers, and
 sends its key to whatever address the repo names, whatever else it is told. With it there are fewer tools and no settings file
-at all; what is left is said by arguments and by the environment below. Measured with 0.24.4.
+at all; what is left is said by arguments and by the environment below. What only a settings file could say stays as it is: the
+program signs commits as a co-author, and ends a shell command after two minutes, or up to ten where the model asks for them.
+Measured with 0.24.4.
 """
 
 from __future__ import annotations
