@@ -191,6 +191,7 @@ def test_what_an_api_says_gets_its_class(message: str, exit_code: int, error_cla
         ("The response hit the maximum tokens limit.", "vendor.output_limit"),
         ("The model returned an empty response with no text or thoughts.", "vendor.bad_answer"),
         ("Invalid stream: malformed function call", "vendor.bad_answer"),
+        ("Maximum session turns exceeded", "vendor.max_turns"),
     ],
 )
 def test_what_ended_an_answer_gets_its_class(message: str, error_class: str) -> None:

@@ -204,6 +204,8 @@ def _failure(seen: Seen, ending: Ending) -> tuple[str, bool]:
     if last.kind == "FatalAuthenticationError":
         return "vendor.auth", False
     said = _words(seen)
+    if said.startswith("Maximum session turns"):
+        return "vendor.max_turns", False
     status = _status(said, ending)
     if status in (0, 400) and _DOUBLED.search(said):
         # A resumed session sends every tool's answer twice: that session will never go on.
