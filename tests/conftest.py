@@ -32,7 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure() -> None:
     # Executors that tests have killed leave their children's control groups, for the next executor to remove.
-    find_means("tests").sweep()
+    find_means(f"tests{os.getpid()}").sweep()
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ from penstock_agent_exec.watchdog import over_limit
 
 pytestmark = [pytest.mark.anyio, pytest.mark.skipif(not probe().ok, reason=probe().message)]
 
-NAME = "tests"
+NAME = f"tests{os.getpid()}"  # nobody else's: what is swept is killed
 BEST = find_means(NAME)
 grouped = pytest.mark.skipif(BEST.kind == "rlimits", reason="this account may make no control groups")
 SMALL = ResourceLimits(memory_bytes=150 * MIB, processes=40)
@@ -133,6 +133,7 @@ def test_what_a_killed_process_has_left_is_swept_by_the_next() -> None:
         "from penstock_agent_exec.limits import ResourceLimits\n"
         f"group = find_means({NAME!r}).enclose(ResourceLimits())\n"
         "left = subprocess.Popen([*group.joining(), 'sleep', '60'], start_new_session=True, stdout=2)\n"
+        "while b'sleep' not in open(f'/proc/{left.pid}/cmdline', 'rb').read()[:5]: pass\n"
         "print(os.getpid(), left.pid, flush=True)\n"
         "os.kill(os.getpid(), 9)\n"
     )
@@ -145,6 +146,30 @@ def test_what_a_killed_process_has_left_is_swept_by_the_next() -> None:
         assert [folder for folder in left if folder.exists()] == []
     finally:
         subprocess.run(["kill", "-9", sleeper], check=False, stderr=subprocess.DEVNULL)
+
+
+@grouped
+async def test_what_a_namesake_with_the_same_number_has_left_is_in_nobodys_way() -> None:
+    first = BEST.enclose(SMALL)
+    assert first is not None
+    (number,) = {int(folder.name.rsplit("-", 1)[1]) for folder in groups_left()}
+    assert first.remove()
+    namesake = Group(
+        BEST.kind, {kind: to / f"{PREFIX}{NAME}-{os.getpid()}-{number + 1}" for kind, to in BEST.folders.items()}
+    )
+    namesake.make(SMALL)
+    sleeping = subprocess.Popen([*namesake.joining(), "sleep", "60"])
+    try:
+        procs = [folder / "cgroup.procs" for folder in groups_left()]
+        await seconds_until(lambda: all(path.read_text() for path in procs), within_seconds=5)
+        second = BEST.enclose(SMALL)
+        assert second is not None
+        assert sleeping.wait(timeout=5) == -9
+        assert second.remove()
+    finally:
+        sleeping.kill()
+        namesake.remove()
+    assert groups_left() == []
 
 
 def test_a_group_that_cannot_be_made_starts_no_child(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ The rule of this room: groups are made below the one this process lives in, so t
 (beside it only where version 2 allows nothing else); one group for one child, removed when the child is gone. Which means a
 host has is found by making a group, not by asking.
 
-A group's name ends with the pid of the process that made it. What a killed process has left is found by that, and removed.
+A group's name says whose it is, and which process has made it. What a killed process has left is found by that, and removed.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import itertools
 import os
 import re
 import signal
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,11 +37,14 @@ CPU_SHARE: Final = 2
 PROCESSES_OF_OURS: Final = 4
 """bubblewrap, PID 1 inside, and whoever starts them count in the group and are not the child's."""
 EMPTYING_ROUNDS_MAX: Final = 100
+EMPTYING_PAUSE_SECONDS: Final = 0.01
 
 _NEEDED: Final = ("memory", "pids")
 _WANTED: Final = (*_NEEDED, "cpu")
-_LEFT: Final = re.compile(rf"{PREFIX}[a-z0-9-]+-(?P<pid>[0-9]+)-[0-9]+")
+_LEFT: Final = re.compile(rf"{PREFIX}(?P<name>[a-z0-9-]+)-(?P<pid>[0-9]+)-[0-9]+")
 _numbers: Final = itertools.count(1)
+_made: Final = set[str]()
+"""The names of this process's own groups."""
 _left_over: Final = set[Path]()
 """Groups that still held something dying when their child was given up. Tried again with the next."""
 
@@ -66,6 +70,7 @@ class Means:
             if _gone(folder):
                 _left_over.discard(folder)
         name = f"{PREFIX}{self.name}-{os.getpid()}-{next(_numbers)}"
+        _made.add(name)
         group = Group(self.kind, {controller: folder / name for controller, folder in self.folders.items()})
         try:
             group.make(limits)
@@ -75,13 +80,19 @@ class Means:
         return group
 
     def sweep(self) -> int:
-        """Remove the groups of the dead, and end what still runs in them; how many there were."""
+        """Remove what earlier processes have left: groups of this name with all that still runs in them, and of other names
+        the empty ones whose maker is gone. How many there were. Only for who alone has the name: its folder's lock proves it."""
         swept = 0
         for folder in set(self.folders.values()):
             for left in folder.glob(f"{PREFIX}*"):
                 found = _LEFT.fullmatch(left.name)
-                if found is not None and not Path("/proc", found["pid"]).exists():
+                if found is None or left.name in _made:
+                    continue
+                if found["name"] == self.name:
                     _empty(left)
+                    swept += _gone(left)
+                elif not Path("/proc", found["pid"]).exists():
+                    # Perhaps of another PID namespace, and alive: then it is not empty, and stays.
                     swept += _gone(left)
         return swept
 
@@ -101,6 +112,9 @@ class Group:
     def make(self, limits: ResourceLimits) -> None:
         """Raises OSError."""
         for folder in self._folders:
+            if folder.exists():  # of a dead process that had our name and our number
+                _empty(folder)
+                _gone(folder)
             folder.mkdir()
         for controller, name, value in _settings(self._kind, limits):
             path = self._of.get(controller)
@@ -129,6 +143,8 @@ class Group:
         """False where something is still in it; then it goes when the next one is made."""
         left = {folder for folder in self._folders if not _gone(folder)}
         _left_over.update(left)
+        if not left:
+            _made.difference_update(folder.name for folder in self._folders)
         return not left
 
 
@@ -255,6 +271,7 @@ def _empty(folder: Path) -> None:
         with contextlib.suppress(OSError):
             if (folder / "cgroup.procs").read_text():
                 _kill(folder)
+                time.sleep(EMPTYING_PAUSE_SECONDS)
                 continue
         return
 

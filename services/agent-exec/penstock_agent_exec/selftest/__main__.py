@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from penstock.settings import BadSettings, environment
 from penstock_agent_exec.cgroups import find_means
 from penstock_agent_exec.child import ChildNotStarted
@@ -44,6 +46,8 @@ def main() -> int:
     if given.list:
         print("\n".join(names))
         return 0
+    # What is logged on the way is not a part of what is printed.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
         with planted() as there:
             keeping = _keeping(there, environment())
