@@ -20,6 +20,7 @@ from penstock_agent_exec.known_secrets import Hiding, known_secrets
 from penstock_agent_exec.mounts import read_mounts
 from penstock_agent_exec.settings import SERVICE, bwrap_of, load
 from penstock_agent_exec.steps.bench import Bench
+from penstock_agent_exec.upkeep import upkeep
 from penstock_agent_exec.vendors import offers_of
 from penstock_agent_exec.worker import Worker
 
@@ -67,7 +68,8 @@ def main() -> None:
             mounts=mounts,
             secrets=secrets,
         )
-        await Worker(runtime, bench, notes).serve()
+        async with upkeep(bench):
+            await Worker(runtime, bench, notes).serve()
 
     sys.exit(service.run(SERVICE, settings, serve))
 

@@ -48,7 +48,8 @@ class Settings(Common, frozen=True, kw_only=True, forbid_unknown_fields=True):
     code. `publish_pool`: whose changes a host with that role hands over, besides its own. `git_token_file`: a file with a token
     for https remotes; `git_read_token_file`: one that can only read, used for fetching where it is set. `secrets_file`: one
     secret to a line, hidden wherever it is printed, as those of these settings are. `allow_local_remotes`: repos may be folders
-    of this host.
+    of this host. `keep_days`: how long a task's clone stays that no job works with; `disk_bytes_max`: how large the data folder
+    may grow before the oldest of them go sooner, 0 for no limit.
 
     Of each vendor `…_path` is its program, on PATH or absolute, and `…_base_url` its API or a proxy that speaks like it, with a
     query where every request needs one (Azure: `…/openai?api-version=…`). The key goes into the vendor's own header, or into
@@ -95,6 +96,8 @@ class Settings(Common, frozen=True, kw_only=True, forbid_unknown_fields=True):
     drain_grace_seconds: Seconds = 20.0
     agent_silence_seconds: Annotated[float, Meta(gt=0, le=86_400)] = 1_900.0
     output_bytes_max: Annotated[int, Meta(ge=1, le=1 << 40)] = 1 << 30
+    keep_days: Annotated[float, Meta(gt=0, le=3_650)] = 14.0
+    disk_bytes_max: Annotated[int, Meta(ge=0, le=1 << 50)] = 64 << 30
 
     @property
     def data(self) -> Path:

@@ -65,6 +65,10 @@ class Mirror:
     path: Path
 
     @property
+    def repo(self) -> str:
+        return self.path.name.removesuffix(".git")
+
+    @property
     def objects(self) -> Path:
         """The folder that clones borrow from; it has to be readable in their sandbox, at this very path."""
         return self.path / "objects"
@@ -201,14 +205,14 @@ async def maintain_mirror(mirror: Mirror, *, timeout_seconds: float = MAINTENANC
 def is_due(mirror: Mirror, *, now: float) -> bool:
     """Whether maintenance is worth its while: a first one at once, another one after a day with fetches or when files have
     piled up."""
-    try:
-        last = mirror.maintained_file.stat().st_mtime
-    except FileNotFoundError:
-        return _packs(mirror) > 0 or _loose(mirror) > 0
-    fetched = mirror.fetched_file.stat().st_mtime if mirror.fetched_file.exists() else 0.0
-    if fetched <= last:
-        return False
+    fetched, last = _time(mirror.fetched_file), _time(mirror.maintained_file)
+    if fetched is None or last is None or fetched <= last:
+        return fetched is not None and last is None
     return now - last > MAINTENANCE_EVERY_SECONDS or _packs(mirror) > PACKS_MAX or _loose(mirror) > LOOSE_MAX
+
+
+def _time(file: Path) -> float | None:
+    return file.stat().st_mtime if file.exists() else None
 
 
 def _packs(mirror: Mirror) -> int:
@@ -227,6 +231,11 @@ async def forget_task(mirror: Mirror, task: str) -> None:
         mine = (task_ref(task), start_ref(task), f"refs/penstock/wip/{task}/")
         found = await git_output(mirror.path, "for-each-ref", "--format=delete %(refname)", *mine)
         await git_output(mirror.path, "update-ref", "--stdin", stdin=found, keep_open=(lock,))
+
+
+async def has_work(mirror: Mirror) -> bool:
+    """Whether it holds anything that a task has handed in or begun with."""
+    return bool(await git_output(mirror.path, "for-each-ref", "--count=1", "refs/penstock/"))
 
 
 @asynccontextmanager

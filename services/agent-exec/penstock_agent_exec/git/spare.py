@@ -88,7 +88,7 @@ async def make_spare(clone: Clone, mirror: Mirror, sandbox: Sandboxed, *, data: 
     await remove_tree(clone.git_dir, before=LOW_PRIORITY)
     clone.path.rename(making / "tree")
     await to_disk(making)
-    place = data.resolve() / "spare" / _repo(mirror) / ids.fresh()
+    place = data.resolve() / "spare" / mirror.repo / ids.fresh()
     place.parent.mkdir(parents=True, exist_ok=True)
     os.utime(making)
     making.rename(place)
@@ -98,7 +98,7 @@ async def make_spare(clone: Clone, mirror: Mirror, sandbox: Sandboxed, *, data: 
 async def take_spare(clone: Clone, mirror: Mirror, sandbox: Sandboxed, *, at: str, timeout_seconds: float) -> bool:
     """Make the clone, of which nothing is there, out of a spare: all of `make_clone` up to a clean checkout of `at`. False
     where there is no spare that will do; what is there then has to go. Raises CloneDamaged, TimedOut."""
-    for spare in reversed(spares_of(clone.data, _repo(mirror))):
+    for spare in reversed(spares_of(clone.data, mirror.repo)):
         taken = clone.path.parent / "spare"
         taken.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError):
@@ -253,7 +253,3 @@ async def _clean(clone: Clone, sandbox: Sandboxed) -> None:
     await git("clean", "--quiet", "-ffdx")
     if not (clone.git_dir / "index").is_file():
         raise CloneDamaged("Git has left no index.")
-
-
-def _repo(mirror: Mirror) -> str:
-    return mirror.path.name.removesuffix(".git")

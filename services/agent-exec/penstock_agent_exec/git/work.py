@@ -14,13 +14,16 @@ from typing import Final
 from penstock_agent_exec.git.bundle import carry
 from penstock_agent_exec.git.change import Diffstat, diffstat
 from penstock_agent_exec.git.clone import SNAPSHOT_TRAILER, Clone, in_clone, sandboxed
-from penstock_agent_exec.git.command import Completed, Sandboxed
+from penstock_agent_exec.git.command import Completed, Sandboxed, git_output
 from penstock_agent_exec.git.failures import BadName, BaseLost, CloneDamaged, RefMissing, readable
 from penstock_agent_exec.git.mirror import Mirror, task_ref, wip_ref
-from penstock_agent_exec.git.names import check_commit
+from penstock_agent_exec.git.names import check_commit, check_task
 
 STAGE_SECONDS_MAX: Final = 300.0
 NESTED_DEPTH_MAX: Final = 8
+SET_ASIDE: Final = 0
+"""The number of kept work that no attempt has."""
+
 _STAGE: Final = "penstock-stage-"
 
 
@@ -105,6 +108,16 @@ async def keep_work(clone: Clone, mirror: Mirror, number: int, sandbox: Sandboxe
     if await carry(clone, mirror, sandbox, ref=ref, into=ref) is None:
         return None
     return kept
+
+
+async def newest_kept(mirror: Mirror, task: str) -> str | None:
+    """The last work of the task that was kept in this mirror, whatever its number."""
+    found = await git_output(
+        mirror.path,
+        *("for-each-ref", "--count=1", "--sort=-committerdate", "--format=%(objectname)"),
+        f"refs/penstock/wip/{check_task(task)}/",
+    )
+    return check_commit(found.decode("ascii").strip()) if found else None
 
 
 async def take_result(

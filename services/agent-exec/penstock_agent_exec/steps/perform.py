@@ -18,6 +18,7 @@ from penstock.lease import Lost
 from penstock.reports import ReportBody
 from penstock_agent_exec.child import ChildNotStarted
 from penstock_agent_exec.forge import ForgeFailed
+from penstock_agent_exec.git.collect import in_hand
 from penstock_agent_exec.git.failures import GitFailed
 from penstock_agent_exec.report import class_of_os_error, failed, stopped
 from penstock_agent_exec.steps.agent import agent
@@ -40,7 +41,8 @@ Ran = AgentSucceeded | AgentFailed | PlanProposed | PlanFailed | CompactSucceede
 
 async def perform(bench: Bench, hand: InHand) -> ReportBody:
     """Do what the job asks for, and keep what an agent has printed. Raises Lost and nothing else."""
-    return await _with_transcript(bench, hand, await _done(bench, hand))
+    with in_hand(bench.folder, hand.job.task, hand.job.work.repo.name):
+        return await _with_transcript(bench, hand, await _done(bench, hand))
 
 
 async def _done(bench: Bench, hand: InHand) -> ReportBody:

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Final
 
 from penstock.events import PrepareSucceeded
 from penstock.jobs import PrepareWork
 from penstock.reports import ReportBody
-from penstock.values import Continuation, Evidence, Kept, RepoSnapshot
+from penstock.values import Continuation, Evidence, RepoSnapshot
 from penstock_agent_exec.git.clone import Clone, drop_clone, find_clone
 from penstock_agent_exec.git.failures import (
     BranchGone,
@@ -34,13 +33,10 @@ from penstock_agent_exec.git.mirror import (
     start_of,
     update_mirror,
 )
-from penstock_agent_exec.git.work import keep_work
+from penstock_agent_exec.git.work import SET_ASIDE, keep_work, newest_kept
 from penstock_agent_exec.steps.bench import Bench, InHand
 from penstock_agent_exec.steps.evidence import evidence
 from penstock_agent_exec.steps.parcel import take
-
-SET_ASIDE: Final = 0
-"""The number of kept work that no attempt has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +74,7 @@ async def _prepare(bench: Bench, hand: InHand, work: PrepareWork) -> _Prepared:
     if work.parcel is not None:
         await _drop_older(bench, hand, mirror)
         await take(bench, hand, mirror, work.parcel, base=base)
-    clone = await _clone(bench, hand, mirror, base, work.kept)
+    clone = await _clone(bench, hand, mirror, base, None if work.kept is None else work.kept.commit)
     found = await evidence(bench, work, mirror, tip or clone.base) if work.wants_evidence or work.words else None
     return _Prepared(clone, tip, found)
 
@@ -114,13 +110,15 @@ async def _tip(bench: Bench, hand: InHand, mirror: Mirror, continues: Continuati
 
 
 async def standing_clone(bench: Bench, hand: InHand, repo: RepoSnapshot, base: str) -> Clone:
-    """The task's clone as `prepare` left it; made again, and that said, where the host has lost it."""
+    """The task's clone as `prepare` left it; made again, and that said, where the host has lost it or let it go."""
     if known := find_clone(bench.folder.path, hand.job.task):
         return known
-    hand.note("the task's clone is not on this host any more: begun again where the task began")
     mirror = bench.mirror(repo)
     await _update(bench, mirror, repo)
-    return await _clone(bench, hand, mirror, base, None)
+    kept = await newest_kept(mirror, hand.job.task)
+    where = "where the task began" if kept is None else "from the work that was kept"
+    hand.note(f"the task's clone is not on this host any more: begun again {where}")
+    return await _clone(bench, hand, mirror, base, kept)
 
 
 async def _update(bench: Bench, mirror: Mirror, repo: RepoSnapshot) -> None:
@@ -128,11 +126,11 @@ async def _update(bench: Bench, mirror: Mirror, repo: RepoSnapshot) -> None:
     await update_mirror(mirror, remote, credential=bench.credential(remote))
 
 
-async def _clone(bench: Bench, hand: InHand, mirror: Mirror, base: str, kept: Kept | None) -> Clone:
+async def _clone(bench: Bench, hand: InHand, mirror: Mirror, base: str, kept: str | None) -> Clone:
     # Kept work is on the host that kept it; elsewhere the task begins again where it began.
     start = await start_of(mirror, hand.job.task)
-    if kept is not None and await has_commit(mirror, kept.commit):
-        start = kept.commit
+    if kept is not None and await has_commit(mirror, kept):
+        start = kept
     data = bench.folder.path
     work_tree = data / "tasks" / hand.job.task / "repo"
     return await make_clone(
