@@ -259,6 +259,19 @@ def test_a_host_without_it_or_with_an_old_one_says_so(tmp_path: Path) -> None:
         agent(tmp_path, "texter", TEXT_CLI, TEXT_AGENT.replace("pass_env", 'visible = ["/nowhere/lib"]\npass_env'))
 
 
+def test_a_program_whose_interpreter_is_elsewhere_finds_it_by_its_own_path(tmp_path: Path) -> None:
+    interpreter = tmp_path / "bin" / "texter-shell"
+    interpreter.parent.mkdir()
+    interpreter.symlink_to("/bin/sh")
+    program = TEXT_CLI.replace("#!/bin/sh", "#!/usr/bin/env texter-shell")
+    with pytest.raises(HostLacks, match="in which there is no version"):
+        agent(tmp_path, "texter", program, TEXT_AGENT)
+    with_path = TEXT_AGENT.replace(
+        "[agents.texter.env]", f'[agents.texter.env]\nPATH = "{interpreter.parent}:/usr/bin:/bin"'
+    )
+    assert agent(tmp_path, "texter", program, with_path).version == "3.4.5"
+
+
 def described(folder: Path, text: str, name: str = "texter") -> Described:
     file = folder / "agents.toml"
     file.write_text(text)

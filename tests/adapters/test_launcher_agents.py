@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 from msgspec.structs import fields
 
-from penstock_agent_exec.agents.known import NAMES
+from penstock_agent_exec.agents.known import NAMES, VERSIONS_MIN
 from penstock_agent_exec.settings import Settings
 from penstock_launcher import agents
+
+PROJECT = Path(__file__).parents[2]
 
 AGENTS = """
 [agents.mend]
@@ -36,6 +39,16 @@ def test_the_launcher_and_the_executor_know_the_same_agents_and_settings() -> No
     about_agents = ("_path", "_base_url", "_key_header", "_api_key", "_oauth_token", "agents_file")
     own = {f"PENSTOCK_{field.name.upper()}" for field in fields(Settings) if field.name.endswith(about_agents)}
     assert own <= set(agents.SETTINGS)
+
+
+def test_the_documented_command_installs_what_the_tests_drive_and_the_executor_wants() -> None:
+    script = (PROJECT / "penstock").read_text()
+    pinned = {
+        name: (package, version) for name, package, version in re.findall(r'"(\w+)": \("(@\S+)", "(\S+)"\)', script)
+    }
+    assert {name: tuple(map(int, version.split("."))) for name, (_, version) in pinned.items()} == VERSIONS_MIN
+    command = "npm install -g " + " ".join(f"{package}@{version}" for package, version in pinned.values())
+    assert command in (PROJECT / "docs" / "how-to" / "agents.md").read_text()
 
 
 def test_tasks_may_ask_for_the_known_agents_and_those_of_the_file(tmp_path: Path) -> None:

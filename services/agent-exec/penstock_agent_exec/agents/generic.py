@@ -275,7 +275,7 @@ def _version(described: Described, program: Path) -> str:
         try:
             ended = subprocess.run(
                 [str(program), *check.argv],
-                env={"HOME": home, "PATH": DEFAULT_PATH},
+                env={"HOME": home, "PATH": described.table.env.get("PATH", DEFAULT_PATH)},
                 cwd=home,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
