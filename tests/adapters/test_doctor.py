@@ -162,6 +162,16 @@ def test_a_host_that_is_told_to_go_without_a_sandbox_is_fit_and_it_is_noted(clin
     assert "all the rights of the service" in found["sandbox"]["seen"]
 
 
+def test_a_host_that_only_hands_changes_over_needs_no_agent_and_no_sandbox(clinic: Clinic) -> None:
+    told = clinic.ask(PENSTOCK_ROLES="publish", PENSTOCK_GIT_TOKEN_FILE="/secrets/forge")
+    assert told.returncode == 0, told.stdout
+    assert told.stdout.endswith("changes can be handed over from here\n")
+    assert "bubblewrap" not in told.stdout
+    held = clinic.ask(PENSTOCK_ROLES="run", PENSTOCK_GIT_TOKEN_FILE="/secrets/forge")
+    assert held.returncode != 0
+    assert "PENSTOCK_GIT_TOKEN_FILE is set" in held.stdout
+
+
 def test_only_the_agents_that_a_host_offers_are_looked_at(clinic: Clinic) -> None:
     _, found = clinic.found(PENSTOCK_VENDORS="mend,codex")
     assert set(found) - {"settings", "git", "sandbox", "limits"} == {"mend", "codex"}

@@ -70,16 +70,17 @@ class AgentCheck(Check):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """Everything that was looked at. `fit`: agents can work here."""
+    """Everything that was looked at. `runs`: agents are to work here. `fit`: they can; or nobody's code is to run here, and
+    changes can be handed over."""
 
     host: tuple[Check, ...]
     agents: tuple[AgentCheck, ...]
+    runs: bool = True
 
     @property
     def fit(self) -> bool:
-        return all(check.state != "missing" for check in self.host) and any(
-            agent.state == "ok" and agent.needs_model for agent in self.agents
-        )
+        able = not self.runs or any(agent.state == "ok" and agent.needs_model for agent in self.agents)
+        return able and all(check.state != "missing" for check in self.host)
 
 
 def main() -> int:
@@ -111,6 +112,8 @@ def examine(environ: Mapping[str, str], *, reach: bool = False) -> Findings:
         except BadSettings as error:
             settings = Settings(host="doctor", data_dir=scratch)
             first = Check(name="settings", state="missing", seen=str(error), mend="mend this setting and look again")
+        if not settings.runs:
+            return Findings(host=(first, _git()), agents=(), runs=False)
         checks = (first, _git(), _sandbox(settings), _limits())
         return Findings(host=checks, agents=_agents(settings, described, environ, reach=reach))
 

@@ -28,7 +28,8 @@ def as_table(findings: Findings, *, colours: bool) -> str:
     lines = [line for check in checks for line in _lines(check, width, colours=colours)]
     can = [agent.name for agent in findings.agents if agent.state == "ok"]
     if findings.fit:
-        return "\n".join([*lines, "", f"agents can work here: {', '.join(can)}"])
+        fit = f"agents can work here: {', '.join(can)}" if findings.runs else "changes can be handed over from here"
+        return "\n".join([*lines, "", fit])
     missing = [check.name for check in findings.host if check.state == "missing"]
     why = f"{', '.join(missing)} missing" if missing else "no agent with a model can run"
     return "\n".join([*lines, "", f"NOT FIT: {why}"])
