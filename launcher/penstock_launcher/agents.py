@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from penstock.bounds import NAME_PATTERN
+from penstock_launcher.folder import default_path
 
 KNOWN: Final = ("claude", "codex", "gemini", "qwen", "scripted")
 SCRIPTED: Final = "scripted"
@@ -83,6 +84,8 @@ def passed_on(environ: Mapping[str, str]) -> tuple[str, ...]:
 def doctor(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Look at this machine as its executor would. Returns the exit code."""
     here = {"PENSTOCK_HOST": "local", "PENSTOCK_DATA_DIR": "/nonexistent"}  # neither is looked at
+    if (scripts := default_path(environ) / "scripts").is_dir():
+        here["PENSTOCK_SCRIPTS_DIR"] = str(scripts)
     command = [sys.executable, "-m", "penstock_agent_exec.doctor", *arguments]
     return subprocess.call(command, env={**here, **environ, **settings(environ)})
 

@@ -88,9 +88,11 @@ def test_within_reach_is_what_has_a_program_and_what_pays(tmp_path: Path) -> Non
 
 
 def test_the_doctor_of_the_launcher_looks_at_this_machine(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    (data / "penstock" / "scripts").mkdir(parents=True)
     done = subprocess.run(
         [sys.executable, "-m", "penstock_launcher", "doctor", "--json"],
-        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "OPENAI_API_KEY": "k"},
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "XDG_DATA_HOME": str(data), "OPENAI_API_KEY": "k"},
         capture_output=True,
         text=True,
         timeout=60,
@@ -101,4 +103,6 @@ def test_the_doctor_of_the_launcher_looks_at_this_machine(tmp_path: Path) -> Non
     assert found["settings"]["state"] == "ok"
     assert (found["codex"]["key"], found["claude"]["key"]) == (True, False)
     assert done.returncode == (0 if document["fit"] else 1)
-    assert not list(tmp_path.iterdir())
+    assert (found["scripted"]["state"], found["scripted"]["needs_model"]) == ("ok", False)
+    assert list(tmp_path.iterdir()) == [data]
+    assert [path.name for path in (data / "penstock").iterdir()] == ["scripts"]
