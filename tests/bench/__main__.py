@@ -8,7 +8,7 @@ from typing import Final
 
 import uvloop
 
-from bench import append, broker, dispatch, fold, hydrate, ingest, read, rebuild, redact, spawn
+from bench import append, broker, dispatch, fold, hydrate, ingest, read, rebuild, redact, spawn, workspace
 from bench.figures import Table, surroundings
 from bench.plan import Plan
 
@@ -23,6 +23,7 @@ BENCHES: Final[Mapping[str, Callable[[Plan], Awaitable[list[Table]]]]] = {
     "spawn": spawn.run,
     "broker": broker.run,
     "redact": redact.run,
+    "workspace": workspace.run,
 }
 ROUNDS: Final = 5
 ROUNDS_SHORT: Final = 3
