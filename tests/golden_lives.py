@@ -35,12 +35,13 @@ from penstock.events import (
     PublishFailed,
     TaskParked,
 )
-from penstock.values import Continuation, Kept, PlanGate, RepoSnapshot, Usage, Window
+from penstock.values import Artifact, Continuation, Kept, Parcel, PlanGate, RepoSnapshot, Usage, Window
 
 FOLDER: Final = Path(__file__).parent / "golden" / "logs"
 DIGESTS: Final = FOLDER / "SHA256SUMS"
 RESET_TAIL: Final = "You've hit your session limit"
 TSC: Final = "src/cart.ts(12,5): error TS2322: Type 'string' is not assignable to type 'number'."
+LEFT: Final = Artifact(name="work", size_bytes=2_048, sha256="ab" * 32, chunks=1)
 DISK_FULL: Final = "OSError: [Errno 28] No space left on device"
 
 
@@ -257,6 +258,27 @@ def host_gone() -> Author:
     return life.claim("host2").prepared(host="host2").worked().passed().published()
 
 
+def carried_over() -> Author:
+    """A host goes in the middle, and with it the next one after its change: each time another goes on from what was left."""
+    undone = Parcel(job="01leftundone00000000", ref="refs/penstock/wip/1", commit="d" * 40, bundle=LEFT, session=LEFT)
+    done = Parcel(job="01leftdone0000000000", ref="refs/penstock/task/1", commit="c" * 40, bundle=LEFT, session=LEFT)
+    kept = Kept(ref=undone.ref, commit="d" * 40)
+    life = Author("carried_over", share_work=True).prepared()
+    life.broke("vendor.max_turns", "50 turns", kept=kept, parcel=undone)
+    life.claim().used_so_far(0.2, 20).lose().lose(host_gone=True, seconds=600)
+    life.claim("host2").prepared(host="host2").worked(parcel=done)
+    life.claim().lose().lose(host_gone=True, seconds=600)
+    return life.claim("host3").prepared(host="host3").passed().published()
+
+
+def handed_over_by_a_pool() -> Author:
+    """The host with the change is not the one that hands it over; the first that tries is cut off."""
+    done = Parcel(job="01leftdone0000000000", ref="refs/penstock/task/1", commit="c" * 40, bundle=LEFT)
+    life = Author("handed_over_by_a_pool", share_work=True, publish_pool="publish").prepared()
+    life.worked(parcel=done).passed().claim("publisher1").lose()
+    return life.claim("publisher2").published()
+
+
 def lost_jobs() -> Author:
     """One lost run is taken up again; too many in a row, and somebody is asked."""
     life = Author("lost_jobs").prepared().claim().used_so_far(0.2, 20).lose()
@@ -381,6 +403,8 @@ LIVES: Final[Mapping[str, Callable[[], Author]]] = {
         abstained,
         cancelled_at_work,
         host_gone,
+        carried_over,
+        handed_over_by_a_pool,
         lost_jobs,
         night_window,
         night_woken,
