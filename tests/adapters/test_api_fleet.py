@@ -203,11 +203,14 @@ async def test_settings_are_at_their_defaults_until_they_are_put(house: House) -
         "ageing_seconds": 60,
         "max_cost_usd_per_day": 20,
         "prices": [{"vendor": "claude", "model": "opus", "price": {"input_usd": 5, "output_usd": 25}}],
+        "share_work": True,
+        "publish_pool": "publish",
     }
     put = await house.client.put("/v1/settings", json=wanted, headers={"If-Match": answer.headers["etag"]})
     assert put.status_code == 200, put.text
     settings = msgspec.json.decode(await stored(house, "settings"), type=FleetSettings)
     assert (settings.tasks_max, settings.accounts, settings.prices[0].price.output_usd) == (7, {"claude": 2}, 25)
+    assert (settings.share_work, settings.publish_pool) == (True, "publish")
     again = await house.client.get("/v1/settings")
     assert (again.json(), again.headers["etag"]) == (put.json(), put.headers["etag"])
     stale = await house.client.put("/v1/settings", json=wanted, headers={"If-Match": answer.headers["etag"]})
@@ -223,6 +226,7 @@ async def test_settings_are_at_their_defaults_until_they_are_put(house: House) -
         ({"hosts": {"H 1": 1}}, "hosts"),
         ({"ageing_seconds": 0}, "ageing_seconds"),
         ({"max_cost_usd_per_day": -1}, "max_cost_usd_per_day"),
+        ({"publish_pool": "Not a name"}, "publish_pool"),
         ({"prices": [{"vendor": "gpt", "price": {"input_usd": 1, "output_usd": 1}}]}, "prices[0].vendor"),
         ({"prices": [{"vendor": "claude", "price": {"input_usd": 1}}]}, "prices[0].price.output_usd"),
         ({"prices": [{"vendor": "claude", "price": {"input_usd": -1, "output_usd": 1}}]}, "prices[0].price.input_usd"),
