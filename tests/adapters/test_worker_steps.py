@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -245,6 +246,20 @@ async def test_a_clone_that_the_host_has_lost_is_made_again_and_that_is_said(pla
     job = await place.desk.order(place.agent(task, base, "mends"), task=task)
     assert (await place.desk.body(job, AgentSucceeded)).change.files == ("calc.py",)
     await place.desk.says(job, "not on this host any more")
+
+
+async def test_a_clone_that_the_host_has_let_go_is_begun_again_from_the_work_that_was_kept(
+    place: World, task: str
+) -> None:
+    base = (await place.prepared(task)).base_commit
+    place.script("fails", [MEND, {"do": "fail", "class": "vendor.overloaded"}])
+    failure = await place.step(task, place.agent(task, base, "fails"), AgentFailed)
+    assert failure.kept is not None
+    shutil.rmtree(place.folder / "h1" / "tasks" / task)
+    place.script("adds", [{"do": "write", "path": "x", "content": "x"}])
+    job = await place.desk.order(place.agent(task, base, "adds"), task=task)
+    assert (await place.desk.body(job, AgentSucceeded)).change.files == ("calc.py", "x")
+    await place.desk.says(job, "begun again from the work that was kept")
 
 
 async def test_a_session_that_is_lost_is_begun_again_with_the_whole_history_and_that_is_said(
