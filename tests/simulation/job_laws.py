@@ -13,6 +13,7 @@ from penstock.events import (
     JobLost,
     MessageAccepted,
     MessageTold,
+    NetworkDenied,
     PlanRequested,
 )
 from simulation.book import RUN_ENDS
@@ -110,7 +111,7 @@ def a_job_is_claimed_once(step: Step) -> str:
 
 def the_stale_are_refused(step: Step) -> str:
     """What is said of a job comes from the one who holds it, under the epoch that was granted last."""
-    assert isinstance(step.event, (*RUN_ENDS, AgentProgressed, DecisionRaised, MessageTold))
+    assert isinstance(step.event, (*RUN_ENDS, AgentProgressed, DecisionRaised, MessageTold, NetworkDenied))
     said = (step.event.job, step.event.epoch)
     return "" if said == step.book.claimed else f"{said} spoke, and {step.book.claimed} holds the job"
 

@@ -21,6 +21,7 @@ from penstock.events import (
     DecisionRaised,
     JobStopped,
     MessageTold,
+    NetworkDenied,
     PlanFailed,
     PlanProposed,
     PrepareFailed,
@@ -100,7 +101,7 @@ def work(world: World, dice: Dice, run: Run) -> None:
 
 
 def _send(world: World, dice: Dice, run: Run, body: ReportBody) -> None:
-    last = not isinstance(body, AgentProgressed | DecisionRaised | MessageTold)
+    last = not isinstance(body, AgentProgressed | DecisionRaised | MessageTold | NetworkDenied)
     report = Report(
         id=world.fresh("r"),
         task=run.job.task,
@@ -248,6 +249,8 @@ def _slice(world: World, dice: Dice, run: Run, order: PlanWork | AgentWork) -> R
         subject = dice.pick(("spend_money", "publish", "irreversible", "ambiguous"))
         decision = world.fresh("d")
         return DecisionRaised(job=job, epoch=epoch, decision=decision, subject=subject, question="may I?")
+    if dice.percent(6):
+        return NetworkDenied(job=job, epoch=epoch, what="egress", target="example.com:443", reason="not named", count=2)
     if isinstance(order, AgentWork) and dice.percent(25) and (message := _said_to(world, dice, run)):
         return MessageTold(job=job, epoch=epoch, message=message)
     if dice.percent(40) or (most is not None and spent >= most * 0.5):
