@@ -35,7 +35,8 @@ LEAK: Final = '''"""Prints what it must not, to both outputs, in pieces of any s
 import os, random
 dice = random.Random(3)
 text = bytes(byte ^ 0x5A for byte in bytes.fromhex("{hidden}"))
-for lines in (text, b"\\x1b[1m" + text.replace(b"one ", b"one\\t"), text.replace(b"\\n", b" ")):
+coloured = b"\\n".join(line[:9] + b"\\x1b[31m" + line[9:] + b"\\x1b[0m" for line in text.split(b"\\n"))
+for lines in (text, b"\\x1b[1m" + text.replace(b"one ", b"one\\t"), text.replace(b"\\n", b" "), coloured):
     at = 0
     while at < len(lines):
         size = dice.choice((1, 3, 17, 150, 900, 5000))
