@@ -6,7 +6,9 @@ The canary lies outside of what the sandbox shows, so it can only appear by some
 from __future__ import annotations
 
 import os
+import re
 import shlex
+import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -85,6 +87,39 @@ TRAPS = {
     "trace files": "set_ trace2.normalTarget {canary}; set_ trace2.eventTarget {canary}",
 }
 
+# What may already be in the repo, committed and pushed by whoever may push there. `$C` is the canary's path.
+COMMITTED = {
+    "pointers of Git LFS": (
+        "printf '*.bin filter=lfs diff=lfs merge=lfs -text\\n' > .gitattributes;"
+        " printf 'version https://git-lfs.github.com/spec/v1\\noid sha256:%064d\\nsize 9\\n' 1 > big.bin;"
+        ' printf "[lfs]\\n\\turl = ext::touch $C\\n[remote \\"origin\\"]\\n\\tlfsurl = ext::touch $C\\n" > .lfsconfig'
+    ),
+    "a submodule with an address that is a command": (
+        'printf "[submodule \\"x\\"]\\n\\tpath = sub\\n\\turl = ext::touch $C\\n" > .gitmodules;'
+        " git update-index --add --cacheinfo 160000,$(git rev-parse HEAD),sub"
+    ),
+    "links that lead out": "ln -s /etc/passwd secret; ln -s ../../../.. up; ln -s .git/config settings; ln -s / root",
+    "names that read like options": (
+        "touch -- --output=x -rf --upload-pack=x '-c core.fsmonitor=x' --; mkdir -- --git-dir=x; touch -- --git-dir=x/-"
+    ),
+    "names that a shell would run": "touch \"\\$(touch $(basename $C))\" '`id`' 'a;id' 'a|id' '* ? [x]' '&' '\"' \"'\"",
+    "names with every odd byte": (
+        "touch \"$(printf 'new\\nline')\" \"$(printf 'tab\\t')\" \"$(printf 'esc\\033[31m')\" \"$(printf '\\377\\376')\" ' ' 'x '"
+        " 'x.' $(printf 'n%.0s' $(seq 250)) ':(exclude)*' ':!x' '!x' '#x'"
+    ),
+    "names that look alike": "mkdir up UP; touch up/x UP/x readme ReadMe; touch .GITIGNORE '.gıt' 'Å' 'Å'",
+    "a huge file": "head -c 48000000 /dev/zero > zeros; head -c 3000000 /dev/urandom > chance",
+    "folders in folders": "d=$(printf 'd/%.0s' $(seq 120)); mkdir -p $d; touch $d/x",
+    "attributes that hide and expand": (
+        "printf '* ident export-subst export-ignore -diff -merge linguist-generated whitespace=cr-at-eol\\n' > .gitattributes;"
+        " echo '$Id$ $Format:%H$' > id"
+    ),
+    "a repository for whoever steps into it": (
+        "mkdir -p bare/objects bare/refs; printf 'ref: refs/heads/x\\n' > bare/HEAD; touch bare/objects/x bare/refs/x;"
+        ' printf "[core]\\n\\tbare = false\\n\\tworktree = .\\n\\tfsmonitor = touch $C\\n" > bare/config'
+    ),
+}
+
 REPLACED = {
     "a file": "mv .git /tmp/g; echo 'gitdir: {host}' > .git",
     "a link to the host": "mv .git /tmp/g; ln -s {host} .git",
@@ -140,6 +175,28 @@ async def test_a_trap_in_the_clone_springs_nowhere_outside_and_the_work_is_taken
     paths = await through_everything(world, TRAPS[trap])
     assert not (world.root / "canary").exists()
     assert {"README", "a.new"} <= set(paths)
+
+
+@pytest.mark.parametrize("what", COMMITTED)
+async def test_what_a_repo_already_holds_runs_nothing_and_stays_as_it_is(world: World, what: str) -> None:
+    script = f"set -eu; C={shlex.quote(str(world.root / 'canary'))}; {COMMITTED[what]}"
+    subprocess.run(["bash", "-c", script], cwd=world.work, check=True, env={"PATH": os.environ["PATH"]}, timeout=60)
+    host_git(world.work, "add", "-A")
+    host_git(world.work, "commit", "-q", "-m", "Odd things")
+    host_git(world.work, "push", "-q", "origin", "main")
+    paths = await through_everything(world, ":")
+    assert not (world.root / "canary").exists()
+    assert set(paths) == {"README", "a.new"}
+
+
+async def test_a_repo_with_a_submodule_that_git_would_not_take_is_refused_by_the_defects_name(world: World) -> None:
+    """Forges refuse such a push, too."""
+    (world.work / ".gitmodules").write_text('[submodule "x"]\n\tpath = sub\n\turl = /x\n\tupdate = !id\n')
+    host_git(world.work, "add", "-A")
+    host_git(world.work, "commit", "-q", "-m", "A submodule")
+    host_git(world.work, "push", "-q", "origin", "main")
+    with pytest.raises(BundleRefused, match="gitmodulesUpdate"):
+        await through_everything(world, ":")
 
 
 @pytest.mark.parametrize("how", REPLACED)
@@ -230,3 +287,11 @@ async def test_a_bundle_that_asks_for_missing_objects_to_be_fetched_is_refused(w
     with pytest.raises(GitFailed):
         await take_bundle(world.mirror, clone.path / "out", ref="HEAD", into=task_ref(TASK), base=clone.base)
     assert "penstock" not in host_git(world.root, f"--git-dir={world.mirror.path}", "for-each-ref")
+
+
+def test_there_are_more_than_twenty_five_ways_and_the_reference_names_each() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "reference" / "git.md").read_text()
+    named = [cell.strip() for cell in re.findall(r"^\| (.+?) \|", text, re.MULTILINE)]
+    ways = [*TRAPS, *REPLACED, *COMMITTED, *SWAPPED]
+    assert len(ways) > 50
+    assert [way for way in ways if way not in named] == []

@@ -18,6 +18,7 @@ from penstock_agent_exec.git.names import Identity, check_commit, check_identity
 COMMITS_MAX: Final = 2_000
 FILES_MAX: Final = 50_000
 PATCH_BYTES_MAX: Final = 64 * 1024 * 1024
+SUBMODULE_MODE: Final = "160000"
 _SQUASHER: Final = Identity("Penstock", "penstock@localhost")
 
 # Plumbing reads no diff.* settings; these close what attributes and .gitmodules could still open.

@@ -18,7 +18,7 @@ from penstock.reports import ReportBody
 from penstock.values import Change, Kept
 from penstock_agent_exec.agents.facts import shown
 from penstock_agent_exec.agents.vendor import HostLacks, RunRefused
-from penstock_agent_exec.git.change import Diffstat, has_change
+from penstock_agent_exec.git.change import SUBMODULE_MODE, Diffstat, has_change
 from penstock_agent_exec.git.heal import heal_clone
 from penstock_agent_exec.git.mirror import start_of
 from penstock_agent_exec.git.secrets import secrets_in
@@ -35,6 +35,7 @@ NO_CHANGE: Final = "agent.no_change"
 SESSION_LOST: Final = "vendor.session_lost"
 GIVES_AWAY: Final = "agent.secret_in_change"
 TOO_LARGE: Final = "agent.change_too_large"
+SUBMODULE: Final = "agent.submodule_in_change"
 _TOO_LARGE: Final = (
     f"the change is larger than {ARTIFACT_BYTES_MAX} bytes as a git bundle, and cannot travel to the host that hands it over: "
     "leave out whatever is generated, downloaded or built"
@@ -66,6 +67,10 @@ async def agent(bench: Bench, hand: InHand, work: AgentWork) -> ReportBody:
         message = verdict.final_text or "the agent changed nothing"
         await leave_kept(bench, hand, work, place, offer.vendor)
         return _failed(hand, Failure(error_class=NO_CHANGE, message=message, transient=False, retry_at=None))
+    if names := [file.path for file in result.files if SUBMODULE_MODE in (file.old_mode, file.new_mode)]:
+        message = f"the change adds, moves or removes submodules, whose content is not here: {', '.join(names)[:200]}"
+        await leave_kept(bench, hand, work, place, offer.vendor)
+        return _failed(hand, Failure(error_class=SUBMODULE, message=message, transient=False, retry_at=None))
     if (unfit := await _unfit_to_travel(bench, hand, work, place, offer, result.head)) is not None:
         return _failed(hand, unfit)
     return AgentSucceeded(

@@ -23,6 +23,7 @@ from penstock_agent_exec.git.failures import (
     TooBig,
 )
 from penstock_agent_exec.git.heal import heal_clone
+from penstock_agent_exec.git.left_out import left_out
 from penstock_agent_exec.git.make import make_clone
 from penstock_agent_exec.git.mirror import (
     Mirror,
@@ -75,6 +76,8 @@ async def _prepare(bench: Bench, hand: InHand, work: PrepareWork) -> _Prepared:
         await _drop_older(bench, hand, mirror)
         await take(bench, hand, mirror, work.parcel, base=base)
     clone = await _clone(bench, hand, mirror, base, None if work.kept is None else work.kept.commit)
+    for sentence in await left_out(mirror, tip or clone.base):
+        hand.note(sentence)
     found = await evidence(bench, work, mirror, tip or clone.base) if work.wants_evidence or work.words else None
     return _Prepared(clone, tip, found)
 
