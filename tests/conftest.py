@@ -35,6 +35,15 @@ def pytest_unconfigure() -> None:
     find_means(f"tests{os.getpid()}").sweep()
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The long form of a suite is played by command: PENSTOCK_LONG=1."""
+    if os.environ.get("PENSTOCK_LONG") == "1":
+        return
+    left_out = [item for item in items if item.get_closest_marker("slow") is not None]
+    items[:] = [item for item in items if item.get_closest_marker("slow") is None]
+    config.hook.pytest_deselected(items=left_out)
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"

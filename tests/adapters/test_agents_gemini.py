@@ -96,6 +96,7 @@ async def test_a_resumed_session_that_the_vendor_does_not_take_is_lost(bench: Be
     assert (second.verdict.error_class, second.verdict.transient) == ("vendor.session_lost", False)
 
 
+@pytest.mark.slow
 @in_sandbox
 async def test_the_same_call_over_and_over_is_a_loop_and_no_success(bench: Bench) -> None:
     async with FakeModel(script(bash("echo same"))) as model:
@@ -104,6 +105,7 @@ async def test_the_same_call_over_and_over_is_a_loop_and_no_success(bench: Bench
     assert outcome.ending.exit_code == 0
 
 
+@pytest.mark.slow
 @in_sandbox
 @pytest.mark.parametrize("how", ["cut", "empty", "html", "nonsense"])
 async def test_an_answer_that_is_none_is_no_success(bench: Bench, how: str) -> None:
@@ -114,6 +116,7 @@ async def test_an_answer_that_is_none_is_no_success(bench: Bench, how: str) -> N
     assert verdict.transient
 
 
+@pytest.mark.slow
 @in_sandbox
 async def test_an_answer_that_the_vendor_blocks_is_a_refusal(bench: Bench) -> None:
     async with FakeModel(script(Tries((Say("", stop_reason="refusal"),)))) as model:

@@ -67,6 +67,7 @@ def bench(vendor: Vendor, tmp_path: Path) -> Iterator[Bench]:
         yield Bench(vendor, tmp_path, Path(socket_folder), dialect=DIALECTS[vendor.name], model="a-model")
 
 
+@pytest.mark.slow
 async def test_an_answer_in_words_is_a_success_without_a_change(bench: Bench, vendor: Vendor) -> None:
     async with FakeModel(script(Say("There is nothing to do.", tokens=Tokens(input=1200, cached=200)))) as model:
         outcome = await bench.attempt(model)
@@ -102,6 +103,7 @@ async def test_it_edits_and_commits_in_a_sandbox_without_a_network(bench: Bench)
     assert outcome.verdict.usage.turns == 3
 
 
+@pytest.mark.slow
 async def test_the_key_is_nowhere_inside(bench: Bench) -> None:
     look = "env; cat /proc/*/environ /proc/*/cmdline | tr '\\0' '\\n'; grep -rl the-real-key /workspace /tmp | head"
     async with FakeModel(script(bash(look), Say("Done."))) as model:
@@ -115,6 +117,7 @@ async def test_the_key_is_nowhere_inside(bench: Bench) -> None:
     assert shown <= {KEY, f"Bearer {KEY}"}
 
 
+@pytest.mark.slow
 async def test_nothing_but_the_model_is_behind_the_port(bench: Bench) -> None:
     get = (
         f"import http.client; c = http.client.HTTPConnection('127.0.0.1', {MODEL_PORT}); "
@@ -127,6 +130,7 @@ async def test_nothing_but_the_model_is_behind_the_port(bench: Bench) -> None:
     assert outcome.refused_requests == ("GET /v1/files",)
 
 
+@pytest.mark.slow
 async def test_a_prompt_of_any_length_that_looks_like_a_command_reaches_the_model_as_it_is(bench: Bench) -> None:
     (bench.repo / "secret.txt").write_text("what is in the file")
     prompt = "/clear -p the table\nsee @secret.txt and @./ or @/etc/passwd " + "x" * 300_000
@@ -140,6 +144,7 @@ async def test_a_prompt_of_any_length_that_looks_like_a_command_reaches_the_mode
     assert "root:x:0:0" not in said
 
 
+@pytest.mark.slow
 async def test_a_run_over_the_hosts_network_says_so(bench: Bench) -> None:
     async with FakeModel(script(Say("Hello."))) as model:
         url = model.base_url + bench.dialect.path_inside
@@ -160,6 +165,7 @@ async def test_running_out_of_turns_is_told_and_a_resume_goes_on(bench: Bench) -
     assert "marmalade" in conversation
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("step", "error_class", "transient"),
     [
@@ -184,6 +190,7 @@ async def test_a_failure_of_the_model_gets_its_class(
     assert outcome.ending.wall_seconds < 60
 
 
+@pytest.mark.slow
 async def test_an_api_that_cannot_be_reached_is_unavailable(bench: Bench) -> None:
     async with FakeModel(script(Say("never heard"))) as model:
         pass
@@ -202,12 +209,14 @@ async def test_a_refusal_for_a_limit_says_when_to_come_back_and_nobody_waits_for
     assert 1800 - outcome.ending.wall_seconds - 5 <= wait_seconds <= 1800
 
 
+@pytest.mark.slow
 async def test_a_limit_that_ends_soon_is_waited_for_and_forgotten(bench: Bench) -> None:
     async with FakeModel(script(Tries((refused("rate_limit", 2), Say("There."))))) as model:
         outcome = await bench.attempt(model)
     assert (outcome.verdict.ok, outcome.verdict.resets_at, outcome.verdict.final_text) == (True, None, "There.")
 
 
+@pytest.mark.slow
 async def test_a_model_that_hangs_is_ended_by_our_silence_limit_and_its_request_is_dropped(bench: Bench) -> None:
     async with FakeModel(script(Hang())) as model:
         outcome = await bench.attempt(model, watch=Watch(wall_seconds=60, silence_seconds=15))
@@ -216,6 +225,7 @@ async def test_a_model_that_hangs_is_ended_by_our_silence_limit_and_its_request_
     assert (outcome.verdict.error_class, outcome.ending.nothing_left) == ("agent.stalled", True)
 
 
+@pytest.mark.slow
 async def test_cancelled_in_the_middle_of_a_tool_it_is_resumed_with_its_session(bench: Bench) -> None:
     mark = f"9{uuid.uuid4().int % 10**7}"
     first = bash(f"test -e begun.txt || {{ echo begun > begun.txt; tail -f /dev/null --pid={mark} -s {mark}; }}")
@@ -254,6 +264,7 @@ async def test_killed_in_the_middle_of_its_work_it_is_resumed_and_what_it_wrote_
     assert "marmalade" in conversation
 
 
+@pytest.mark.slow
 async def test_a_session_that_is_gone_and_one_that_is_there_already_are_told_apart(bench: Bench) -> None:
     async with FakeModel(script(Say("Hello."))) as model:
         gone = await bench.attempt(model, resume=True)
@@ -263,6 +274,7 @@ async def test_a_session_that_is_gone_and_one_that_is_there_already_are_told_apa
     assert taken.verdict.error_class == "vendor.session_in_use"
 
 
+@pytest.mark.slow
 async def test_a_session_carried_to_another_home_goes_on_there(bench: Bench, vendor: Vendor, tmp_path: Path) -> None:
     async with FakeModel(script(bash("echo 1"), Say("Done."), Say("I go on."))) as model:
         first = await bench.attempt(model, "Remember the word marmalade.")
@@ -294,6 +306,7 @@ async def test_a_run_that_only_reads_has_no_tool_to_write_with_and_could_not(ben
     assert git(bench.repo, "status", "--short") == ""
 
 
+@pytest.mark.slow
 async def test_a_budget_ends_the_run_after_the_request_that_crossed_it(bench: Bench) -> None:
     budget = RunBudget(Price(input_usd=10.0, output_usd=10.0), max_cost_usd=0.3)
     costly = Calls((Call("bash", {"command": "true"}),), tokens=Tokens(input=20_000))
@@ -305,6 +318,7 @@ async def test_a_budget_ends_the_run_after_the_request_that_crossed_it(bench: Be
     assert verdict.usage.cost_usd == pytest.approx(0.4008)
 
 
+@pytest.mark.slow
 async def test_an_agent_that_never_ends_is_held_to_its_turns(bench: Bench) -> None:
     async with FakeModel(script(endless())) as model:
         outcome = await bench.attempt(model, max_turns=3)

@@ -70,6 +70,7 @@ async def test_a_repo_that_gives_orders_is_not_obeyed(bench: Bench) -> None:
     assert not (bench.repo / "obeyed").exists()
 
 
+@pytest.mark.slow
 @in_sandbox
 @pytest.mark.parametrize(
     ("why", "error_class"),
@@ -87,6 +88,7 @@ async def test_an_api_that_refuses_for_ever_ends_the_run_within_seconds(
     assert (verdict.transient, outcome.ending.why) == (True, "exited")
 
 
+@pytest.mark.slow
 @in_sandbox
 @pytest.mark.parametrize("how", ["cut", "empty", "html", "nonsense"])
 async def test_an_answer_that_is_none_is_no_success(bench: Bench, how: str) -> None:
@@ -97,6 +99,7 @@ async def test_an_answer_that_is_none_is_no_success(bench: Bench, how: str) -> N
     assert verdict.transient
 
 
+@pytest.mark.slow
 @in_sandbox
 async def test_an_answer_that_breaks_off_once_is_asked_for_again(bench: Bench) -> None:
     async with FakeModel(script(Tries((Break("cut"), Say("The whole answer."))))) as model:
@@ -115,6 +118,7 @@ async def test_a_resumed_run_used_what_it_added_and_not_what_its_session_did(ben
     assert (second.verdict.usage.input_tokens, second.verdict.usage.output_tokens) == (1_200, 40)
 
 
+@pytest.mark.slow
 @in_sandbox
 async def test_the_program_signs_commits_as_a_co_author_and_nobody_can_tell_it_not_to(bench: Bench) -> None:
     async with FakeModel(script(bash("echo x > x.txt; git add -A; git commit -q -m 'Add x'"), Say("Done."))) as model:

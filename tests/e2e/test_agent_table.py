@@ -1,6 +1,6 @@
 """Each of the four real programs mends a real package in the whole of Penstock, and looks round where it is while it does.
 
-The other scenarios take minutes: `.ci/agents`, or PENSTOCK_AGENT_SCENARIOS=all.
+The other scenarios take minutes: `.ci/agents`, or PENSTOCK_LONG=1.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from agent_table.scenarios import SCENARIOS, Scenario
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 
-PLAYED = SCENARIOS if os.environ.get("PENSTOCK_AGENT_SCENARIOS") == "all" else SCENARIOS[:1]
+PLAYED = SCENARIOS if os.environ.get("PENSTOCK_LONG") == "1" else SCENARIOS[:1]
 
 
 @pytest.mark.parametrize("scenario", PLAYED, ids=lambda scenario: scenario.name)
