@@ -262,6 +262,15 @@ async def test_a_clone_that_the_host_has_let_go_is_begun_again_from_the_work_tha
     await place.desk.says(job, "begun again from the work that was kept")
 
 
+async def test_a_change_with_a_submodule_is_no_result_and_that_is_said(place: World, task: str) -> None:
+    base = (await place.prepared(task)).base_commit
+    add = f"git update-index --add --cacheinfo 160000,{base},sub; mkdir -p sub; git commit -qm sub"
+    place.script("adds", [MEND, {"do": "run", "argv": ["sh", "-c", add]}])
+    failure = await place.step(task, place.agent(task, base, "adds"), AgentFailed)
+    assert (failure.error_class, failure.transient) == ("agent.submodule_in_change", False)
+    assert failure.message.endswith("sub")
+
+
 async def test_a_session_that_is_lost_is_begun_again_with_the_whole_history_and_that_is_said(
     place: World, task: str
 ) -> None:
