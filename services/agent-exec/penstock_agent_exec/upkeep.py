@@ -53,5 +53,6 @@ async def once(bench: Bench) -> None:
         return bench.git_sandbox(work_tree, mirror)
 
     bounds = Bounds(keep_days=bench.settings.keep_days, disk_bytes_max=bench.settings.disk_bytes_max)
-    await collect(bench.folder, bounds, in_clone)
+    # A host that runs no agents has no sandbox. Clones may lie there all the same, from when it did.
+    await collect(bench.folder, bounds, in_clone if bench.settings.runs else None)
     await maintain(bench.folder)

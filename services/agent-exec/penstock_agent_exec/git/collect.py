@@ -77,9 +77,10 @@ class _Leaving:
     used_at: float
 
 
-async def collect(folder: DataFolder, bounds: Bounds, in_clone: InClone) -> None:
+async def collect(folder: DataFolder, bounds: Bounds, in_clone: InClone | None) -> None:
     """One round: what is too old, then what is too much, then the mirrors. Whatever cannot be done is logged and left for the
-    next round."""
+    next round. `in_clone` is None where nothing may run in a clone: then nothing more of its work is kept, and no spare made.
+    """
     await _finish(folder, in_clone)
     now = time.time()
     old = now - bounds.keep_days * DAY_SECONDS
@@ -127,7 +128,7 @@ def _repo_key(repo: str) -> str:
     return f"repo/{repo}"
 
 
-async def _finish(folder: DataFolder, in_clone: InClone) -> None:
+async def _finish(folder: DataFolder, in_clone: InClone | None) -> None:
     """What an earlier round, cut off, has left on its way out."""
     for path in sorted((folder.path / "leaving").glob("*")):
         await _see_off(folder, path, in_clone)
@@ -158,7 +159,7 @@ def _in_hand(folder: DataFolder, key: str) -> bool:
 
 
 async def _collect_task(
-    folder: DataFolder, task: _Leaving, in_clone: InClone, *, why: str, may_be_spare: bool = True
+    folder: DataFolder, task: _Leaving, in_clone: InClone | None, *, why: str, may_be_spare: bool = True
 ) -> None:
     if _in_hand(folder, _task_key(task.path.name)) or not task.path.exists():
         return
@@ -178,12 +179,12 @@ async def _collect_task(
     await _see_off(folder, place.parent, in_clone, may_be_spare=may_be_spare)
 
 
-async def _see_off(folder: DataFolder, place: Path, in_clone: InClone, *, may_be_spare: bool = True) -> None:
+async def _see_off(folder: DataFolder, place: Path, in_clone: InClone | None, *, may_be_spare: bool = True) -> None:
     """Keep the work of a task on its way out, make a spare of its work tree, delete the rest."""
     for record in (place / "tasks").glob("*.clone"):
         try:
             clone = find_clone(place, record.stem)
-            if clone is not None:
+            if clone is not None and in_clone is not None:
                 await _use(folder, clone, in_clone, may_be_spare=may_be_spare)
         except (GitFailed, ChildNotStarted, OSError, ValueError, KeyError) as error:
             log.info("clone.no_spare", task=record.stem, reason=str(error))
@@ -204,7 +205,7 @@ async def _use(folder: DataFolder, clone: Clone, in_clone: InClone, *, may_be_sp
         log.info("clone.spared", repo=mirror.repo, spare=spare.path.name)
 
 
-async def _keep_within(folder: DataFolder, bounds: Bounds, in_clone: InClone) -> None:
+async def _keep_within(folder: DataFolder, bounds: Bounds, in_clone: InClone | None) -> None:
     """Spares first: they save time and nothing else."""
     if not bounds.disk_bytes_max:
         return
