@@ -105,4 +105,6 @@ async def test_a_host_that_runs_no_agents_any_more_runs_no_git_in_what_they_have
     await once(bench_of(folder, PENSTOCK_ROLES="publish"))
     assert find_clone(world.data, TASK) is None
     assert not clone.path.parent.exists()
+    assert await newest_kept(world.mirror, TASK) is None
+    assert not spares_of(world.data, "sample")
     assert not (world.root / "fired").exists()
