@@ -44,6 +44,19 @@ def test_a_known_secret_is_hidden_in_every_form(form: bytes) -> None:
     assert hidden.endswith(b" after\n")
 
 
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_a_form_that_is_quoted_in_json_once_more_is_hidden_too(ascii_only: bool) -> None:
+    secrets = planted(50, seed=23)
+    redactor = Redactor(secrets)
+    for secret in secrets.values():
+        for form in eight_ways(secret):
+            text = form.decode(errors="replace")
+            if "\ufffd" not in text:
+                line = json.dumps({"text": f"one {text} and"}, ensure_ascii=ascii_only)
+                assert text not in json.loads(redactor.text(line))["text"]
+                assert text not in json.loads(json.loads(redactor.text(json.dumps(line))))["text"]
+
+
 @pytest.mark.parametrize("shift", range(9))
 def test_a_known_secret_inside_something_larger_in_base64_is_hidden(shift: int) -> None:
     redactor = Redactor({"key": KNOWN})

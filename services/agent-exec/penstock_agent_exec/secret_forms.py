@@ -16,6 +16,9 @@ from urllib.parse import quote, quote_plus
 SECRET_LENGTH_MIN: Final = 8
 """Characters. A shorter value would hide half of what is printed, and is soon guessed."""
 
+QUOTED_MAX: Final = 3
+"""Of JSON within JSON: what a tool printed, in an agent's argument, in its program's line."""
+
 LINE_LENGTH_MIN: Final = 12
 """Of one line of a secret that has several, such as a key in PEM: each is looked for by itself."""
 
@@ -40,18 +43,23 @@ def _of_a_line(secret: str) -> frozenset[bytes]:
     forms |= {text.encode("utf-8", "surrogatepass") for text in (secret[::-1], html.escape(secret))}
     for quoted in _percent(raw):
         forms |= {quoted.encode(), _lower_percent(quoted).encode()}
-    for once in _json(secret):
-        forms |= {once.encode("utf-8", "surrogatepass")}
-        # A program that prints JSON quotes what its tool printed, and that may have been JSON.
-        forms |= {twice.encode("utf-8", "surrogatepass") for twice in _json(once)}
+    # A program that prints JSON quotes what its tool printed, and that may have been JSON.
+    for text in (secret, secret[::-1], html.escape(secret), *(form.decode() for form in _base64(raw))):
+        forms |= {escaped.encode("utf-8", "surrogatepass") for escaped in _json(text)}
     return frozenset(forms)
 
 
 def _json(text: str) -> Iterator[str]:
+    """`text` as a string of JSON, and as one within JSON that is such a string itself, as programs do."""
     for ascii_only in (True, False):
-        escaped = json.dumps(text, ensure_ascii=ascii_only)[1:-1]
-        yield escaped
-        yield escaped.replace("/", "\\/")
+        for slash in ("/", "\\/"):
+            escaped = text
+            for _ in range(QUOTED_MAX):
+                escaped = json.dumps(escaped, ensure_ascii=ascii_only)[1:-1].replace("/", slash)
+                yield escaped
+    # An outer program may write ASCII only where an inner one did not, or the other way round.
+    for once in {json.dumps(text, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)}:
+        yield from (json.dumps(once, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False))
 
 
 def _percent(raw: bytes) -> Iterator[str]:
