@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import hypothesis
 import pytest
 
 from penstock_agent_exec.cgroups import find_means
@@ -17,6 +18,9 @@ from penstock_agent_exec.cgroups import find_means
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A run in the background of a shell inherits an ignored SIGINT, and so would every child that a test interrupts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+hypothesis.settings.register_profile("ours", deadline=None)
+hypothesis.settings.load_profile("ours")  # how long an example takes says how busy the machine is
 
 HANG_SECONDS_MAX: Final = 120.0
 """pytest-timeout interrupts a test once. What hangs in the clean-up after that would hang for ever: when it has gone on for

@@ -133,7 +133,14 @@ class Mutants:
         """A whole request; one in five is whole in every sense."""
         draw = self._draw
         method, template = draw.choice(sorted(ACCESS))
-        names = {"task": self._task, "decision": "d" * 26, "kind": "host", "name": "fuzz", "id": "0" * 16}
+        names = {
+            "task": self._task,
+            "decision": "d" * 26,
+            "kind": "host",
+            "name": "fuzz",
+            "id": "0" * 16,
+            "job": "j" * 26,
+        }
         path = template.format(**names)
         target = (path + draw.choice(QUERIES)).encode()
         given = BODIES.get((method, template))
