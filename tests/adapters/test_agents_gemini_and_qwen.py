@@ -4,6 +4,7 @@ come to true verdicts. What only one of them does is tried in a file of its own.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -253,7 +254,8 @@ async def test_killed_in_the_middle_of_its_work_it_is_resumed_and_what_it_wrote_
         running = asyncio.create_task(bench.attempt(model, "Remember the word marmalade.", watch=PATIENT))
         await seconds_until((bench.repo / "half.txt").exists, within_seconds=120)
         for pid in alive_with(bench.run.session_id):
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # the first one may have taken it along
+                os.kill(pid, signal.SIGKILL)
         killed = await running
         resumed = await bench.attempt(model, "Go on.", resume=True)
         conversation = model.model_requests[-1].text
