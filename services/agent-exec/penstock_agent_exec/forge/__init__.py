@@ -1,29 +1,91 @@
-"""Forges: where a branch becomes a pull request.
+"""Forges: where a branch becomes a pull request, and where people and checks say what they think of it.
 
 Rule of this room: looking comes before opening. An answer that got lost is no answer, so whoever opens looks first, every
-time, and adopts what is there.
+time, and adopts what is there. What comes from a forge was written by strangers: it is bounded here and believed nowhere.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from datetime import datetime
+from typing import ClassVar, Final, Literal, Protocol, TypeAlias
+
+State: TypeAlias = Literal["open", "merged", "closed"]
+Checks: TypeAlias = Literal["none", "pending", "passed", "failed"]
+
+CHECKS_MAX: Final = 50
+"""So many failed checks of one commit are told."""
+
+COMMENTS_MAX: Final = 200
+"""So many comments of one pull request are told, the newest."""
+
+NAME_LENGTH_MAX: Final = 200
+SUMMARY_LENGTH_MAX: Final = 2_000
+COMMENT_LENGTH_MAX: Final = 4_000
+PATH_LENGTH_MAX: Final = 500
+LABELS_MAX: Final = 20
+
+_MARK = re.compile(r"^Penstock task `([a-z0-9]{16,40})`\s*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class PullRequest:
-    """An open pull request. `head` is the branch it is made from."""
+    """A pull request. `head` is the branch it is made from. `task`: of whose mark its text has, empty where it has none."""
 
     number: int
     url: str
     head: str
+    state: State = "open"
+    task: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A failed check run or commit status of the head commit. `summary`: what it says of itself, bounded."""
+
+    name: str
+    url: str = ""
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """A comment on lines or on the whole, or the text of a review that asks for changes. `id`: unique in the forge. `path` is
+    empty and `line` None where it is about no line. `is_own`: written by the account that we use there."""
+
+    id: str
+    author: str
+    text: str
+    path: str = ""
+    line: int | None = None
+    is_own: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PullRequestState:
+    """A pull request as it is now. `head_commit`: what is on its branch. `checks`: of that commit, all together."""
+
+    number: int
+    url: str
+    state: State
+    head_branch: str
+    head_commit: str
+    draft: bool = False
+    checks: Checks = "none"
+    failed_checks: tuple[Check, ...] = ()
+    comments: tuple[Comment, ...] = ()
 
 
 class ForgeFailed(Exception):
-    """The forge could not do what it was asked."""
+    """The forge could not do what it was asked. `retry_at`: before then it will not, where it has said so."""
 
     error_class: ClassVar[str] = "forge.failed"
     transient: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, retry_at: datetime | None = None) -> None:
+        super().__init__(message)
+        self.retry_at = retry_at
 
 
 class ForgeUnreachable(ForgeFailed):
@@ -33,25 +95,96 @@ class ForgeUnreachable(ForgeFailed):
     transient = True
 
 
+class ForgeLimited(ForgeFailed):
+    """The forge takes no more requests for now, and has not done what it was asked."""
+
+    error_class = "forge.rate_limited"
+    transient = True
+
+
+class ForgeAuthRefused(ForgeFailed):
+    """The forge does not take the credential, or it may not do this. The message says who can do what."""
+
+    error_class = "forge.auth"
+
+
+class ForgeMissing(ForgeFailed):
+    """The repository or the pull request is not there, or this credential may not see it."""
+
+    error_class = "forge.missing"
+
+
+class ForgeRefused(ForgeFailed):
+    """The forge understood and says no, for a reason that will not go away by itself."""
+
+    error_class = "forge.refused"
+
+
+class ForgeAnswerBad(ForgeFailed):
+    """What answers there does not speak as this forge does."""
+
+    error_class = "forge.answer"
+
+
 class Forge(Protocol):
-    """One forge, for one repo."""
+    """One forge, for one repo. Every call raises ForgeFailed; after ForgeUnreachable it may have had its effect."""
 
     async def find(self, branch: str) -> PullRequest | None:
-        """The open pull request from this branch. Raises ForgeFailed."""
+        """The pull request from this branch of this repo: the open one, else the newest that was merged or closed."""
         ...
 
-    async def open(self, branch: str, *, base: str, title: str, body: str) -> PullRequest:
-        """A new pull request. Raises ForgeFailed; ForgeUnreachable does not mean that there is none now."""
+    async def open(
+        self, branch: str, *, base: str, title: str, body: str, draft: bool = False, labels: tuple[str, ...] = ()
+    ) -> PullRequest:
+        """A new pull request. One that is open from this branch already is given instead."""
+        ...
+
+    async def update(self, number: int, *, title: str, body: str) -> None:
+        """Another title and text."""
+        ...
+
+    async def comment(self, number: int, text: str) -> None:
+        """Say something below it, once: a text that stands there already as our last word is not said again."""
+        ...
+
+    async def label(self, number: int, names: tuple[str, ...]) -> None:
+        """Have these labels besides those it has."""
+        ...
+
+    async def look(self, number: int) -> PullRequestState:
+        """How it stands now."""
         ...
 
     async def list_open(self, limit: int) -> tuple[PullRequest, ...]:
-        """The newest open pull requests, at most `limit`. Raises ForgeFailed."""
+        """The newest open pull requests, at most `limit`."""
         ...
 
 
-async def find_or_open(forge: Forge, branch: str, *, base: str, title: str, body: str) -> tuple[PullRequest, bool]:
-    """The pull request from this branch, and whether it was there already. Raises ForgeFailed."""
+def marked(body: str, task: str) -> str:
+    """The text with a last line that says which task it is of: what a lost answer is known by when it is looked for."""
+    return f"{_MARK.sub('', body).rstrip()}\n\nPenstock task `{task}`"
+
+
+def task_of(body: str) -> str:
+    """The task whose mark the text has; empty where it has none, the last where it has several."""
+    found = _MARK.findall(body.replace("\r\n", "\n"))
+    return str(found[-1]) if found else ""
+
+
+async def find_or_open(
+    forge: Forge,
+    branch: str,
+    *,
+    task: str,
+    base: str,
+    title: str,
+    body: str,
+    draft: bool = False,
+    labels: tuple[str, ...] = (),
+) -> tuple[PullRequest, bool]:
+    """The pull request of this task, and whether it was there already. One that is open from its branch is adopted, and so is
+    one of this very task that was merged or closed meanwhile: what somebody has ended is not opened again. Raises ForgeFailed."""
     found = await forge.find(branch)
-    if found is not None:
+    if found is not None and (found.state == "open" or found.task == task):
         return found, True
-    return await forge.open(branch, base=base, title=title, body=body), False
+    return await forge.open(branch, base=base, title=title, body=marked(body, task), draft=draft, labels=labels), False

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +27,7 @@ from penstock_agent_exec.git.command import STDERR_BYTES_KEPT, STDOUT_BYTES_MAX,
 from penstock_agent_exec.git.credential import Credential, NoKey, TokenFile
 from penstock_agent_exec.git.mirror import Mirror, mirror_of
 from penstock_agent_exec.git.names import Remote, check_remote
+from penstock_agent_exec.git.publish import look
 from penstock_agent_exec.keeping import Keeping
 from penstock_agent_exec.known_secrets import KnownSecrets
 from penstock_agent_exec.mounts import NO_MOUNTS, Extras, Mounts
@@ -66,7 +68,13 @@ class Bench:
 
     def forge(self, repo: RepoSnapshot) -> Forge | None:
         """The forge behind the repo's remote, None where it is a remote and no more."""
-        return RecordingForge(self.folder.path / "forge", repo.name) if repo.provider == RECORDING else None
+        if repo.provider != RECORDING:
+            return None
+        return RecordingForge(self.folder.path / "forge", repo.name, partial(self._head_of, repo))
+
+    async def _head_of(self, repo: RepoSnapshot, branch: str) -> str | None:
+        remote = self.remote(repo)
+        return await look(self.mirror(repo), remote, branch, credential=self.credential(remote))
 
     def credential(self, remote: Remote, *, pushes: bool = False) -> Credential | None:
         """What git may show the remote; None for what the account has of itself."""

@@ -104,6 +104,7 @@ async def _branch(bench: Bench, hand: InHand, work: PublishWork) -> Delivery:
     pull_request, adopted = await find_or_open(
         forge,
         work.branch,
+        task=hand.job.task,
         base=work.repo.default_branch,
         title=hand.redactor.text(work.title),
         body=hand.redactor.text(work.body),
