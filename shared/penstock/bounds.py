@@ -17,6 +17,7 @@ EGRESS_PATTERN = (
     r"^(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?:[1-9][0-9]{0,4}(?!\n)$"
 )
 EGRESS_HOSTS_MAX = 50
+PATHS_MAX = 100
 NO_NUL = r"^[^\x00]*$"
 
 EVENT_BYTES_MAX = 256 * 1024

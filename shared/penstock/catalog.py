@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from penstock.bounds import EGRESS_HOSTS_MAX, Count, EgressHost, Line, Name, Ref, Score, Seconds, Url, Usd, Word
-from penstock.values import Price, RepoSnapshot, Utc, VerifyCommands, Window
+from penstock.values import Preflight, Price, RepoSnapshot, Utc, VerifyCommands, Window
 from penstock.wish import Wish
 
 Slots = Annotated[int, Meta(ge=1, le=100_000)]
@@ -30,6 +30,7 @@ class Repo(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     abstain_below: Score | None = None
     window: Window | None = None
     egress: Annotated[tuple[EgressHost, ...], Meta(max_length=EGRESS_HOSTS_MAX)] = ()
+    preflight: Preflight = Preflight()
 
 
 def snapshot(repo: Repo) -> RepoSnapshot:
@@ -42,6 +43,7 @@ def snapshot(repo: Repo) -> RepoSnapshot:
         verify=repo.verify,
         command_timeout_seconds=repo.command_timeout_seconds,
         egress=repo.egress,
+        preflight=repo.preflight,
     )
 
 

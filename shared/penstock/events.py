@@ -12,6 +12,7 @@ from typing import Annotated, TypeAlias
 from msgspec import Meta, Struct
 
 from penstock.bounds import (
+    PATHS_MAX,
     Amount,
     Attempts,
     Count,
@@ -38,6 +39,7 @@ from penstock.values import (
     Continuation,
     Delivery,
     Evidence,
+    Finding,
     Forecast,
     History,
     Kept,
@@ -66,7 +68,8 @@ class Event(Struct, frozen=True, kw_only=True, tag_field="type"):
 
 
 class TaskSubmitted(Event, frozen=True, kw_only=True, tag="task_submitted"):
-    """Somebody asked for a change; everything a later decision depends on is copied here."""
+    """Somebody asked for a change; everything a later decision depends on is copied here. `scope`: what it may touch, where
+    no plan says so; empty: what the repo's own settings say."""
 
     title: Title
     description: Text = ""
@@ -97,6 +100,7 @@ class TaskSubmitted(Event, frozen=True, kw_only=True, tag="task_submitted"):
     retry_of: Word = ""
     origin: Origin | None = None
     template: Word = ""
+    scope: Annotated[tuple[Line, ...], Meta(max_length=PATHS_MAX)] = ()
 
 
 class TaskAdmitted(Event, frozen=True, kw_only=True, tag="task_admitted"):
@@ -123,16 +127,19 @@ class PriorityChanged(Event, frozen=True, kw_only=True, tag="priority_changed"):
 
 
 class PrepareRequested(Event, frozen=True, kw_only=True, tag="prepare_requested"):
-    """A host is to bring the mirror up to date and make the task's own clone."""
+    """A host is to bring the mirror up to date and make the task's own clone. `rebase`: the task has this change already, and
+    the default branch has moved on: the change is to be put on top of it."""
 
     number: Count
     host: Name | None = None
     kept: Kept | None = None
+    rebase: Oid | None = None
 
 
 class PrepareSucceeded(Event, frozen=True, kw_only=True, tag="prepare_succeeded"):
     """The clone stands on a host, at a recorded base commit. `tip`: where the branch that the task goes on with stood on the
-    remote, None for a task with a branch of its own."""
+    remote, None for a task with a branch of its own. `change`: the task's change on top of the new base, where it was to be put
+    there; the files in `conflicts` hold both sides, marked, since they did not fit."""
 
     job: Id
     epoch: Count
@@ -142,6 +149,9 @@ class PrepareSucceeded(Event, frozen=True, kw_only=True, tag="prepare_succeeded"
     wall_seconds: Seconds = 0.0
     evidence: Evidence | None = None
     tip: Oid | None = None
+    change: Change | None = None
+    conflicts: tuple[Line, ...] = ()
+    parcel: Parcel | None = None
 
 
 class PrepareFailed(Event, frozen=True, kw_only=True, tag="prepare_failed"):
@@ -456,21 +466,24 @@ class PublishRequested(Event, frozen=True, kw_only=True, tag="publish_requested"
 
 
 class PublishSucceeded(Event, frozen=True, kw_only=True, tag="publish_succeeded"):
-    """The change is where it was asked for."""
+    """The change is where it was asked for. `findings`: what a reviewer should look at."""
 
     job: Id
     epoch: Count
     delivery: Delivery
+    findings: tuple[Finding, ...] = ()
 
 
 class PublishFailed(Event, frozen=True, kw_only=True, tag="publish_failed"):
-    """The change could not be handed over."""
+    """The change could not be handed over. `findings`: what the look at it has found, the worst first; then nothing outside
+    was touched."""
 
     job: Id
     epoch: Count
     error_class: Word
     message: Message
     transient: bool = False
+    findings: tuple[Finding, ...] = ()
 
 
 class JobClaimed(Event, frozen=True, kw_only=True, tag="job_claimed"):

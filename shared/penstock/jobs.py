@@ -20,7 +20,8 @@ class PrepareWork(Struct, frozen=True, kw_only=True, tag="prepare", tag_field="k
     """Mirror up to date, own clone on `branch` at the tip of the repo's default branch (or at `kept`, or at what `continues`
     has handed over: somebody's later commits on that branch are taken along). `words`: what the task is about, to look for in
     the repository, where evidence is wanted; a task may have none that say anything. `parcel`: where `kept` is to be had from
-    if this host has it not; if it cannot be, the work fails."""
+    if this host has it not; if it cannot be, the work fails. `rebase`: the commit that is to be put on top of where the default
+    branch is now; the clone goes there too. `share_work`: leave it for other hosts."""
 
     repo: RepoSnapshot
     branch: Ref
@@ -30,6 +31,8 @@ class PrepareWork(Struct, frozen=True, kw_only=True, tag="prepare", tag_field="k
     words: tuple[Word, ...] = ()
     wants_evidence: bool = False
     parcel: Parcel | None = None
+    rebase: Oid | None = None
+    share_work: bool = False
 
 
 class AgentWork(Struct, frozen=True, kw_only=True, tag="agent", tag_field="kind"):
@@ -106,7 +109,9 @@ class VerifyWork(Struct, frozen=True, kw_only=True, tag="verify", tag_field="kin
 class PublishWork(Struct, frozen=True, kw_only=True, tag="publish", tag_field="kind"):
     """Hand `commit` over by `flow`. `title` and `body` are for a pull request or a patch's cover. `expected`: where the
     branch must stand on the remote before the push, None where it must not exist yet. `parcel`: where `commit` is to be had
-    from if this host has it not."""
+    from if this host has it not. `scope`: what the change may touch, as in a plan's files; empty is everything. `waived`: what
+    the look at the change may find and let pass, by the word of a person. `on_tip`: `base_commit` must still be where the
+    default branch is."""
 
     repo: RepoSnapshot
     branch: Ref
@@ -118,6 +123,9 @@ class PublishWork(Struct, frozen=True, kw_only=True, tag="publish", tag_field="k
     verified: bool
     expected: Oid | None = None
     parcel: Parcel | None = None
+    scope: tuple[Line, ...] = ()
+    waived: tuple[Word, ...] = ()
+    on_tip: bool = False
 
 
 Work: TypeAlias = PrepareWork | PlanWork | AgentWork | CompactWork | VerifyWork | PublishWork

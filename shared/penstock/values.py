@@ -12,7 +12,9 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from penstock.bounds import (
+    COUNT_MAX,
     EGRESS_HOSTS_MAX,
+    PATHS_MAX,
     Count,
     EgressHost,
     Id,
@@ -44,6 +46,30 @@ class VerifyCommands(Struct, frozen=True, kw_only=True):
     lint: Shell | None = None
 
 
+class Finding(Struct, frozen=True, kw_only=True):
+    """What speaks against handing a change over as it is. `severity`: `hard` (a person must act), `recoverable` (the agent
+    can mend it) or `flagged` (said, and let pass). `line` is None where it is about the file, `file` is empty where it is
+    about the whole change. `message` never shows a secret."""
+
+    rule: Word
+    severity: Word
+    file: Line = ""
+    line: Count | None = None
+    message: Line = ""
+    can_do: Line = ""
+
+
+class Preflight(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a repo's changes are looked at for before they are handed over. `scope`: what they may touch, as in a plan's
+    files; empty is everything. `workflows`: what a change of the forge's own automation means. `fixtures`: files whose
+    secrets are made up."""
+
+    file_bytes_max: Annotated[int, Meta(ge=1, le=COUNT_MAX)] = 1_000_000
+    workflows: Annotated[str, Meta(pattern=r"^(flag|block|allow)(?!\n)$")] = "flag"
+    scope: Annotated[tuple[Line, ...], Meta(max_length=PATHS_MAX)] = ()
+    fixtures: Annotated[tuple[Line, ...], Meta(max_length=PATHS_MAX)] = ()
+
+
 class RepoSnapshot(Struct, frozen=True, kw_only=True):
     """A repo's settings as they were when the task was submitted, so that its log replays to the same decisions. `egress`:
     the hosts that its agents and checks may reach; without any they have no network at all."""
@@ -55,6 +81,7 @@ class RepoSnapshot(Struct, frozen=True, kw_only=True):
     verify: VerifyCommands = VerifyCommands()
     command_timeout_seconds: Seconds = 600.0
     egress: Annotated[tuple[EgressHost, ...], Meta(max_length=EGRESS_HOSTS_MAX)] = ()
+    preflight: Preflight = Preflight()
 
 
 class Usage(Struct, frozen=True, kw_only=True):
@@ -130,7 +157,8 @@ class Parcel(Struct, frozen=True, kw_only=True):
 
 
 class Delivery(Struct, frozen=True, kw_only=True):
-    """Where the change can be found now. `adopted`: it was already there and was not pushed again."""
+    """Where the change can be found now. `adopted`: it was already there and was not pushed again. `patches`: the patch once
+    more, commit by commit, where there is more than one and not too many."""
 
     kind: Word
     commit: Oid
@@ -138,6 +166,7 @@ class Delivery(Struct, frozen=True, kw_only=True):
     url: Annotated[str, Meta(max_length=1_000)] = ""
     adopted: bool = False
     patch: Artifact | None = None
+    patches: tuple[Artifact, ...] = ()
 
 
 class Price(Struct, frozen=True, kw_only=True):
@@ -156,7 +185,8 @@ class Policy(Struct, frozen=True, kw_only=True):
     further away is not believed. `compact_after_attempts`: a session this old starts afresh from a summary; `compaction`
     says who writes it: `rules` (no model) or `agent`. `abstain_below`: tasks with a lower score wait for a person.
     `budget_warning`: the share of a budget at which a warning is due. All of these: 0 is off. `share_work`: what a host has
-    done is left beside the log for others. `publish_pool`: hosts of this pool hand the change over, not the one that made it."""
+    done is left beside the log for others. `publish_pool`: hosts of this pool hand the change over, not the one that made it.
+    `rebases_max`: so often a change is put on top of what its branch has become meanwhile; 0 is never."""
 
     park_seconds_min: Seconds = 5.0
     park_seconds_max: Seconds = 600.0
@@ -177,6 +207,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     backup_price: Price | None = None
     share_work: bool = False
     publish_pool: Name | None = None
+    rebases_max: Count = 0
 
 
 class PlanGate(Struct, frozen=True, kw_only=True):

@@ -5,9 +5,11 @@ Rule of this room: a field that is left out is UNSET, never a default; the orche
 
 from __future__ import annotations
 
-from msgspec import UNSET, Struct, UnsetType
+from typing import Annotated
 
-from penstock.bounds import Attempts, Id, Name, Priority, Seconds, Text, Title, Turns, Usd, Word
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from penstock.bounds import PATHS_MAX, Attempts, Id, Line, Name, Priority, Seconds, Text, Title, Turns, Usd, Word
 from penstock.events import Billing, Mode
 from penstock.values import PlanGate, Window
 
@@ -39,3 +41,4 @@ class Wish(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_wall_seconds: Seconds | UnsetType = UNSET
     skip_verify: bool | UnsetType = UNSET
     window: Window | UnsetType | None = UNSET
+    scope: Annotated[tuple[Line, ...], Meta(max_length=PATHS_MAX)] | UnsetType = UNSET
