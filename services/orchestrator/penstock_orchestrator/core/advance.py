@@ -34,10 +34,10 @@ from penstock.events import (
     TaskFailed,
     TaskParked,
 )
+from penstock.scope import allows
 from penstock.values import History
 from penstock_orchestrator.core import budget, compact, gate, step, window
 from penstock_orchestrator.core.evolve import NIGHT, SCOPE
-from penstock_orchestrator.core.plan_text import allows
 from penstock_orchestrator.core.step import Stage, stage
 from penstock_orchestrator.core.task import Failure, Task
 from penstock_orchestrator.core.verdict import ADVICE, BLOCKING, answer, classified, rung, wake_at
