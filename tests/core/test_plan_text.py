@@ -12,8 +12,9 @@ from msgspec import convert, to_builtins
 
 from penstock.jobs import PROMPT_LENGTH_MAX
 from penstock.plan_text import FILES_MAX, RISKS_MAX, STEPS_MAX, read_plan
+from penstock.scope import allows
 from penstock.values import Plan
-from penstock_orchestrator.core.plan_text import allows, plan_prompt, render_plan
+from penstock_orchestrator.core.plan_text import plan_prompt, render_plan
 from penstock_orchestrator.core.quoted import quoted
 
 WHOLE = {
