@@ -18,6 +18,12 @@ EGRESS_PATTERN = (
 )
 EGRESS_HOSTS_MAX = 50
 PATHS_MAX = 100
+GLOB_PATTERN = r"^(?!/)(?![\s\S]*(^|/)\.\.(/|\n|$))[^\x00\\\\\r\n]+(?!\n)$"
+REPORT_GLOBS_MAX = 20
+TEST_NAMES_MAX = 20
+"""Of tests, that one list in an event names at most; beside it stands how many there are."""
+RECALLED_MAX = 10
+"""Memories that one task is told of at most."""
 NO_NUL = r"^[^\x00]*$"
 
 EVENT_BYTES_MAX = 256 * 1024
@@ -30,6 +36,15 @@ Word = Annotated[str, Meta(max_length=100)]
 Line = Annotated[str, Meta(max_length=500)]
 Title = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^(?=[^\x00]*\S)[^\x00\r\n]*$")]
 Ref = Annotated[str, Meta(min_length=1, max_length=200)]
+Glob = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=200,
+        pattern=GLOB_PATTERN,
+        description="a path below the work tree; * and ? within one folder, ** for any number of folders",
+    ),
+]
 EgressHost = Annotated[
     str,
     Meta(max_length=262, pattern=EGRESS_PATTERN, description="host:port or *.host:port, in lower case; no addresses"),

@@ -6,9 +6,9 @@ agent says so in `as_agent_of`: an agent may write messages and raise decisions,
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from penstock.bounds import Count, Id, Line, Message, Name, Priority, Seconds, Text, Title, Usd, Word
 from penstock.values import Origin, Utc
@@ -132,6 +132,26 @@ class ClaimJob(Struct, frozen=True, kw_only=True, tag="claim_job", tag_field="ki
     instance: Word
 
 
+class StirPullRequest(
+    Struct, frozen=True, kw_only=True, tag="stir_pull_request", tag_field="kind", forbid_unknown_fields=True
+):
+    """A forge says that something has happened to a pull request of the repo, known by its number or the branch it is made
+    from. A hint: whoever follows it looks. `what`: the forge's word for it, `by`: who did it there."""
+
+    id: Id
+    repo: Name
+    number: Count | None = None
+    branch: Annotated[str, Meta(max_length=200)] = ""
+    what: Word = ""
+    by: Line = ""
+    via: Word = ""
+
+    @property
+    def task(self) -> str:
+        """None is named: it is about whichever has become this pull request."""
+        return ""
+
+
 class WhyTask(Struct, frozen=True, kw_only=True, tag="why_task", tag_field="kind", forbid_unknown_fields=True):
     """A question, not a wish: why is the task not moving, as the queue sees it this moment?"""
 
@@ -169,7 +189,7 @@ TaskCommand: TypeAlias = (
 Question: TypeAlias = WhyTask | ExplainTask
 """What changes nothing."""
 
-Command: TypeAlias = NewTask | TaskCommand | Question
+Command: TypeAlias = NewTask | TaskCommand | StirPullRequest | Question
 
 
 class Accepted(Struct, frozen=True, kw_only=True, tag="accepted", tag_field="kind"):
@@ -210,7 +230,7 @@ class Why(Struct, frozen=True, kw_only=True, tag="why", tag_field="kind"):
 class Transition(Struct, frozen=True, kw_only=True):
     """One event of a task's log, and what it came of. `before` and `after`: the task's phase, `before` empty for the first
     event. `kind`: `decision` where the orchestrator's rules made it, then `rule` is the rule's name; else `input`, and
-    `rule` says who or what brought it: command, report, queue, watch, gate, or unknown for an event of a later version.
+    `rule` says who or what brought it: command, report, queue, watch, gate, memory, or unknown for an event of a later version.
     `facts`: names and values of what the rule looked at, or of what the input said. `agrees`: today's rules would have
     decided the same; `instead`: the event that they would have decided, empty where they would have waited."""
 
@@ -235,7 +255,13 @@ class Explained(Struct, frozen=True, kw_only=True, tag="explained", tag_field="k
     more: bool = False
 
 
-Reply: TypeAlias = Accepted | RefusedReply | NotReady | Why | Explained
+class Stirred(Struct, frozen=True, kw_only=True, tag="stirred", tag_field="kind"):
+    """The answer to StirPullRequest: the tasks that follow this pull request; none where nobody does."""
+
+    tasks: tuple[Id, ...] = ()
+
+
+Reply: TypeAlias = Accepted | RefusedReply | NotReady | Why | Explained | Stirred
 
 SUBMIT_VERB = ("task", "submit")
 CANCEL_VERB = ("task", "cancel")
@@ -258,6 +284,7 @@ VERBS: Final[dict[type[Command], tuple[str, str]]] = {
     RaiseDecision: ("decision", "raise"),
     AnswerDecision: ("decision", "answer"),
     ClaimJob: CLAIM_VERB,
+    StirPullRequest: ("review", "stir"),
     WhyTask: ("task", "why"),
     ExplainTask: ("task", "explain"),
 }

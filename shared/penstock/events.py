@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 
 from penstock.bounds import (
     PATHS_MAX,
+    RECALLED_MAX,
     Amount,
     Attempts,
     Count,
@@ -39,6 +40,7 @@ from penstock.values import (
     Continuation,
     Delivery,
     Evidence,
+    FailedCheck,
     Finding,
     Forecast,
     History,
@@ -48,7 +50,9 @@ from penstock.values import (
     Plan,
     PlanGate,
     Policy,
+    Recalled,
     RepoSnapshot,
+    ReviewComment,
     Signal,
     Usage,
     Utc,
@@ -238,6 +242,14 @@ class GateScored(Event, frozen=True, kw_only=True, tag="gate_scored"):
     abstained: bool = False
 
 
+class MemoryRecalled(Event, frozen=True, kw_only=True, tag="memory_recalled"):
+    """What is remembered of earlier work in the repo that is like this task, most alike first: the first agent is told. Asked
+    for once, before the first run. `degraded`: why nothing, or less than usual, could be asked; empty where all was well."""
+
+    items: Annotated[tuple[Recalled, ...], Meta(max_length=RECALLED_MAX)] = ()
+    degraded: Line = ""
+
+
 class PlanRequested(Event, frozen=True, kw_only=True, tag="plan_requested"):
     """An agent that may only read is to propose a plan; `comments` are what people said of the last one."""
 
@@ -414,7 +426,7 @@ class VerifyRequested(Event, frozen=True, kw_only=True, tag="verify_requested"):
 
 
 class VerifySucceeded(Event, frozen=True, kw_only=True, tag="verify_succeeded"):
-    """Every configured command ended with 0 on this commit."""
+    """Every configured command ended with 0 on this commit, some perhaps only when they were run once more (`again`)."""
 
     job: Id
     epoch: Count
@@ -484,6 +496,71 @@ class PublishFailed(Event, frozen=True, kw_only=True, tag="publish_failed"):
     message: Message
     transient: bool = False
     findings: tuple[Finding, ...] = ()
+
+
+class ObserveRequested(Event, frozen=True, kw_only=True, tag="observe_requested"):
+    """A host is to look at the task's pull request. `why`: clock, stirred (somebody says there is news), push_refused or
+    another word. `pool`: whose hosts may."""
+
+    number: Count
+    why: Word
+    pool: Name
+
+
+class PullRequestObserved(Event, frozen=True, kw_only=True, tag="pull_request_observed"):
+    """How the pull request stands. `state` is open, merged, closed or another word; `checks`: none, pending, passed, failed
+    or another word, of `head_commit`, which is None where the forge did not say. `comments` are those that no look before
+    has found, the oldest first; `more`: there are others that the next look will tell."""
+
+    job: Id
+    epoch: Count
+    pull_request: Count
+    state: Word
+    url: Annotated[str, Meta(max_length=1_000)] = ""
+    head_commit: Oid | None = None
+    draft: bool = False
+    checks: Word = "none"
+    failed_checks: tuple[FailedCheck, ...] = ()
+    comments: tuple[ReviewComment, ...] = ()
+    more: bool = False
+
+
+class ObserveFailed(Event, frozen=True, kw_only=True, tag="observe_failed"):
+    """The pull request could not be looked at; `retry_at` where the forge said when to come back."""
+
+    job: Id
+    epoch: Count
+    error_class: Word
+    message: Message
+    transient: bool = False
+    retry_at: Utc | None = None
+
+
+class PullRequestStirred(Event, frozen=True, kw_only=True, tag="pull_request_stirred"):
+    """The forge says that there is news of the pull request (`what` is its word for it, `by` the one who caused it). It is a
+    reason to look, and no news by itself."""
+
+    what: Word
+    by: Line = ""
+    via: Word = ""
+
+
+class FeedbackAccepted(Event, frozen=True, kw_only=True, tag="feedback_accepted"):
+    """Fix run `number` of this pull request begins: it answers these failed checks of `head_commit` and these comments, each
+    once."""
+
+    number: Count
+    head_commit: Oid
+    checks: tuple[Line, ...] = ()
+    comments: tuple[Word, ...] = ()
+
+
+class PullRequestTakenOver(Event, frozen=True, kw_only=True, tag="pull_request_taken_over"):
+    """Somebody else has pushed to the pull request: no fix run begins any more, and one at work is ended. The task waits for
+    it to be merged or closed. `pushed` is what we had put there last."""
+
+    head_commit: Oid
+    pushed: Oid
 
 
 class JobClaimed(Event, frozen=True, kw_only=True, tag="job_claimed"):
@@ -622,20 +699,24 @@ class DecisionAnswered(Event, frozen=True, kw_only=True, tag="decision_answered"
 
 
 class TaskSucceeded(Event, frozen=True, kw_only=True, tag="task_succeeded"):
-    """The end: a verified change was handed over."""
+    """The end: a verified change was handed over. `reservations`: what has to be said about that: `flaky` (a check passed only
+    when it was run again), `failed_before` (what fails had failed at the task's beginning too)."""
 
     delivery: Delivery
     attempts: Count
     usage: Usage
+    reservations: tuple[Word, ...] = ()
 
 
 class TaskUnverified(Event, frozen=True, kw_only=True, tag="task_unverified"):
-    """The end: a change was handed over, and nothing has checked it."""
+    """The end: a change was handed over that is not verified: nothing has checked it, or (`reason` is `failed_before`) what
+    fails had failed at the task's beginning too."""
 
     delivery: Delivery
     attempts: Count
     usage: Usage
     reason: Word
+    reservations: tuple[Word, ...] = ()
 
 
 class TaskFailed(Event, frozen=True, kw_only=True, tag="task_failed"):
@@ -676,6 +757,7 @@ KnownEvent: TypeAlias = (
     | AgentSucceeded
     | AgentFailed
     | GateScored
+    | MemoryRecalled
     | PlanRequested
     | PlanProposed
     | PlanFailed
@@ -701,6 +783,12 @@ KnownEvent: TypeAlias = (
     | PublishRequested
     | PublishSucceeded
     | PublishFailed
+    | ObserveRequested
+    | PullRequestObserved
+    | ObserveFailed
+    | PullRequestStirred
+    | FeedbackAccepted
+    | PullRequestTakenOver
     | JobClaimed
     | JobLost
     | JobStopped

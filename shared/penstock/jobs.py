@@ -5,7 +5,7 @@ Rule of this room: a job says everything its executor needs; what needs a secret
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from msgspec import Struct
 
@@ -14,6 +14,11 @@ from penstock.events import Billing
 from penstock.values import Continuation, Kept, Parcel, Price, RepoSnapshot, VerifyCommands
 
 PROMPT_LENGTH_MAX = 120_000
+
+WAIVABLE: Final = frozenset(
+    f"preflight.{rule}" for rule in ("scope", "size", "symlink", "submodule", "workflow", "path", "conflict")
+)
+"""What a person may let pass of what speaks against a change. No secret, no forbidden file and no foreign author."""
 
 
 class PrepareWork(Struct, frozen=True, kw_only=True, tag="prepare", tag_field="kind"):
@@ -97,13 +102,14 @@ class CompactWork(Struct, frozen=True, kw_only=True, tag="compact", tag_field="k
 
 
 class VerifyWork(Struct, frozen=True, kw_only=True, tag="verify", tag_field="kind"):
-    """The repo's commands on exactly this commit."""
+    """The repo's commands on exactly this commit. `base_commit`: where to find out what had failed before."""
 
     repo: RepoSnapshot
     branch: Ref
     commit: Oid
     commands: VerifyCommands
     command_timeout_seconds: Seconds
+    base_commit: Oid | None = None
 
 
 class PublishWork(Struct, frozen=True, kw_only=True, tag="publish", tag_field="kind"):
@@ -128,7 +134,16 @@ class PublishWork(Struct, frozen=True, kw_only=True, tag="publish", tag_field="k
     on_tip: bool = False
 
 
-Work: TypeAlias = PrepareWork | PlanWork | AgentWork | CompactWork | VerifyWork | PublishWork
+class ObserveWork(Struct, frozen=True, kw_only=True, tag="observe", tag_field="kind"):
+    """Look at the pull request `number` (None: the one from `branch`). `known`: the comments that earlier looks have told."""
+
+    repo: RepoSnapshot
+    branch: Ref
+    number: Count | None = None
+    known: tuple[Word, ...] = ()
+
+
+Work: TypeAlias = PrepareWork | PlanWork | AgentWork | CompactWork | VerifyWork | PublishWork | ObserveWork
 
 
 class Job(Struct, frozen=True, kw_only=True):

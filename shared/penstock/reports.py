@@ -20,12 +20,14 @@ from penstock.events import (
     JobStopped,
     MessageTold,
     NetworkDenied,
+    ObserveFailed,
     PlanFailed,
     PlanProposed,
     PrepareFailed,
     PrepareSucceeded,
     PublishFailed,
     PublishSucceeded,
+    PullRequestObserved,
     VerifyFailed,
     VerifySucceeded,
 )
@@ -47,6 +49,8 @@ ReportBody: TypeAlias = (
     | VerifyFailed
     | PublishSucceeded
     | PublishFailed
+    | PullRequestObserved
+    | ObserveFailed
     | JobStopped
     | NetworkDenied
 )

@@ -15,8 +15,11 @@ from penstock.bounds import (
     COUNT_MAX,
     EGRESS_HOSTS_MAX,
     PATHS_MAX,
+    REPORT_GLOBS_MAX,
+    TEST_NAMES_MAX,
     Count,
     EgressHost,
+    Glob,
     Id,
     Line,
     Message,
@@ -37,13 +40,30 @@ Utc = Annotated[datetime, Meta(tz=True)]
 Clock = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9](?!\n)$", description="a time of day, HH:MM")]
 
 
+Names = Annotated[tuple[Line, ...], Meta(max_length=TEST_NAMES_MAX)]
+
+
 class VerifyCommands(Struct, frozen=True, kw_only=True):
-    """Shell commands that say whether a change is good, run in this order; None where a repo has none."""
+    """Shell commands that say whether a change is good, run in this order; None where a repo has none. `reports`: files that
+    they write about their tests (JUnit XML, or the JSON of common tools); empty: looked for in the well-known places."""
 
     pre: Shell | None = None
     build: Shell | None = None
     test: Shell | None = None
     lint: Shell | None = None
+    reports: Annotated[tuple[Glob, ...], Meta(max_length=REPORT_GLOBS_MAX)] = ()
+
+
+class Checking(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How closely a failed check is looked at. `rerun`: run it once more on the same commit, `test` where it is the test
+    command, `all` whichever it is; what passes then is flaky, and `flaky_passes` says whether that is good enough. `baseline`:
+    run the checks on the commit at which the task began, `failed` after a failure, `always` to know also what was fixed.
+    `failed_before`: what a change is whose failures are all older than itself."""
+
+    rerun: Annotated[str, Meta(pattern=r"^(off|test|all)(?!\n)$")] = "test"
+    flaky_passes: bool = True
+    baseline: Annotated[str, Meta(pattern=r"^(off|failed|always)(?!\n)$")] = "off"
+    failed_before: Annotated[str, Meta(pattern=r"^(unverified|succeeded)(?!\n)$")] = "unverified"
 
 
 class Finding(Struct, frozen=True, kw_only=True):
@@ -82,6 +102,7 @@ class RepoSnapshot(Struct, frozen=True, kw_only=True):
     command_timeout_seconds: Seconds = 600.0
     egress: Annotated[tuple[EgressHost, ...], Meta(max_length=EGRESS_HOSTS_MAX)] = ()
     preflight: Preflight = Preflight()
+    checking: Checking = Checking(rerun="off")
 
 
 class Usage(Struct, frozen=True, kw_only=True):
@@ -114,21 +135,6 @@ class Change(Struct, frozen=True, kw_only=True):
     lines_removed: Count
 
 
-class CommandResult(Struct, frozen=True, kw_only=True):
-    """One verify command: what ran, how it ended, the end of what it printed. `exit_code` is None when it was stopped."""
-
-    stage: Word
-    command: Shell
-    exit_code: int | None
-    wall_seconds: Seconds
-    tail: Tail = ""
-    ended: Word = "exited"
-
-    @property
-    def passed(self) -> bool:
-        return self.exit_code == 0 and self.ended == "exited"
-
-
 class Artifact(Struct, frozen=True, kw_only=True):
     """Bytes kept beside the log, in chunks, by reference."""
 
@@ -137,6 +143,96 @@ class Artifact(Struct, frozen=True, kw_only=True):
     sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}(?!\n)$")]
     chunks: Count
     media_type: Word = "application/octet-stream"
+
+
+class Tally(Struct, frozen=True, kw_only=True):
+    """What a command's own reports say of its tests, or of its findings: `passed` counts none of those. `source`: which kind of
+    report, or `text` where there was none and the printed sums were read. `failed_names` has the first of them."""
+
+    total: Count
+    passed: Count
+    failed: Count
+    skipped: Count
+    failed_names: Names = ()
+    source: Word = ""
+
+
+class Rerun(Struct, frozen=True, kw_only=True):
+    """A failed command, run once more on the same commit with nothing changed. `flaky`: how many tests failed at first and
+    passed now; None where no report says so."""
+
+    exit_code: int | None
+    ended: Word
+    wall_seconds: Seconds
+    tests: Tally | None = None
+    flaky: Count | None = None
+    flaky_names: Names = ()
+    output: Artifact | None = None
+
+    @property
+    def passed(self) -> bool:
+        return self.exit_code == 0 and self.ended == "exited"
+
+
+class Baseline(Struct, frozen=True, kw_only=True):
+    """The same command on the commit at which the task began, and what the change makes of it. `wall_seconds` is 0 where the
+    host had looked at that commit before. `new_failures`, `failed_before` and `fixed` count tests by their names; None where
+    there are no names on both sides, so that one failure is like another."""
+
+    commit: Oid
+    exit_code: int | None
+    ended: Word
+    wall_seconds: Seconds = 0.0
+    tests: Tally | None = None
+    new_failures: Count | None = None
+    new_names: Names = ()
+    failed_before: Count | None = None
+    failed_before_names: Names = ()
+    fixed: Count | None = None
+    fixed_names: Names = ()
+
+    @property
+    def excuses(self) -> bool:
+        """Whether nothing is known to be worse than it was."""
+        failed = self.exit_code not in (0, None) and self.ended == "exited"
+        return failed and (self.new_failures is None or (self.new_failures == 0 and bool(self.failed_before)))
+
+
+class CommandResult(Struct, frozen=True, kw_only=True):
+    """One verify command: what ran, how it ended, the end of what it printed. `exit_code` is None when it was stopped.
+    `output`: all that it printed, gzipped. `again`: how it ended when it was run once more, `before`: on the commit at which
+    the task began; None where it was not."""
+
+    stage: Word
+    command: Shell
+    exit_code: int | None
+    wall_seconds: Seconds
+    tail: Tail = ""
+    ended: Word = "exited"
+    output: Artifact | None = None
+    tests: Tally | None = None
+    again: Rerun | None = None
+    before: Baseline | None = None
+
+    @property
+    def passed(self) -> bool:
+        """At once, or when it was run again: then it is flaky too."""
+        return (self.exit_code == 0 and self.ended == "exited") or self.flaky
+
+    @property
+    def flaky(self) -> bool:
+        return self.again is not None and self.again.passed
+
+    @property
+    def failed_before(self) -> bool:
+        """Failed, and nothing is known to have failed that did not fail at the task's beginning."""
+        return not self.passed and self.ended == "exited" and self.before is not None and self.before.excuses
+
+    @property
+    def all_wall_seconds(self) -> float:
+        """What it took to say so, all runs together."""
+        more = (self.again.wall_seconds if self.again else 0.0) + (self.before.wall_seconds if self.before else 0.0)
+        return self.wall_seconds + more
 
 
 class Parcel(Struct, frozen=True, kw_only=True):
@@ -167,6 +263,7 @@ class Delivery(Struct, frozen=True, kw_only=True):
     adopted: bool = False
     patch: Artifact | None = None
     patches: tuple[Artifact, ...] = ()
+    number: Count | None = None
 
 
 class Price(Struct, frozen=True, kw_only=True):
@@ -178,6 +275,42 @@ class Price(Struct, frozen=True, kw_only=True):
     cache_write_usd: Usd = 0.0
 
 
+class Follow(Struct, frozen=True, kw_only=True):
+    """How a task goes on once it has become a pull request: it is looked at until it is merged or closed, and what checks and
+    reviewers find is answered by fix runs.
+
+    `look_seconds`: between two looks after news; each one without any doubles it, up to `look_seconds_max`. Who is told that
+    there is news looks at once, but not sooner than `look_seconds_min` after the last look. `settle_seconds`: feedback is
+    answered once nothing has been added for so long. `fix_runs_max`: so many fix runs, then a person is asked; 0: none at
+    all, the pull request is only watched. `reviewers`: whose comments count; empty: everybody's."""
+
+    look_seconds_min: Seconds = 5.0
+    look_seconds: Seconds = 60.0
+    look_seconds_max: Seconds = 1_800.0
+    settle_seconds: Seconds = 20.0
+    fix_runs_max: Count = 3
+    reviewers: tuple[Word, ...] = ()
+
+
+class FailedCheck(Struct, frozen=True, kw_only=True):
+    """A check of the forge that has failed on a commit, in its own words."""
+
+    name: Line
+    url: Annotated[str, Meta(max_length=1_000)] = ""
+    summary: Message = ""
+
+
+class ReviewComment(Struct, frozen=True, kw_only=True):
+    """What somebody has said about a pull request. `id`: unique in the forge. `path` and `line` are of what it is about,
+    empty and None where it is about the whole."""
+
+    id: Word
+    author: Word
+    text: Message
+    path: Line = ""
+    line: Count | None = None
+
+
 class Policy(Struct, frozen=True, kw_only=True):
     """The orchestrator's limits at the time of submission, kept with the task so that its log always replays alike.
 
@@ -186,7 +319,9 @@ class Policy(Struct, frozen=True, kw_only=True):
     says who writes it: `rules` (no model) or `agent`. `abstain_below`: tasks with a lower score wait for a person.
     `budget_warning`: the share of a budget at which a warning is due. All of these: 0 is off. `share_work`: what a host has
     done is left beside the log for others. `publish_pool`: hosts of this pool hand the change over, not the one that made it.
-    `rebases_max`: so often a change is put on top of what its branch has become meanwhile; 0 is never."""
+    `rebases_max`: so often a change is put on top of what its branch has become meanwhile; 0 is never.
+    `recall_max`: so many memories of the repo are recalled before the first agent run; 0 is off.
+    `follow`: what becomes of the pull request is followed; None: the task ends when it is opened."""
 
     park_seconds_min: Seconds = 5.0
     park_seconds_max: Seconds = 600.0
@@ -208,6 +343,8 @@ class Policy(Struct, frozen=True, kw_only=True):
     share_work: bool = False
     publish_pool: Name | None = None
     rebases_max: Count = 0
+    recall_max: Count = 0
+    follow: Follow | None = None
 
 
 class PlanGate(Struct, frozen=True, kw_only=True):
@@ -298,3 +435,19 @@ class Forecast(Struct, frozen=True, kw_only=True):
     chance: Share | None = None
     wall_seconds: Seconds | None = None
     turns: Count | None = None
+
+
+class Recalled(Struct, frozen=True, kw_only=True):
+    """One memory of the repo, as it was recalled for a task. `kind`: success, failure, review, decision, lesson or another word.
+    `task`: the earlier task that it is of, empty for what a person has written. `similarity`: the share of the new task's words,
+    each by its weight, that the memory knows."""
+
+    memory: Id
+    kind: Word
+    title: Line
+    happened: Message
+    similarity: Share
+    task: Word = ""
+    outcome: Word = ""
+    error_class: Word = ""
+    files: tuple[Line, ...] = ()

@@ -14,7 +14,9 @@ from typing import Final
 
 from contract.golden_executor import EXECUTOR
 from contract.golden_first import FIRST, TASK
+from contract.golden_memory import MEMORY
 from contract.golden_policy import AGAIN, POLICY
+from contract.golden_review import REVIEW
 
 from penstock import events as e
 from penstock.codec import encode_event, type_of
@@ -63,8 +65,25 @@ def _named(events: tuple[e.KnownEvent, ...]) -> Iterator[tuple[str, e.Recorded]]
         yield type_of(event) + (f".{nth}" if nth > 1 else ""), _recorded(number, event)
 
 
-EXPECTED: Final[dict[str, e.Recorded]] = dict(_named((*FIRST, *POLICY, *AGAIN, *EXECUTOR)))
-"""By the document's name without `.json`; every field of every event has a value in one of them that is not its default."""
+def _of(room: str, begin: int, events: tuple[e.KnownEvent, ...]) -> Iterator[tuple[str, e.Recorded]]:
+    """Those of a room of its own: numbered from `begin` on, so that rooms grow without minding each other. The document of a
+    type that is new in it has the type's name, others have the room's too (`<type>.<room>`, `<type>.<room>2`)."""
+    old = {type_of(event) for event in (*FIRST, *POLICY, *AGAIN, *EXECUTOR)}
+    seen: Counter[str] = Counter()
+    for number, event in enumerate(events, begin):
+        type_ = type_of(event)
+        seen[type_] += 1
+        nth = seen[type_] if seen[type_] > 1 else ""
+        yield type_ + (f".{room}{nth}" if type_ in old or nth else ""), _recorded(number, event)
+
+
+EXPECTED: Final[dict[str, e.Recorded]] = {
+    **dict(_named((*FIRST, *POLICY, *AGAIN, *EXECUTOR))),
+    **dict(_of("review", 2_000, REVIEW)),
+    **dict(_of("memory", 3_000, MEMORY)),
+}
+"""By the document's name without `.json`; every field of every event has a value in one of them that is not its default.
+The last room that knows a type has a document with all of its fields."""
 
 NEWEST: Final[dict[str, str]] = {type_in(document): document for document in EXPECTED}
 """By type: the document with all its fields."""

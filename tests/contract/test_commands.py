@@ -94,6 +94,9 @@ COMMANDS: Final[tuple[c.Command, ...]] = (
     asked(c.RaiseDecision, subject="irreversible", question="Drop the column?", options=("drop it", "keep it")),
     asked(c.AnswerDecision, decision=OTHER, answer="keep it"),
     c.ClaimJob(id=ID, task=TASK, job=OTHER, host="h1", epoch=17, instance="4711-ab"),
+    c.StirPullRequest(
+        id=ID, repo="shop", number=7, branch="agent/fix-rounding", what="pull_request_review", by="ann", via="gitea"
+    ),
     c.WhyTask(id=ID, task=TASK),
     c.ExplainTask(id=ID, task=TASK, after=7),
 )
@@ -117,6 +120,7 @@ REPLIES: Final[tuple[c.Reply, ...]] = (
     c.NotReady(message="no leader yet"),
     c.Why(task=TASK, seq=12, phase="queued", why="3 before it", can_move="a slot", wake_at=LATER, position=4),
     c.Explained(task=TASK, transitions=(TRANSITION,), more=True),
+    c.Stirred(tasks=(TASK, OTHER)),
 )
 
 
@@ -148,7 +152,8 @@ def test_every_command_has_its_own_verb() -> None:
 def test_every_command_is_about_a_new_task_or_about_one_that_exists_or_a_question() -> None:
     new, existing = set(get_args(c.NewTask)), set(get_args(c.TaskCommand))
     assert new.isdisjoint(existing)
-    assert set(get_args(c.Command)) == new | existing | set(get_args(c.Question))
+    # A hint of a forge is about whichever task it fits.
+    assert set(get_args(c.Command)) == new | existing | {c.StirPullRequest} | set(get_args(c.Question))
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=kind_of)
@@ -175,7 +180,7 @@ def test_a_field_that_a_command_does_not_have_is_refused_by_its_name(command: c.
 def test_a_command_without_a_field_that_it_needs_is_refused_by_its_name(command: c.Command) -> None:
     whole = json.loads(encode(command))
     needed = {field.encode_name for field in msgspec.structs.fields(command) if field.required}
-    assert {"id", "task"} <= needed
+    assert {"id", "repo" if isinstance(command, c.StirPullRequest) else "task"} <= needed
     for name in whole:
         body = json.dumps({key: value for key, value in whole.items() if key != name}).encode()
         if name == "kind" or name in needed:
