@@ -6,10 +6,27 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from penstock.bounds import EGRESS_HOSTS_MAX, Count, EgressHost, Line, Name, Ref, Score, Seconds, Url, Usd, Word
-from penstock.values import Preflight, Price, RepoSnapshot, Utc, VerifyCommands, Window
+from penstock.bounds import (
+    EGRESS_HOSTS_MAX,
+    Count,
+    EgressHost,
+    Id,
+    Line,
+    Message,
+    Name,
+    Ref,
+    Score,
+    Seconds,
+    Title,
+    Url,
+    Usd,
+    Word,
+)
+from penstock.values import Checking, Preflight, Price, RepoSnapshot, Utc, VerifyCommands, Window
 from penstock.wish import Wish
 
+Days = Annotated[float, Meta(ge=0, le=36_500)]
+MemoryKind = Annotated[str, Meta(pattern=r"^(success|failure|review|decision|lesson)(?!\n)$")]
 Slots = Annotated[int, Meta(ge=1, le=100_000)]
 
 
@@ -31,6 +48,7 @@ class Repo(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     window: Window | None = None
     egress: Annotated[tuple[EgressHost, ...], Meta(max_length=EGRESS_HOSTS_MAX)] = ()
     preflight: Preflight = Preflight()
+    checking: Checking = Checking()
 
 
 def snapshot(repo: Repo) -> RepoSnapshot:
@@ -44,6 +62,7 @@ def snapshot(repo: Repo) -> RepoSnapshot:
         command_timeout_seconds=repo.command_timeout_seconds,
         egress=repo.egress,
         preflight=repo.preflight,
+        checking=repo.checking,
     )
 
 
@@ -128,6 +147,31 @@ class PriceOf(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     price: Price
 
 
+class MemorySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`half_life_days`: a memory of that age counts half as much as a new one. `archive_after_days`: what a task has left and
+    nobody has recalled for so long is put away, unless somebody has pinned it. 0 is off."""
+
+    half_life_days: Days = 0.0
+    archive_after_days: Days = 0.0
+
+
+class MemoryNote(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What people have written into a repo's memory, or made of what a task has left there; the entry's name is the memory's
+    id. None: as the task has left it, which can only be where `of_task` is. `forgotten`: its text is gone for good."""
+
+    memory: Id
+    repo: Name
+    of_task: bool = False
+    kind: MemoryKind | None = None
+    title: Title | None = None
+    text: Message | None = None
+    pinned: bool = False
+    forgotten: bool = False
+    written_by: Line = ""
+    set_by: Line = ""
+    set_at: Utc
+
+
 class FleetSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Limits over all tasks. `tasks_max`: slots of the whole fleet. `accounts`, `hosts`: slots by vendor account and by host.
     `ageing_seconds`: so long a wait counts as one step of priority. `max_cost_usd_per_day`: of all tasks together (UTC).
@@ -142,3 +186,4 @@ class FleetSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     prices: tuple[PriceOf, ...] = ()
     share_work: bool = False
     publish_pool: Name | None = None
+    memory: MemorySettings = MemorySettings()

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from contract.golden_checks import CHECKS
 from contract.golden_executor import EXECUTOR
 from contract.golden_first import FIRST, TASK
 from contract.golden_memory import MEMORY
@@ -81,6 +82,7 @@ EXPECTED: Final[dict[str, e.Recorded]] = {
     **dict(_named((*FIRST, *POLICY, *AGAIN, *EXECUTOR))),
     **dict(_of("review", 2_000, REVIEW)),
     **dict(_of("memory", 3_000, MEMORY)),
+    **dict(_of("checks", 4_000, CHECKS)),
 }
 """By the document's name without `.json`; every field of every event has a value in one of them that is not its default.
 The last room that knows a type has a document with all of its fields."""

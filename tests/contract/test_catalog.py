@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from penstock.catalog import Control, FleetSettings, PriceOf, Repo, Route, Schedule, Template, snapshot
 from penstock.codec import Codec, Undecodable, encode
-from penstock.values import PlanGate, Price, RepoSnapshot, VerifyCommands, Window
+from penstock.values import Checking, PlanGate, Preflight, Price, RepoSnapshot, VerifyCommands, Window
 from penstock.wish import Wish
 
 LATER: Final = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -23,13 +23,15 @@ REPO: Final = Repo(
     clone_url="https://forge.example/shop.git",
     default_branch="trunk",
     provider="gitea",
-    verify=VerifyCommands(pre="make deps", build="make", test="make test", lint="make lint"),
+    verify=VerifyCommands(pre="make deps", build="make", test="make test", lint="make lint", reports=("*.xml",)),
     command_timeout_seconds=300.0,
     parallel_max=3,
     max_cost_usd_per_day=25.0,
     abstain_below=40.0,
     window=NIGHT,
     egress=("pypi.org:443", "*.pythonhosted.org:443"),
+    preflight=Preflight(scope=("src/*",)),
+    checking=Checking(baseline="failed"),
 )
 ROUTE: Final = Route(
     name="team",
