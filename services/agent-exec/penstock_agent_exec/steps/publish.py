@@ -17,8 +17,10 @@ from penstock_agent_exec.git.failures import BaseLost, ParcelMissing
 from penstock_agent_exec.git.mirror import contains, has_commit, update_mirror
 from penstock_agent_exec.git.publish import publish_branch
 from penstock_agent_exec.git.secrets import secrets_in
+from penstock_agent_exec.preflight.look import FINDINGS_MAX
 from penstock_agent_exec.steps.bench import Bench, InHand
 from penstock_agent_exec.steps.parcel import take
+from penstock_agent_exec.steps.preflight import held_back, preflight, worth_a_look
 from penstock_agent_exec.tenure import Stopped
 
 PATCH_NAME = "change-patch"
@@ -38,11 +40,14 @@ async def publish(bench: Bench, hand: InHand, work: PublishWork) -> ReportBody:
             error_class="publish.secret",
             message=f"the change holds secrets of this host and is not handed over: {', '.join(names)[:200]}",
         )
+    findings = await hand.tenure.stop.unless_asked(preflight(bench, hand, work))
+    if (refused := held_back(hand, findings)) is not None:
+        return refused
     match work.flow:
         case "patch":
             delivery = await _patch(bench, hand, work)
         case "branch":
-            delivery = await _branch(bench, hand, work)
+            delivery = await _branch(bench, hand, work, worth_a_look(findings))
         case other:
             return PublishFailed(
                 job=hand.job.id,
@@ -50,7 +55,8 @@ async def publish(bench: Bench, hand: InHand, work: PublishWork) -> ReportBody:
                 error_class="publish.unknown_flow",
                 message=f"this executor knows no flow {other[:100]!r}; known: branch, patch",
             )
-    return PublishSucceeded(job=hand.job.id, epoch=hand.tenure.epoch, delivery=delivery)
+    listed = findings[:FINDINGS_MAX]
+    return PublishSucceeded(job=hand.job.id, epoch=hand.tenure.epoch, delivery=delivery, findings=listed)
 
 
 async def _have(bench: Bench, hand: InHand, work: PublishWork) -> None:
@@ -82,7 +88,7 @@ async def _patch(bench: Bench, hand: InHand, work: PublishWork) -> Delivery:
     return Delivery(kind="patch", commit=work.commit, patch=patch)
 
 
-async def _branch(bench: Bench, hand: InHand, work: PublishWork) -> Delivery:
+async def _branch(bench: Bench, hand: InHand, work: PublishWork, notes: str) -> Delivery:
     if hand.tenure.stop.asked.is_set():
         raise Stopped(hand.tenure.stop.reason)
     remote, mirror = bench.remote(work.repo), bench.mirror(work.repo)
@@ -107,7 +113,7 @@ async def _branch(bench: Bench, hand: InHand, work: PublishWork) -> Delivery:
         task=hand.job.task,
         base=work.repo.default_branch,
         title=hand.redactor.text(work.title),
-        body=hand.redactor.text(work.body),
+        body=hand.redactor.text("\n\n".join(part for part in (work.body, notes) if part)),
     )
     return Delivery(
         kind="pull_request",

@@ -1,0 +1,268 @@
+"""What a change brings, commit by commit: who by, which files with which modes, and every line that was added.
+
+Rule of this room: whatever is pushed is looked at, so also what a later commit takes back. Git's answer is read strictly;
+anything that is not as git writes it is Unreadable, never left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from penstock_agent_exec.git.change import FILES_MAX, PLAIN, Commit, commits_of
+from penstock_agent_exec.git.command import git, git_output
+from penstock_agent_exec.git.failures import TooBig, failure_from
+from penstock_agent_exec.git.mirror import Mirror
+from penstock_agent_exec.git.names import check_commit
+
+LOOKED_AT_BYTES_MAX: Final = 64 * 1024 * 1024
+"""Of a change that has more, binary files are left out; what still has more is not handed over."""
+
+LINK_BYTES_MAX: Final = 4_096
+LINK_MODE: Final = "120000"
+SUBMODULE_MODE: Final = "160000"
+NOTHING: Final = "000000"
+
+_HUNK: Final = re.compile(rb"@@ -\d+(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
+_RAW: Final = re.compile(rb":([0-7]{6}) ([0-7]{6}) ([0-9a-f]{40,64}) ([0-9a-f]{40,64}) ([ADMT])")
+_ESCAPES: Final = {b"a": 7, b"b": 8, b"t": 9, b"n": 10, b"v": 11, b"f": 12, b"r": 13, b'"': 34, b"\\": 92}
+_QUOTED: Final = re.compile(rb"\\([0-7]{3}|.)", re.DOTALL)
+
+
+class Unreadable(Exception):
+    """Git's answer cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """One path in one commit. Modes as in git; `size_bytes` is the new content's; `link`: where a symbolic link leads."""
+
+    commit: str
+    path: str
+    status: str
+    old_mode: str
+    new_mode: str
+    size_bytes: int
+    link: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """The lines that one commit adds to one file, with their numbers in it."""
+
+    commit: str
+    path: str
+    numbers: tuple[int, ...]
+    lines: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """All of it. `messages`: by commit."""
+
+    commits: tuple[Commit, ...]
+    messages: dict[str, bytes]
+    touched: tuple[Touched, ...]
+    added: tuple[Added, ...]
+
+
+async def read_history(mirror: Mirror, base: str, head: str) -> History:
+    """The commits from `base` to `head`, oldest first, each against its first parent. Raises Unreadable, TooBig, and the
+    failures of git."""
+    commits = await commits_of(mirror, base, head)
+    between = f"{check_commit(base)}..{check_commit(head)}"
+    return History(
+        commits=commits,
+        messages=await _messages(mirror, between),
+        touched=await _touched(mirror, between),
+        added=tuple(_parsed(await _patch(mirror, between))),
+    )
+
+
+async def final_lines(mirror: Mirror, base: str, head: str) -> tuple[Added, ...]:
+    """The lines that the whole change adds, as it ends."""
+    done = await git(
+        mirror.path,
+        *("diff-tree", "-r", "-p", "--unified=0", "--no-renames", *PLAIN, "--end-of-options"),
+        *(check_commit(base), check_commit(head)),
+        stdout_bytes_max=LOOKED_AT_BYTES_MAX,
+    )
+    if done.truncated:
+        raise TooBig(f"To be looked at, a change may have {LOOKED_AT_BYTES_MAX} bytes.")
+    if done.returncode != 0:
+        raise failure_from(done.stderr)
+    return tuple(_parsed(b"\0" + check_commit(head).encode() + b"\n" + done.stdout))
+
+
+_WALK: Final = ("--reverse", "--topo-order", "--no-renames", "--diff-merges=first-parent", "--no-show-signature")
+
+
+async def _messages(mirror: Mirror, between: str) -> dict[str, bytes]:
+    out = await git_output(
+        mirror.path, "log", *_WALK, "--no-patch", "-z", "--no-mailmap", "--format=%H%n%B", "--end-of-options", between
+    )
+    found = {}
+    for record in out.split(b"\0"):
+        if record:
+            commit, _, message = record.partition(b"\n")
+            found[_oid(commit)] = message
+    return found
+
+
+async def _touched(mirror: Mirror, between: str) -> tuple[Touched, ...]:
+    out = await git_output(
+        mirror.path,
+        *("log", *_WALK, "--raw", "-z", "--no-abbrev", "--format=%x00%H", *PLAIN, "--end-of-options", between),
+    )
+    # Between a commit and its files stands an end of line, between one commit and the next an empty field.
+    fields = iter(out.split(b"\0"))
+    commit = ""
+    rows: list[tuple[str, list[bytes], str]] = []
+    for field in fields:
+        head = field.lstrip(b"\n")
+        if not head:
+            continue
+        if not head.startswith(b":"):
+            commit = _oid(head.strip(b"\n"))
+            continue
+        raw = _RAW.fullmatch(head)
+        path = next(fields, None)
+        if raw is None or path is None or not commit:
+            raise Unreadable("the list of files that it touches")
+        rows.append((commit, list(raw.groups()), path.decode("utf-8", "backslashreplace")))
+    if len(rows) > FILES_MAX:
+        raise TooBig(f"It touches {len(rows)} files; the limit is {FILES_MAX}.")
+    sizes = await _sizes(mirror, [(raw[1], raw[3]) for _, raw, _ in rows])
+    return tuple(
+        [
+            Touched(
+                commit=commit,
+                path=path,
+                status=raw[4].decode(),
+                old_mode=raw[0].decode(),
+                new_mode=raw[1].decode(),
+                size_bytes=size,
+                link=await _link(mirror, raw[3], size) if raw[1].decode() == LINK_MODE else None,
+            )
+            for (commit, raw, path), size in zip(rows, sizes, strict=True)
+        ]
+    )
+
+
+async def _sizes(mirror: Mirror, blobs: list[tuple[bytes, bytes]]) -> list[int]:
+    """In bytes; 0 of what is gone, and of a submodule, whose content is elsewhere."""
+    wanted = [b"-" if mode.decode() in (NOTHING, SUBMODULE_MODE) else blob for mode, blob in blobs]
+    out = await git_output(
+        mirror.path, "cat-file", "--batch-check=%(objectsize)", stdin=b"".join(blob + b"\n" for blob in wanted)
+    )
+    lines = out.splitlines()
+    if len(lines) != len(blobs):
+        raise Unreadable("the sizes of its files")
+    sizes = []
+    for blob, line in zip(wanted, lines, strict=True):
+        if blob != b"-" and not line.isdigit():
+            raise Unreadable("the size of a file")
+        sizes.append(int(line) if line.isdigit() else 0)
+    return sizes
+
+
+async def _link(mirror: Mirror, blob: bytes, size_bytes: int) -> str:
+    if size_bytes > LINK_BYTES_MAX:
+        raise Unreadable(f"a link of {size_bytes} bytes")
+    out = await git_output(mirror.path, "cat-file", "blob", "--end-of-options", _oid(blob))
+    return out.decode("utf-8", "backslashreplace")
+
+
+async def _patch(mirror: Mirror, between: str) -> bytes:
+    """Every commit's lines; of content that is not text too, where that is not too much."""
+    for binary in (("--text",), ()):
+        done = await git(
+            mirror.path,
+            *("log", *_WALK, "--format=%x00%H", "--patch", "--unified=0", *PLAIN, *binary),
+            *("--end-of-options", between),
+            stdout_bytes_max=LOOKED_AT_BYTES_MAX,
+        )
+        if done.truncated:
+            continue
+        if done.returncode != 0:
+            raise failure_from(done.stderr)
+        return done.stdout
+    raise TooBig(f"To be looked at, a change may have {LOOKED_AT_BYTES_MAX} bytes.")
+
+
+def _parsed(patch: bytes) -> Iterator[Added]:
+    """The added lines of each file. A hunk says how many lines it has, so no content is taken for a header."""
+    lines = patch.split(b"\n")
+    at, commit, path = 0, "", ""
+    numbers: list[int] = []
+    found: list[bytes] = []
+
+    def done() -> Iterator[Added]:
+        if numbers:
+            yield Added(commit, path, tuple(numbers), tuple(found))
+            numbers.clear()
+            found.clear()
+
+    while at < len(lines):
+        line = lines[at]
+        at += 1
+        if line.startswith(b"\0"):
+            yield from done()
+            commit = _oid(line[1:])
+        elif line.startswith(b"diff --git "):
+            yield from done()
+            path = ""
+        elif line.startswith(b"+++ "):
+            path = _path(line[4:])
+        elif line.startswith(b"@@ "):
+            at = _hunk(lines, at, line, numbers, found)
+    yield from done()
+
+
+def _hunk(lines: list[bytes], at: int, head: bytes, numbers: list[int], found: list[bytes]) -> int:
+    """Read one hunk from `at` on; where it ends."""
+    match = _HUNK.match(head)
+    if match is None:
+        raise Unreadable("the head of a hunk")
+    removed = 1 if match[1] is None else int(match[1])
+    number, added = int(match[2]), 1 if match[3] is None else int(match[3])
+    while removed or added:
+        if at >= len(lines):
+            raise Unreadable("a hunk that ends before its lines")
+        line = lines[at]
+        at += 1
+        if line.startswith(b"-") and removed:
+            removed -= 1
+        elif line.startswith(b"+") and added:
+            numbers.append(number)
+            found.append(line[1:])
+            number, added = number + 1, added - 1
+        elif not line.startswith(b"\\"):
+            raise Unreadable("a line of a hunk")
+    return at
+
+
+def _path(said: bytes) -> str:
+    """From the new side of a file's header; a deleted file has no new lines, so its name is not asked for."""
+    said = said.removesuffix(b"\t")
+    if said.startswith(b'"') and said.endswith(b'"'):
+        said = _QUOTED.sub(_unquoted, said[1:-1])
+    if said == b"/dev/null":
+        return ""
+    if not said.startswith(b"b/"):
+        raise Unreadable("the name of a file")
+    return said[2:].decode("utf-8", "backslashreplace")
+
+
+def _unquoted(found: re.Match[bytes]) -> bytes:
+    said = found[1]
+    code = int(said, 8) if len(said) == 3 else _ESCAPES.get(said)
+    if code is None:
+        raise Unreadable("the name of a file")
+    return bytes([code])
+
+
+def _oid(said: bytes) -> str:
+    return check_commit(said.decode("ascii", "replace").strip())
