@@ -1,0 +1,93 @@
+"""The map as text: the best definitions that fit, by file, in the words of their own lines.
+
+Rule of this room: the text never takes more than it may, and says at its end how much is not in it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from penstock_agent_exec.git.failures import readable
+from penstock_agent_exec.repo_map.rank import Entry
+
+BYTES_PER_TOKEN: Final = 3
+"""Of code with its paths and punctuation; tokenizers of today's models take 3 to 4."""
+OF_A_FILE_MAX: Final = 12
+TEXT_SHOWN_MAX: Final = 120
+PATH_SHOWN_MAX: Final = 200
+FOOTER_BYTES: Final = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """`shown`: the entries that are in the text, the best first."""
+
+    text: str
+    shown: tuple[Entry, ...]
+
+
+def tokens_of(text: str) -> int:
+    """About how many tokens a model takes for it; rather too many than too few."""
+    return math.ceil(len(text.encode("utf-8", "replace")) / BYTES_PER_TOKEN)
+
+
+def render(entries: Sequence[Entry], *, tokens_max: int, why: bool = False) -> Rendered:
+    """`entries`, the best first, cut to about `tokens_max` tokens."""
+    room = tokens_max * BYTES_PER_TOKEN - FOOTER_BYTES
+    chosen: dict[str, list[Entry]] = {}
+    shown: list[Entry] = []
+    for entry in entries:
+        mine = chosen.get(entry.path, [])
+        if len(mine) == OF_A_FILE_MAX:
+            continue
+        cost = _bytes(_line(entry)) + (0 if mine else _bytes(_head(entry.path)))
+        if cost > room:
+            break
+        room -= cost
+        chosen.setdefault(entry.path, []).append(entry)
+        shown.append(entry)
+    lines = [line for path, mine in chosen.items() for line in _file(path, mine, why=why)]
+    left = len(entries) - len(shown)
+    if left and lines:
+        files = len({entry.path for entry in entries}) - len(chosen)
+        lines.append(f"[not shown: {left:,} more definitions, {files:,} more files]\n")
+    return Rendered("".join(lines), tuple(shown))
+
+
+def _file(path: str, entries: list[Entry], *, why: bool) -> list[str]:
+    lines = [_head(path)]
+    for entry in sorted(entries, key=lambda entry: (entry.definition.line, entry.definition.name)):
+        lines.append(_line(entry))
+        if why:
+            lines.append(f"         {reason(entry)}\n")
+    return lines
+
+
+def reason(entry: Entry) -> str:
+    """Why the entry stands where it does, for a person."""
+    parts = []
+    if entry.words:
+        parts.append(f"its name knows {', '.join(entry.words)}")
+    if entry.path_words:
+        parts.append(f"its path knows {', '.join(entry.path_words)}")
+    if entry.files:
+        files = "1 other file refers" if entry.files == 1 else f"{entry.files:,} other files refer"
+        parts.append(f"{files} to this name, {entry.times:,} times")
+    return f"{entry.definition.kind}, {entry.score:.3f}: {'; '.join(parts) or 'nothing better was left'}"
+
+
+def _head(path: str) -> str:
+    return f"{readable(path)[:PATH_SHOWN_MAX]}\n"
+
+
+def _line(entry: Entry) -> str:
+    definition = entry.definition
+    scope = f"[{definition.scope}] " if definition.scope else ""
+    return f"{definition.line:>6}: {readable(scope + definition.text)[:TEXT_SHOWN_MAX]}\n"
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))
