@@ -52,6 +52,7 @@ HAPPY: Final = [
     "job_claimed",
     "prepare_succeeded",
     "gate_scored",
+    "memory_recalled",
     "agent_requested",
     "job_claimed",
     "agent_succeeded",

@@ -124,6 +124,10 @@ def _line_of(event: e.KnownEvent) -> Line:
             mood = "note" if event.abstained or event.warnings else "dim"
             warned = f": {'; '.join(event.warnings)}" if event.warnings else ""
             return Line(mood, "scored", f"{event.score:.0f} of 100, {event.confidence} confidence{asks}{warned}")
+        case e.MemoryRecalled():
+            short = f" ({event.degraded})" if event.degraded else ""
+            told = "; ".join(f"{item.kind}: {item.title} ({item.similarity:.0%})" for item in event.items)
+            return Line("note" if event.degraded else "dim", "recalled", (told or "nothing like it") + short)
         case e.FailureClassified():
             again = f", {event.times} times in a row" if event.times > 1 else ""
             return Line("note", "looks like", f"{event.error_class} ({event.severity}{again})")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
@@ -27,6 +27,7 @@ from penstock.wish import Wish
 
 Days = Annotated[float, Meta(ge=0, le=36_500)]
 MemoryKind = Annotated[str, Meta(pattern=r"^(success|failure|review|decision|lesson)(?!\n)$")]
+REVIEWERS_MAX: Final = 100
 Slots = Annotated[int, Meta(ge=1, le=100_000)]
 
 
@@ -34,7 +35,10 @@ class Repo(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A repository tasks may be asked of. Secrets stand here by reference only. `parallel_max`: how many of its tasks hold a
     slot at once. `max_cost_usd_per_day`: beyond it agents wait for the next day (UTC). `abstain_below`: tasks whose score is
     lower wait for a person. `window`: the time of day in which its agents may run, where a task says nothing else. `egress`:
-    the hosts that its agents and checks may reach, as `host:port` or `*.host:port`; none, and they have no network."""
+    the hosts that its agents and checks may reach, as `host:port` or `*.host:port`; none, and they have no network.
+    `follow`: whether a task goes on after its pull request was opened, None where the provider decides; `fix_runs_max`: so many
+    fix runs for one, then a person is asked, None as the orchestrator is set, 0 for none. `reviewers`: whose comments lead to
+    one, as the forge names them; empty: everybody's. `hook_secret_ref`: the secret of the forge's webhook, as `file:<name>`."""
 
     name: Name
     clone_url: Url
@@ -49,6 +53,19 @@ class Repo(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     egress: Annotated[tuple[EgressHost, ...], Meta(max_length=EGRESS_HOSTS_MAX)] = ()
     preflight: Preflight = Preflight()
     checking: Checking = Checking()
+    follow: bool | None = None
+    fix_runs_max: Annotated[int, Meta(ge=0, le=100)] | None = None
+    reviewers: Annotated[tuple[Word, ...], Meta(max_length=REVIEWERS_MAX)] = ()
+    hook_secret_ref: Line = ""
+
+
+FORGES: Final = frozenset({"github", "gitea", "forgejo", "gitlab"})
+"""Providers where people and checks say something about a pull request."""
+
+
+def follows(repo: Repo) -> bool:
+    """Whether new tasks of the repo go on after their pull request was opened."""
+    return repo.provider in FORGES if repo.follow is None else repo.follow
 
 
 def snapshot(repo: Repo) -> RepoSnapshot:

@@ -177,6 +177,10 @@ def catalog_schedule(name: str) -> str:
     return f"schedule.{name}"
 
 
+def catalog_memory(memory: str) -> str:
+    return f"memory.{memory}"
+
+
 CATALOG_SETTINGS = "settings"
 
 

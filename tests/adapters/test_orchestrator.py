@@ -46,6 +46,7 @@ HAPPY = [
     "prepare_requested",
     "job_claimed",
     "prepare_succeeded",
+    "memory_recalled",
     "agent_requested",
     "job_claimed",
     "agent_succeeded",

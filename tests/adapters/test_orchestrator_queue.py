@@ -32,6 +32,7 @@ from penstock.events import (
     GateScored,
     JobClaimed,
     JobLost,
+    MemoryRecalled,
     PrepareFailed,
     PrepareSucceeded,
     Recorded,
@@ -48,6 +49,7 @@ from penstock_orchestrator.append import Appender
 from penstock_orchestrator.clock import Clock
 from penstock_orchestrator.core.fleet import Fleet
 from penstock_orchestrator.core.schedule import submission as fire_of
+from penstock_orchestrator.core.task import Task
 from penstock_orchestrator.fold import Fold
 from penstock_orchestrator.loop import Loop
 from penstock_orchestrator.schedules import Schedules
@@ -597,8 +599,11 @@ async def test_who_waits_for_the_reports_of_the_dead_does_not_wait_for_those_of_
     def clock() -> datetime:
         return datetime.now(UTC)
 
+    async def recall(_: Task) -> MemoryRecalled:
+        raise AssertionError("no task of this test gets that far")
+
     fold = Fold(nc, Fleet())
-    loop = Loop(nc, fold, Appender(nc, fold, clock=clock, source="/test"), clock=clock)
+    loop = Loop(nc, fold, Appender(nc, fold, clock=clock, source="/test"), clock=clock, recall=recall)
     watch = Watch(nc, fold, loop, Leases(nc), clock=clock, every_seconds=60.0, stop_patience_seconds=60.0)
     js = nc.jetstream()
     subject = s.report(ids.fresh(), ids.fresh(), "agent_progressed")

@@ -169,7 +169,7 @@ def test_every_type_of_event_has_its_clause_and_its_origin(kind: type[e.Event]) 
     }
     event = msgspec.convert({"type": kind.__struct_config__.tag, **plain}, e.KnownEvent)
     assert len(clause(event)) > 5
-    assert origin(event) in ("rule", "command", "report", "queue", "watch", "gate")
+    assert origin(event) in ("rule", "command", "report", "queue", "watch", "gate", "memory")
 
 
 def _value(name: str) -> object:

@@ -22,6 +22,7 @@ from penstock.events import (
     GateScored,
     HistoryCompacted,
     JobStopRequested,
+    MemoryRecalled,
     MessageAccepted,
     MessageConsumed,
     MessageDelivered,
@@ -51,6 +52,7 @@ OfTalk: TypeAlias = (
 )
 OfJudgement: TypeAlias = (
     GateScored
+    | MemoryRecalled
     | FailureClassified
     | TaskEscalated
     | FailedOver
@@ -127,6 +129,9 @@ def says_judgement(event: OfJudgement) -> str:
             asks = f", below {below:g}: a person is asked first" if abstained else ""
             more = f": {'; '.join(warnings)}" if warnings else ""
             return f"scored {score:.0f} of 100 with {confidence} confidence{asks}{more}"
+        case MemoryRecalled(items=items, degraded=degraded):
+            told = "; ".join(item.title for item in items) or "nothing"
+            return f"recalled of earlier work: {told}" + (f" ({degraded})" if degraded else "")
         case FailureClassified(step=step, error_class=error_class, severity=severity, times=times, evidence=evidence):
             again = f", {times} times in a row" if times > 1 else ""
             return f"{step} failed with {error_class} ({severity}{again}){because(evidence)}"

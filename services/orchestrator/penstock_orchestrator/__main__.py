@@ -25,6 +25,7 @@ from penstock_orchestrator.core.fleet import Fleet
 from penstock_orchestrator.fold import Fold
 from penstock_orchestrator.leader import Candidate
 from penstock_orchestrator.projector import Projector
+from penstock_orchestrator.recall import Recall
 from penstock_orchestrator.settings import Settings
 from penstock_orchestrator.tables import Catalogue, Leases
 
@@ -47,13 +48,16 @@ async def serve(runtime: Runtime) -> None:
     fleet = Fleet()
     fold, leases, catalogue = Fold(nc, fleet), Leases(nc), Catalogue(nc, fleet)
     projector = Projector(runtime, given.database_url.reveal())
+    clock = Clock(given.clock_offset_file)
+    recall = Recall(given.database_url.reveal(), settings=lambda: fleet.settings.memory, clock=clock)
     candidate = Candidate(
         runtime,
         given,
         fold,
         leases,
         catalogue,
-        clock=Clock(given.clock_offset_file),
+        clock=clock,
+        recall=recall,
         instance=f"{os.getpid()}-{os.urandom(4).hex()}",
     )
     candidate.duties.append(projector.run)
@@ -68,6 +72,7 @@ async def serve(runtime: Runtime) -> None:
             async with asyncio.timeout(3.0):
                 await asyncio.shield(duties[-1])
     finally:
+        await recall.close()
         for duty in duties:
             duty.cancel()
         for outcome in await asyncio.gather(*duties, return_exceptions=True):

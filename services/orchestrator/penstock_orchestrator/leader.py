@@ -7,7 +7,7 @@ names the sequence it follows; at worst, one that has slept gives out a slot too
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime
 from typing import Any, Final
 
@@ -20,11 +20,13 @@ from prometheus_client import Gauge
 from penstock import subjects as s
 from penstock.catalog import LeaseValue
 from penstock.ending import end
+from penstock.events import MemoryRecalled
 from penstock.lease import Held, Lease, Lost
 from penstock.service import Runtime
-from penstock.values import Policy
+from penstock.values import Follow, Policy
 from penstock_orchestrator.answers import Answers
 from penstock_orchestrator.append import Appender
+from penstock_orchestrator.core.task import Task
 from penstock_orchestrator.fold import Fold
 from penstock_orchestrator.intake import commands, reports
 from penstock_orchestrator.intake_tasks import tasks_in
@@ -62,11 +64,12 @@ class Candidate:
         catalogue: Catalogue,
         *,
         clock: Callable[[], datetime],
+        recall: Callable[[Task], Awaitable[MemoryRecalled]],
         instance: str,
     ) -> None:
         self._runtime, self._settings = runtime, settings
         self._fold, self._leases, self._catalogue = fold, leases, catalogue
-        self._clock, self._instance = clock, instance
+        self._clock, self._recall, self._instance = clock, recall, instance
         self._value = LeaseValue(holder="orchestrator", instance=instance)
         self.duties: list[Callable[[], Coroutine[Any, Any, None]]] = []
         """What else the leader does, such as projecting."""
@@ -107,7 +110,7 @@ class Candidate:
         settings = self._settings
         clock = self._clock
         appender = Appender(nc, self._fold, clock=clock, source=f"/penstock/orchestrator/{self._instance}")
-        loop = Loop(nc, self._fold, appender, clock=clock)
+        loop = Loop(nc, self._fold, appender, clock=clock, recall=self._recall)
         turns = Turns(self._fold, loop, appender, clock=clock)
         answers = Answers(
             nc,
@@ -222,4 +225,12 @@ def policy_of(settings: Settings) -> Policy:
         plan_turns_max=settings.plan_turns_max,
         plan_seconds_max=settings.plan_seconds_max,
         plans_max=settings.plans_max,
+        follow=Follow(
+            look_seconds_min=settings.look_seconds_min,
+            look_seconds=settings.look_seconds,
+            look_seconds_max=settings.look_seconds_max,
+            settle_seconds=settings.settle_seconds,
+            fix_runs_max=settings.fix_runs_max,
+        ),
+        recall_max=settings.recall_max,
     )

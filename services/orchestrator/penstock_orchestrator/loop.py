@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Final
 
@@ -20,13 +20,14 @@ from prometheus_client import Counter, Gauge
 
 from penstock import subjects as s
 from penstock.codec import TooLarge, encode, type_of
-from penstock.events import KnownEvent
+from penstock.events import KnownEvent, MemoryRecalled
 from penstock.jobs import Job, StopOrder
 from penstock.log import OutcomeUnknown
 from penstock.reports import Report
 from penstock_orchestrator.append import CONFLICTS_MAX, Appender
-from penstock_orchestrator.core.advance import due, gate_event, lost, next_look
+from penstock_orchestrator.core.advance import due, gate_event, look_lost, lost, next_look
 from penstock_orchestrator.core.decide import accept
+from penstock_orchestrator.core.follow import look_order
 from penstock_orchestrator.core.queue import veto
 from penstock_orchestrator.core.react import react, to_say
 from penstock_orchestrator.core.task import Task
@@ -65,12 +66,20 @@ class Loop:
     `stirred` is set whenever something has changed that may make it somebody's turn for a slot. `stuck`: tasks that cannot
     be decided, and why."""
 
-    def __init__(self, nc: Client, fold: Fold, appender: Appender, *, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        nc: Client,
+        fold: Fold,
+        appender: Appender,
+        *,
+        clock: Callable[[], datetime],
+        recall: Callable[[Task], Awaitable[MemoryRecalled]],
+    ) -> None:
         self._nc = nc
         self._js = nc.jetstream(timeout=3.0)
         self._fold, self._fleet = fold, fold.fleet
         self._appender = appender
-        self._clock = clock
+        self._clock, self._recall = clock, recall
         self._due: asyncio.Queue[str] = asyncio.Queue()
         self._queued: set[str] = set()
         self._enqueued: set[str] = set()
@@ -116,7 +125,8 @@ class Loop:
         for task_id in stuck:
             self.kick(task_id)
         for task in self._fleet.living.values():
-            if task.job is not None and task.job.epoch is None:
+            waits = (task.job is not None and task.job.epoch is None) or look_order(task) is not None
+            if waits:
                 self.kick(task.id)
 
     async def drive(self) -> None:
@@ -176,9 +186,14 @@ class Loop:
         task_id = self._fold.task_of_job.get(job_id, "")
         async with self._appender.lock(task_id):
             task = self._fold.tasks.get(task_id)
-            if task is None or task.job is None or task.job.id != job_id:
+            if task is None:
                 return
-            for event in lost(task, task.job.host or "", reason, host_gone=host_gone):
+            events: list[KnownEvent] = []
+            if task.look is not None and task.look.id == job_id:
+                events = look_lost(task, reason)
+            elif task.job is not None and task.job.id == job_id:
+                events = lost(task, task.job.host or "", reason, host_gone=host_gone)
+            for event in events:
                 log.info("job.lost", task=task_id, job=job_id, reason=reason)
                 await self._appender.append(task.repo, task.id, event, task.seq, cause=job_id)
 
@@ -196,30 +211,29 @@ class Loop:
         while True:
             task = self._fold.tasks[task_id]
             # Nobody is asked to begin what is cancelled: its end is due.
-            job = react(task) if task.cancel is None else None
-            if job is not None and job.id not in self._enqueued:
-                await self._enqueue(job)
-                self._enqueued.add(job.id)
+            jobs = (react(task), look_order(task)) if task.cancel is None else ()
+            for job in jobs:
+                if job is not None and job.id not in self._enqueued:
+                    await self._enqueue(job)
+                    self._enqueued.add(job.id)
             if task.stop_wanted and task.job is not None:
                 await self.order_stop(task.job.id, task.stop_wanted)
             for order in to_say(task):
                 await self._nc.publish(s.say_order(order.job), encode(order))
             now = self._clock()
-            event = self._next(task, now)
+            event = await self._next(task, now)
             if event is None:
                 return
             await self._appender.append(task.repo, task.id, event, task.seq, cause=task.id, at=now)
 
-    def _next(self, task: Task, now: datetime) -> KnownEvent | None:
+    async def _next(self, task: Task, now: datetime) -> KnownEvent | None:
         """What is due, as far as the rest of the fleet lets it."""
         found = due(task, now)
         event: KnownEvent | None = found.event
         if event is None:
             if found.rule == "slot":
                 self.stirred.set()
-            if found.rule != "gate_due":
-                return None
-            event = gate_event(task, self._fleet.history(task.repo))
+            event = await self._asked_for(task, found.rule)
             if event is None:
                 return None
         said = veto(self._fleet, task, event, now)
@@ -231,6 +245,16 @@ class Loop:
             return None
         log.info("task.advance", task=task.id, after=task.seq, rule=found.rule, next=type_of(said or event))
         return said or event
+
+    async def _asked_for(self, task: Task, rule: str) -> KnownEvent | None:
+        """The event for which a rule waits, where it is made of what others know."""
+        match rule:
+            case "gate_due":
+                return gate_event(task, self._fleet.history(task.repo))
+            case "recall_due":
+                return await self._recall(task)
+            case _:
+                return None
 
     async def order_stop(self, job_id: str, reason: str) -> None:
         """Tell whoever runs this job to end it. A hint: it may be lost, and is repeated by whoever watches."""

@@ -1,7 +1,7 @@
 """Brings the PostgreSQL schema up to date: numbered plain SQL files, one transaction each, forward only.
 
-Rule of this room: a file that has been applied is never changed (its digest is kept and compared). The read model's file is
-the exception that proves it: its tables may be dropped at any time, and are made again from the file of this version.
+Rule of this room: a file that has been applied is never changed (its digest is kept and compared). The read model's files are
+the exception that proves it: its tables may be dropped at any time, and are made again from the files of this version.
 """
 
 from __future__ import annotations
@@ -13,9 +13,13 @@ from typing import Final, NamedTuple
 import asyncpg
 
 LOCK_KEY: Final = 7_013_370_101
-READ_MODEL_VERSION: Final = 1
+READ_MODEL_VERSIONS: Final = (1, 4)
 READ_MODEL_TABLES: Final = tuple(
-    f"penstock.{table}" for table in ("projection", "task", "step", "plan", "message", "decision", "event")
+    f"penstock.{table}"
+    for table in (
+        *("projection", "task", "step", "plan", "message", "decision", "event"),
+        *("memory", "memory_of_task", "memory_note", "memory_recall", "memory_position", "memory_word", "memory_total"),
+    )
 )
 
 
@@ -56,7 +60,7 @@ async def migrate(dsn: str) -> tuple[str, ...]:
             )
         done = [f"applied {migration.name}" for migration in migrations() if await _apply(connection, migration)]
         if await ensure_read_model(connection):
-            done.append("made the read model's tables again: they were gone")
+            done.append("made the tables of the read model: the log fills them")
         return tuple(done)
     finally:
         await connection.close()
@@ -71,12 +75,14 @@ async def _apply(connection: asyncpg.Connection, migration: Migration) -> bool:
         if known is not None:
             if known == migration.digest:
                 return False
-            if migration.version != READ_MODEL_VERSION:
+            if migration.version not in READ_MODEL_VERSIONS:
                 raise SchemaProblem(f"{migration.name} is not the file that was applied to this database")
-            # Another version's tables: the log fills the new ones from its beginning. A projector of the other version that
-            # still runs cannot write them, and says so.
+        if migration.version in READ_MODEL_VERSIONS:
+            # Another version's tables, or none of this file yet: the log fills new ones from its beginning. A projector of the
+            # other version that still runs cannot write them, and says so.
             await connection.execute("drop schema if exists penstock cascade")
-        await connection.execute(migration.sql)
+        else:
+            await connection.execute(migration.sql)
         await connection.execute(
             "insert into public.penstock_migration (version, name, sha256) values ($1, $2, $3)"
             " on conflict (version) do update set name = excluded.name, sha256 = excluded.sha256",
@@ -97,7 +103,9 @@ async def ensure_read_model(connection: asyncpg.Connection) -> bool:
         if not missing:
             return False
         await connection.execute("drop schema if exists penstock cascade")
-        await connection.execute(next(m.sql for m in migrations() if m.version == READ_MODEL_VERSION))
+        for migration in migrations():
+            if migration.version in READ_MODEL_VERSIONS:
+                await connection.execute(migration.sql)
         return True
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from penstock.bounds import NAME_PATTERN, Count, Score, Seconds, Share
+from penstock.bounds import NAME_PATTERN, RECALLED_MAX, Count, Score, Seconds, Share
 from penstock.settings import Common, Secret
 from penstock.subjects import PUBLISH_POOL
 
@@ -45,6 +45,12 @@ class Settings(Common, frozen=True, kw_only=True, forbid_unknown_fields=True):
     plan_turns_max: Count = 30
     plan_seconds_max: Seconds = 900.0
     plans_max: Count = 10
+    look_seconds_min: Seconds = 5.0
+    look_seconds: Annotated[float, Meta(ge=1, le=86_400)] = 60.0
+    look_seconds_max: Seconds = 1_800.0
+    settle_seconds: Seconds = 20.0
+    fix_runs_max: Count = 3
+    recall_max: Annotated[int, Meta(ge=0, le=RECALLED_MAX)] = 3
 
     @property
     def vendors(self) -> tuple[str, ...]:

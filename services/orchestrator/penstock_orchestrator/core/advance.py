@@ -36,7 +36,7 @@ from penstock.events import (
 )
 from penstock.scope import allows
 from penstock.values import History
-from penstock_orchestrator.core import budget, compact, gate, step, window
+from penstock_orchestrator.core import budget, compact, follow, gate, step, window
 from penstock_orchestrator.core.evolve import NIGHT, SCOPE
 from penstock_orchestrator.core.step import Stage, stage
 from penstock_orchestrator.core.task import Failure, Task
@@ -78,7 +78,14 @@ def wants_slot(task: Task, now: datetime) -> bool:
 
 def next_look(task: Task) -> datetime | None:
     """When the clock alone may make something due; None where it cannot."""
-    if task.outcome is not None or task.job is not None or task.blocked is not None:
+    if task.outcome is not None:
+        return None
+    times = [at for at in (_next_move(task), follow.next_look(task)) if at is not None]
+    return min(times, default=None)
+
+
+def _next_move(task: Task) -> datetime | None:
+    if task.job is not None or task.blocked is not None:
         return None
     if task.parked is not None:
         return task.parked.wake_at
@@ -121,6 +128,14 @@ def lost(task: Task, host: str, reason: str, *, host_gone: bool = False) -> list
     return [JobLost(job=job.id, epoch=job.epoch or 0, host=host, reason=reason, host_gone=host_gone)]
 
 
+def look_lost(task: Task, reason: str) -> list[KnownEvent]:
+    """The same for a look at the pull request: it is made again later."""
+    look = task.look
+    if look is None or task.outcome is not None or task.held:
+        return []
+    return [JobLost(job=look.id, epoch=look.epoch or 0, host=look.host or "", reason=reason)]
+
+
 # -- the end, and what is said on the way ------------------------------------------------------------------------------
 
 
@@ -145,8 +160,20 @@ def _message_consumed(task: Task, _: datetime) -> Answer:
 
 
 def _handed_over(task: Task, _: datetime) -> Answer:
-    # Handed over is handed over, whoever wanted to cancel meanwhile.
-    return step.next_step(task) if task.delivery is not None else None
+    # Handed over is handed over, whoever wanted to cancel meanwhile; unless what has become of it is waited for.
+    return step.next_step(task) if task.delivery is not None and task.review is None else None
+
+
+def _review_over(task: Task, _: datetime) -> Answer:
+    return follow.over(task)
+
+
+def _taken_over(task: Task, _: datetime) -> Answer:
+    return follow.taken_over(task)
+
+
+def _look(task: Task, now: datetime) -> Answer:
+    return follow.look_due(task, now)
 
 
 # -- money and time ----------------------------------------------------------------------------------------------------
@@ -209,9 +236,11 @@ def _cancelled(task: Task, _: datetime) -> Answer:
         return None
     if task.job is not None and task.job.epoch is not None:
         return WAIT
-    return TaskCancelled(
-        cancelled_by=task.cancel.requested_by, reason=task.cancel.reason, usage=task.usage, kept=task.kept
-    )
+    reason = task.cancel.reason
+    if task.review is not None:
+        left = f"the pull request {task.review.url} is left as it is"
+        reason = clip(f"{reason}; {left}" if reason else left, LINE_LENGTH_MAX)
+    return TaskCancelled(cancelled_by=task.cancel.requested_by, reason=reason, usage=task.usage, kept=task.kept)
 
 
 def _at_work(task: Task, _: datetime) -> Answer:
@@ -258,7 +287,19 @@ def _dependencies(task: Task, _: datetime) -> Answer:
     )
 
 
+def _feedback(task: Task, _: datetime) -> Answer:
+    return follow.feedback(task)
+
+
+def _in_review(task: Task, _: datetime) -> Answer:
+    return WAIT if follow.waits(task) else None
+
+
 # -- after a failure ---------------------------------------------------------------------------------------------------
+
+
+def _looks_first(task: Task, _: datetime) -> Answer:
+    return WAIT if follow.looks_first(task) else None
 
 
 def _classify(task: Task, _: datetime) -> Answer:
@@ -359,7 +400,9 @@ def _exhausted(task: Task) -> bool:
 _NO_CAUSE: Final = Failure(kind="agent", error_class="agent.unknown", message="no attempt is left", transient=False)
 
 
-def _fail(task: Task, failure: Failure) -> TaskFailed:
+def _fail(task: Task, failure: Failure) -> TaskFailed | TaskBlocked:
+    if task.review is not None:
+        return follow.given_up(task, failure)
     return _failed(task, failure.known_as, failure.message)
 
 
@@ -448,6 +491,12 @@ def _slot(task: Task, _: datetime) -> Answer:
     return None if task.admitted else WAIT
 
 
+def _recall_due(task: Task, _: datetime) -> Answer:
+    """What is remembered is appended by the caller, who can ask for it."""
+    due_now = task.spec.policy.recall_max and task.recalled is None and stage(task) in ("plan", "agent")
+    return WAIT if due_now else None
+
+
 def _compaction(task: Task, _: datetime) -> Answer:
     reason = task.compact_wanted or _old_session(task)
     if not reason or stage(task) != "agent":
@@ -514,12 +563,16 @@ RULES: Final[tuple[tuple[str, Callable[[Task, datetime], Answer]], ...]] = (
     ("message_delivered", _message_delivered),
     ("message_consumed", _message_consumed),
     ("handed_over", _handed_over),
+    ("review_over", _review_over),
     ("budget_warning", _budget_warning),
     ("cancelled", _cancelled),
+    ("taken_over", _taken_over),
+    ("look", _look),
     ("budget_stop", _budget_stop),
     ("decision_stop", _decision_stop),
     ("at_work", _at_work),
     ("blocked", _blocked),
+    ("looks_first", _looks_first),
     ("classify", _classify),
     ("escalated", _escalated),
     ("after_failure", _after_failure),
@@ -527,6 +580,8 @@ RULES: Final[tuple[tuple[str, Callable[[Task, datetime], Answer]], ...]] = (
     ("parked", _parked),
     ("dependencies", _dependencies),
     ("lost_too_often", _lost_too_often),
+    ("feedback", _feedback),
+    ("in_review", _in_review),
     ("plan_waits", _plan_waits),
     ("attempts_spent", _attempts_spent),
     ("budget_spent", _budget_spent),
@@ -535,6 +590,7 @@ RULES: Final[tuple[tuple[str, Callable[[Task, datetime], Answer]], ...]] = (
     ("night_window", _night),
     ("slot", _slot),
     ("gate_due", _gate_due),
+    ("recall_due", _recall_due),
     ("compaction", _compaction),
     ("preflight", _preflight),
     ("next_step", _next_step),

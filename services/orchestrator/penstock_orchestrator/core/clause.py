@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TypeAlias, assert_never
 
 from penstock import events as e
+from penstock_orchestrator.core.feedback import counted
 from penstock_orchestrator.core.reasons import when
 
 _Asked: TypeAlias = (
@@ -46,8 +47,17 @@ _Talk: TypeAlias = (
     e.MessageAccepted | e.MessageTold | e.MessageDelivered | e.MessageConsumed | e.DecisionRaised | e.DecisionAnswered
 )
 _Waits: TypeAlias = e.TaskAdmitted | e.DependencyResolved | e.TaskParked | e.TaskBlocked | e.PlanUnanswered
+_Reviewed: TypeAlias = (
+    e.ObserveRequested
+    | e.PullRequestObserved
+    | e.ObserveFailed
+    | e.PullRequestStirred
+    | e.FeedbackAccepted
+    | e.PullRequestTakenOver
+)
 _Judged: TypeAlias = (
     e.GateScored
+    | e.MemoryRecalled
     | e.FailureClassified
     | e.TaskEscalated
     | e.FailedOver
@@ -77,6 +87,8 @@ def clause(event: e.AnyEvent) -> str:
         return _waits(event)
     if isinstance(event, _Judged):
         return _judged(event)
+    if isinstance(event, _Reviewed):
+        return _reviewed(event)
     return _last(event)
 
 
@@ -203,6 +215,9 @@ def _judged(event: _Judged) -> str:
         case e.GateScored():
             asks = f", below {event.abstain_below:.0f}" if event.abstained else ""
             return f"the task scores {event.score:.0f} of 100 ({event.confidence} confidence){asks}"
+        case e.MemoryRecalled():
+            short = f" ({event.degraded})" if event.degraded else ""
+            return f"{_many(len(event.items), 'memory').replace('memorys', 'memories')} of earlier work recalled{short}"
         case e.FailureClassified():
             seen = f", seen in {event.evidence!r}" if event.evidence else ""
             return f"the failed step {event.step} is {event.error_class} ({event.severity}){seen}"
@@ -219,6 +234,27 @@ def _judged(event: _Judged) -> str:
             return f"{event.commit[:12]} is not checked ({event.reason})"
         case e.PreflightFailed():
             return f"the change may not be handed over ({event.error_class}): {event.message}"
+        case _:
+            assert_never(event)
+
+
+def _reviewed(event: _Reviewed) -> str:
+    match event:
+        case e.ObserveRequested():
+            return f"a look at the pull request is asked for ({event.why}), the {_th(event.number)} one"
+        case e.PullRequestObserved():
+            said = counted(len(event.comments), len(event.failed_checks))
+            return f"the pull request is {event.state}, its checks are {event.checks}, and {said} are new"
+        case e.ObserveFailed():
+            return f"the pull request could not be looked at: {event.error_class}: {event.message}"
+        case e.PullRequestStirred():
+            return f"the forge says that there is news ({event.what}, by {_who(event.by)})"
+        case e.FeedbackAccepted():
+            return f"fix run {event.number} begins, for {counted(len(event.comments), len(event.checks))}"
+        case e.PullRequestTakenOver():
+            return (
+                f"somebody else has pushed {event.head_commit[:12]} to the pull request, so no fix run is made any more"
+            )
         case _:
             assert_never(event)
 

@@ -25,17 +25,21 @@ from penstock.events import (
     DependencyResolved,
     FailedOver,
     FailureClassified,
+    FeedbackAccepted,
     GateScored,
     HistoryCompacted,
     JobClaimed,
     JobLost,
     JobStopped,
     JobStopRequested,
+    MemoryRecalled,
     MessageAccepted,
     MessageConsumed,
     MessageDelivered,
     MessageTold,
     NetworkDenied,
+    ObserveFailed,
+    ObserveRequested,
     PlanApproved,
     PlanCommented,
     PlanFailed,
@@ -51,6 +55,9 @@ from penstock.events import (
     PublishFailed,
     PublishRequested,
     PublishSucceeded,
+    PullRequestObserved,
+    PullRequestStirred,
+    PullRequestTakenOver,
     Recorded,
     TaskAdmitted,
     TaskBlocked,
@@ -70,7 +77,7 @@ from penstock.events import (
     VerifySkipped,
     VerifySucceeded,
 )
-from penstock_orchestrator.core import reported
+from penstock_orchestrator.core import reported, review
 from penstock_orchestrator.core.task import (
     COMMANDS_REMEMBERED,
     FLEET_REASONS,
@@ -174,6 +181,10 @@ def _living(task: Task, recorded: Recorded) -> Task:
             return _asked(task, recorded, event)
         case JobClaimed() | JobLost():
             return _held_or_lost(task, recorded, event)
+        case PullRequestStirred():
+            return _remember(review.of_review(task, recorded, event), recorded)
+        case ObserveRequested() | PullRequestObserved() | ObserveFailed() | FeedbackAccepted() | PullRequestTakenOver():
+            return review.of_review(task, recorded, event)
         case (
             JobStopped()
             | PrepareSucceeded()
@@ -213,6 +224,8 @@ def _living(task: Task, recorded: Recorded) -> Task:
             return _dependency(task, recorded, event)
         case GateScored():
             return replace(task, gate=event)
+        case MemoryRecalled():
+            return replace(task, recalled=event.items) if task.recalled is None else task
         case TaskSucceeded() | TaskUnverified() | TaskFailed() | TaskCancelled():
             return _ended(task, recorded, event)
         case TaskSubmitted() | Unknown():
@@ -237,6 +250,7 @@ def _asked(task: Task, recorded: Recorded, event: Asked) -> Task:
             return replace(task, job=_job(recorded, "verify", event.host))
         case PublishRequested():
             host = None if event.pool else event.host
+            task = review.asked_to_publish(task, event)
             return replace(task, job=_job(recorded, "publish", host), publishes=event.number)
         case _:
             assert_never(event)
@@ -264,6 +278,8 @@ def _job(recorded: Recorded, kind: JobKind, host: str | None) -> CurrentJob:
 
 
 def _held_or_lost(task: Task, recorded: Recorded, event: JobClaimed | JobLost) -> Task:
+    if task.look is not None and event.job == task.look.id:
+        return review.of_look(task, event, recorded.at)
     job = task.job
     if job is None or event.job != job.id:
         return task
@@ -276,6 +292,8 @@ def _held_or_lost(task: Task, recorded: Recorded, event: JobClaimed | JobLost) -
 
 def _about_job(task: Task, recorded: Recorded, event: reported.Said) -> Task:
     """What is said about a job counts only for the job that is running, under the epoch that holds it."""
+    if task.look is not None and event.job == task.look.id:
+        return review.of_look(task, event, recorded.at) if isinstance(event, JobStopped) else task
     job = task.job
     if job is None or (event.job, event.epoch) != (job.id, job.epoch):
         return task
@@ -292,7 +310,8 @@ def _about_job(task: Task, recorded: Recorded, event: reported.Said) -> Task:
         case NetworkDenied():
             return _remember(task, recorded)
         case _:
-            return reported.ended(replace(task, job=None), job, event, recorded.at)
+            after = reported.ended(replace(task, job=None), job, event, recorded.at)
+            return review.after_step(task, after, event, recorded.at)
 
 
 def _person(task: Task, recorded: Recorded, event: Person) -> Task:
@@ -332,7 +351,7 @@ def _unblocked(task: Task, recorded: Recorded, event: TaskUnblocked) -> Task:
     checked = last is not None and last.kind == "verify" and last.told is not None and last.told.severity == "hard"
     checked = checked or blocked == SCOPE
     return replace(
-        task,
+        review.unblocked(task, blocked, recorded.at),
         blocked=None,
         failure=None,
         last_failure=last,
@@ -535,7 +554,7 @@ def _remember(task: Task, recorded: Recorded) -> Task:
 
 def _ended(task: Task, recorded: Recorded, event: End) -> Task:
     ended = replace(
-        _answered(task), job=None, stop=None, parked=None, blocked=None, admitted=False, ended_at=recorded.at
+        _answered(task), job=None, look=None, stop=None, parked=None, blocked=None, admitted=False, ended_at=recorded.at
     )
     match event:
         case TaskSucceeded():

@@ -10,10 +10,10 @@ from typing import Literal, TypeAlias, assert_never
 from penstock import events as e
 from penstock_orchestrator.core.task import FLEET_REASONS
 
-Origin: TypeAlias = Literal["rule", "command", "report", "queue", "watch", "gate", "unknown"]
+Origin: TypeAlias = Literal["rule", "command", "report", "queue", "watch", "gate", "memory", "unknown"]
 """`rule`: this task's own rules, which are asked again in a replay. All others are inputs: a person's or a program's command
 (a host that claims a job among them), a host's report, what was decided over all tasks, a lease that ended, the score with
-the repo's history in it, an event of a later version."""
+the repo's history in it, what was recalled of earlier work, an event of a later version."""
 
 
 def origin(event: e.AnyEvent) -> Origin:
@@ -32,6 +32,7 @@ def origin(event: e.AnyEvent) -> Origin:
             | e.MessageAccepted()
             | e.DecisionAnswered()
             | e.JobClaimed()
+            | e.PullRequestStirred()
         ):
             return "command"
         case (
@@ -52,6 +53,8 @@ def origin(event: e.AnyEvent) -> Origin:
             | e.PublishSucceeded()
             | e.PublishFailed()
             | e.JobStopped()
+            | e.PullRequestObserved()
+            | e.ObserveFailed()
         ):
             return "report"
         case e.TaskAdmitted() | e.DependencyResolved():
@@ -62,6 +65,8 @@ def origin(event: e.AnyEvent) -> Origin:
             return "watch"
         case e.GateScored():
             return "gate"
+        case e.MemoryRecalled():
+            return "memory"
         case (
             e.PrepareRequested()
             | e.PlanRequested()
@@ -69,6 +74,9 @@ def origin(event: e.AnyEvent) -> Origin:
             | e.CompactRequested()
             | e.VerifyRequested()
             | e.PublishRequested()
+            | e.ObserveRequested()
+            | e.FeedbackAccepted()
+            | e.PullRequestTakenOver()
             | e.VerifySkipped()
             | e.FailureClassified()
             | e.TaskEscalated()

@@ -11,7 +11,8 @@ from typing import Final, assert_never
 
 from penstock.bounds import TAIL_LENGTH_MAX, clip
 from penstock.jobs import PROMPT_LENGTH_MAX, verify_steps
-from penstock_orchestrator.core import compact, plan_text
+from penstock_orchestrator.core import compact, plan_text, recollection
+from penstock_orchestrator.core.feedback import feedback_text
 from penstock_orchestrator.core.quoted import quoted
 from penstock_orchestrator.core.task import MAX_TURNS, Failure, Mail, Task
 
@@ -54,7 +55,7 @@ def first_prompt(task: Task) -> str:
         parts.append(f"## Description, as written by the one who asks\n{clip(spec.description, DESCRIPTION_ROOM)}")
     if spec.acceptance:
         parts.append(f"## Acceptance criteria\n{spec.acceptance}")
-    parts += [*_evidence(task), *_plan(task), clip(_checks(task), CHECKS_ROOM), _RULES]
+    parts += [*_evidence(task), *recollection.told(task), *_plan(task), clip(_checks(task), CHECKS_ROOM), _RULES]
     return _whole(parts)
 
 
@@ -87,14 +88,24 @@ def fresh_prompt(task: Task, hint: str) -> str:
             "## What has happened so far\n"
             "An earlier session worked on this task; what it left is in this directory and in the branch's commits."
         )
-    parts += [part for part in (clip(task.summary, SUMMARY_ROOM), _heard(task), hint, mail) if part]
+    parts += [
+        part
+        for part in (clip(task.summary, SUMMARY_ROOM), _heard(task), _feedback(task, again=True), hint, mail)
+        if part
+    ]
     return _whole(parts)
 
 
 def next_prompt(task: Task, hint: str) -> str:
     """What a resumed session is told: only what is new."""
-    parts = [part for part in (hint, messages(task)) if part]
+    parts = [part for part in (_feedback(task, again=False), hint, messages(task)) if part]
     return _whole(parts or ["Continue."])
+
+
+def _feedback(task: Task, *, again: bool) -> str:
+    """What a fix run is to answer; to a session that has read it, it is not said `again`."""
+    fix = None if task.review is None else task.review.fix
+    return "" if fix is None or (fix.told and not again) else feedback_text(fix)
 
 
 def messages(task: Task) -> str:
@@ -134,7 +145,7 @@ def plan_prompt(task: Task) -> str:
     text = plan_text.plan_prompt(spec.title, spec.description, spec.acceptance, comments, last)
     if failure is not None and failure.kind == "plan":
         text += f"\n\nYour last answer could not be used: {failure.message}"
-    return _whole([text, *_evidence(task)])
+    return _whole([text, *_evidence(task), *recollection.told(task)])
 
 
 def compact_prompt(task: Task) -> str:

@@ -57,6 +57,30 @@ def _mail(task: Task, _: datetime) -> Facts:
     )
 
 
+def _review(task: Task, _: datetime) -> Facts:
+    seen, follow = task.review, task.spec.policy.follow
+    if seen is None or follow is None:
+        return (("pull request", "none that is followed"),)
+    looked = "not yet" if seen.seen_at is None else when(seen.seen_at)
+    ours = "nobody has looked" if seen.head is None else "ours" if seen.head in seen.pushed else "somebody else's"
+    return (
+        ("pull request", clip(seen.url, LINE_LENGTH_MAX) or str(seen.number)),
+        ("state", seen.state or "unknown"),
+        ("last commit", f"{(seen.head or '')[:12]} {ours}".strip()),
+        ("checks", seen.checks_say or "unknown"),
+        ("seen", looked),
+        ("looks", f"{seen.looks}, {seen.quiet} without news and {seen.misses} failed in a row"),
+        ("next look", "on its way" if task.look is not None else when(seen.look_at)),
+        ("hinted at", "yes" if seen.stirred else "no"),
+        ("open feedback", f"{len(seen.comments)} comments, {len(seen.checks)} failed checks"),
+        ("fix runs", f"{seen.fixes} of {seen.allowed if follow.fix_runs_max else 'none'}"),
+    )
+
+
+def _review_and_job(task: Task, now: datetime) -> Facts:
+    return (*_review(task, now), *_job(task))
+
+
 def _handed_over(task: Task, _: datetime) -> Facts:
     delivery = task.delivery
     where = "none" if delivery is None else f"{delivery.kind} {delivery.commit[:12]}"
@@ -199,6 +223,13 @@ def _gate(task: Task, _: datetime) -> Facts:
     )
 
 
+def _recall(task: Task, _: datetime) -> Facts:
+    return (
+        ("memories wanted", f"{task.spec.policy.recall_max} at most"),
+        ("recalled", "not yet" if task.recalled is None else str(len(task.recalled))),
+    )
+
+
 def _window(task: Task, now: datetime) -> Facts:
     window = task.spec.window
     hours = "any hour" if window is None else f"{window.opens} to {window.closes} {window.timezone}"
@@ -249,6 +280,12 @@ REASONS: Final[Mapping[str, Reason]] = {
     "message_delivered": Reason("a host has begun the run that was told this message", _mail),
     "message_consumed": Reason("the run that was told this message has ended, having worked", _mail),
     "handed_over": Reason("the change is where it was asked for", _handed_over),
+    "review_over": Reason("the pull request is merged or closed", _review_and_job),
+    "taken_over": Reason("somebody else's commit is on the pull request", _review_and_job),
+    "look": Reason("it is time to look at the pull request", _review),
+    "looks_first": Reason("a look at the pull request may explain the failure", _review),
+    "feedback": Reason("checks or reviewers have something to say, or nobody can look", _review),
+    "in_review": Reason("others have the pull request in hand", _review),
     "budget_warning": Reason("so much of a budget is spent that a warning is due", _budgets),
     "budget_stop": Reason("the run at work has reached a budget by its own word", _budget_stop),
     "decision_stop": Reason("the agent has asked a person something", _points),
@@ -270,6 +307,7 @@ REASONS: Final[Mapping[str, Reason]] = {
     "night_window": Reason("agents may not run at this hour", _window),
     "slot": Reason("it holds no slot of the queue", _slot),
     "gate_due": Reason("the score is not there yet", _gate),
+    "recall_due": Reason("what is remembered of earlier work has not been asked for yet", _recall),
     "compaction": Reason("the next session is to start from a summary", _compaction),
     "preflight": Reason("the change touches files that the approved plan does not name", _preflight),
     "next_step": Reason("nothing stands in the way of it", _next),

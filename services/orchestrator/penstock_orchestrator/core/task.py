@@ -18,7 +18,20 @@ from penstock.events import (
     TaskCancelRequested,
     TaskSubmitted,
 )
-from penstock.values import Change, CommandResult, Delivery, Evidence, Kept, Parcel, Plan, Price, Usage
+from penstock.values import (
+    Change,
+    CommandResult,
+    Delivery,
+    Evidence,
+    FailedCheck,
+    Kept,
+    Parcel,
+    Plan,
+    Price,
+    Recalled,
+    ReviewComment,
+    Usage,
+)
 from penstock_orchestrator.core import budget
 from penstock_orchestrator.core.compact import Note
 
@@ -135,6 +148,74 @@ class Point(Struct, frozen=True, kw_only=True):
     options: tuple[str, ...] = ()
 
 
+class Look(Struct, frozen=True, kw_only=True):
+    """A look at the pull request that is asked for or on its way. It goes on beside whatever job the task has."""
+
+    id: str
+    requested_at: datetime
+    host: str | None = None
+    epoch: int | None = None
+    instance: str = ""
+
+
+class Unseen(Struct, frozen=True, kw_only=True):
+    """Why the last look has seen nothing."""
+
+    error_class: str
+    message: str
+    transient: bool
+
+
+class Fix(Struct, frozen=True, kw_only=True):
+    """A fix run at work and the feedback it answers. `told`: an agent has read it; `said`: its last words; `handing_over`: it
+    is on its way to the branch."""
+
+    number: int
+    comments: tuple[ReviewComment, ...] = ()
+    checks: tuple[FailedCheck, ...] = ()
+    told: bool = False
+    said: str = ""
+    handing_over: bool = False
+
+
+class Review(Struct, frozen=True, kw_only=True):
+    """The pull request that the task has become. `pushed`: our own commits on it; `judged`, `skipped`: of the last of them.
+
+    `state`, `head`, `checks_say`: as last seen, at `seen_at`. `known`: comments that were told. `comments`, `checks`:
+    feedback that waits for a fix run, `news_at` the last of it, `first_news_at` the first. `answered`: commits whose failed
+    checks a fix run has taken. `fixes`: fix runs so far, of `allowed`. `looks` so far; `quiet` without news and `misses`
+    without sight in a row; `stirred`: somebody says there is news. `look_first`: the next step waits for a look.
+    `taken_over`: somebody else has pushed."""
+
+    number: int | None
+    url: str
+    pushed: tuple[str, ...]
+    judged: Judgement
+    skipped: str
+    allowed: int
+    look_at: datetime
+    state: str = ""
+    head: str | None = None
+    checks_say: str = ""
+    seen_at: datetime | None = None
+    known: tuple[str, ...] = ()
+    comments: tuple[ReviewComment, ...] = ()
+    checks: tuple[FailedCheck, ...] = ()
+    news_at: datetime | None = None
+    first_news_at: datetime | None = None
+    answered: tuple[str, ...] = ()
+    fix: Fix | None = None
+    fixes: int = 0
+    looks: int = 0
+    asked_at: datetime | None = None
+    quiet: int = 0
+    misses: int = 0
+    stirred: bool = False
+    look_first: bool = False
+    unseen: Unseen | None = None
+    taken_over: bool = False
+
+
 class Task(Struct, frozen=True, kw_only=True):
     """One task. `seq`: the last sequence of its events, the next append's expectation. `held`: an event that this version
     cannot read; the task stands still until a later version runs. `admitted`: it holds a slot of the queue; `queued_at`:
@@ -167,6 +248,7 @@ class Task(Struct, frozen=True, kw_only=True):
     tip: str | None = None
     evidence: Evidence | None = None
     gate: GateScored | None = None
+    recalled: tuple[Recalled, ...] | None = None
     plan: Proposal | None = None
     plans: int = 0
     proposals: int = 0
@@ -212,6 +294,8 @@ class Task(Struct, frozen=True, kw_only=True):
     warned: frozenset[str] = frozenset()
     delivery: Delivery | None = None
     delivery_job: str | None = None
+    review: Review | None = None
+    look: Look | None = None
     outcome: Outcome | None = None
     ended_at: datetime | None = None
     held: str = ""

@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from penstock import events as e
-from penstock.jobs import AgentWork, CompactWork, PlanWork, PrepareWork, PublishWork, VerifyWork, Work
+from penstock.jobs import AgentWork, CompactWork, ObserveWork, PlanWork, PrepareWork, PublishWork, VerifyWork, Work
 from penstock.values import Usage
 from penstock_orchestrator.core.advance import Due, next_look
 from penstock_orchestrator.core.evolve import evolve
@@ -213,6 +213,15 @@ class Course:
                 if scored is None:
                     return "the log holds no score"
                 return Said(self.now, _known(rejudged(scored.data, task)), "the score is the one of the log")
+            case "recall_due":
+                told = next((event for event in self.world.inputs if isinstance(event.data, e.MemoryRecalled)), None)
+                if told is None:
+                    return Said(
+                        self.now,
+                        e.MemoryRecalled(),
+                        "what would have been recalled is not known, and taken for nothing",
+                    )
+                return Said(self.now, _known(told.data), "what is recalled is what the log has")
             case "parked":
                 assert task.parked is not None
                 return Said(task.parked.wake_at)
@@ -325,7 +334,7 @@ def question(work: Work) -> Work:
             return replace(work, max_turns=None, max_cost_usd=None, wall_seconds_max=0.0)
         case PublishWork():
             return replace(work, body="", verified=False)
-        case PrepareWork() | VerifyWork():
+        case PrepareWork() | VerifyWork() | ObserveWork():
             return work
         case _:
             assert_never(work)
@@ -338,6 +347,7 @@ _NEVER: Final[dict[type[Work], str]] = {
     CompactWork: "an agent would be asked for a summary",
     VerifyWork: "another commit would be checked, or once more",
     PublishWork: "another commit would be handed over, or once more",
+    ObserveWork: "the pull request would be looked at once more",
 }
 
 
