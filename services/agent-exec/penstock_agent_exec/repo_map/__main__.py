@@ -6,6 +6,7 @@ Rule of this room: it reads one commit and writes one cache; what was not looked
 from __future__ import annotations
 
 import argparse
+import gc
 import hashlib
 import os
 import re
@@ -25,7 +26,6 @@ from penstock_agent_exec.repo_map.parse import ParserMissing
 from penstock_agent_exec.repo_map.render import tokens_of
 from penstock_agent_exec.repo_map.tree import TreeFailed
 
-EXIT_UNUSABLE: Final = 1
 MEMORY_BYTES_MAX: Final = 4 * 1024 * 1024 * 1024
 GIT_SECONDS_MAX: Final = 30.0
 
@@ -48,6 +48,8 @@ class _Arguments(argparse.Namespace):
 
 def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
+    # One map and the end: what is counted for garbage is only slower, and takes no more memory.
+    gc.disable()
     given = _parser().parse_args(namespace=_Arguments())
     started = time.monotonic()
     try:
@@ -63,7 +65,7 @@ def main() -> None:
             why=given.why,
         )
     except (TreeFailed, ParserMissing, OSError, MemoryError) as error:
-        sys.exit(f"no map of {given.path}: {error or type(error).__name__}")
+        sys.exit(f"no map of {given.path}: {str(error) or type(error).__name__}")
     if given.json:
         sys.stdout.buffer.write(msgspec.json.encode(found) + b"\n")
         return
@@ -87,7 +89,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cache", type=Path, metavar="FILE", help="where to keep what files define, for next time")
     parser.add_argument("--no-cache", action="store_true", help="keep nothing, and read every file")
     parser.add_argument(
-        "--seconds", type=float, default=SECONDS_MAX, metavar="N", help=f"then go on with what is read ({SECONDS_MAX:g})"
+        "--seconds",
+        type=float,
+        default=SECONDS_MAX,
+        metavar="N",
+        help=f"then go on with what is read ({SECONDS_MAX:g})",
     )
     parser.add_argument("--workers", type=_positive, metavar="N", help="how many processes read files")
     return parser

@@ -87,7 +87,9 @@ def _prepare(database: sqlite3.Connection) -> None:
 def _load(database: sqlite3.Connection, asked: str) -> dict[str, Symbols]:
     found: dict[str, Symbols] = {}
     today, is_old = _today(), False
-    query = "select known.key, known.symbols, known.seen from json_each(?) as asked join known on known.key = asked.value"
+    query = (
+        "select known.key, known.symbols, known.seen from json_each(?) as asked join known on known.key = asked.value"
+    )
     for key, value, seen in database.execute(query, (asked,)):
         if (entry := _opened(value)) is not None:
             found[key] = entry

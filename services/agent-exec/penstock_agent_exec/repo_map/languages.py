@@ -30,7 +30,8 @@ class Language:
     files: tuple[str, ...] = ()
 
 
-def _kinds(text: str) -> frozenset[str]:
+def kinds(text: str) -> frozenset[str]:
+    """The kinds in a text, which reads better than so many quotes."""
     return frozenset(text.split())
 
 
@@ -51,7 +52,9 @@ _JAVASCRIPT_DEFINITIONS: Final = {
     "pair": "method",
     "assignment_expression": "function",
 }
-_TYPESCRIPT_DEFINITIONS: Final = {name: kind for name, kind in _JAVASCRIPT_DEFINITIONS.items() if name != "field_definition"} | {
+_TYPESCRIPT_DEFINITIONS: Final = {
+    name: kind for name, kind in _JAVASCRIPT_DEFINITIONS.items() if name != "field_definition"
+} | {
     "public_field_definition": "method",
     "abstract_class_declaration": "class",
     "interface_declaration": "interface",
@@ -64,7 +67,7 @@ _TYPESCRIPT_DEFINITIONS: Final = {name: kind for name, kind in _JAVASCRIPT_DEFIN
     "module": "namespace",
 }
 _JSX: Final = "jsx_opening_element jsx_self_closing_element"
-_JAVASCRIPT_CALLS: Final = _kinds(f"call_expression new_expression class_heritage import_specifier {_JSX}")
+_JAVASCRIPT_CALLS: Final = kinds(f"call_expression new_expression class_heritage import_specifier {_JSX}")
 
 LANGUAGES: Final = (
     Language(
@@ -72,15 +75,15 @@ LANGUAGES: Final = (
         grammar="bash",
         endings=(".sh", ".bash", ".bats"),
         definitions={"function_definition": "function"},
-        calls=_kinds("command_name"),
+        calls=kinds("command_name"),
     ),
     Language(
         name="C",
         grammar="c",
         endings=(".c", ".h"),
         definitions=_C_DEFINITIONS,
-        calls=_kinds("call_expression"),
-        types=_kinds("type_identifier"),
+        calls=kinds("call_expression"),
+        types=kinds("type_identifier"),
     ),
     Language(
         name="C++",
@@ -88,8 +91,8 @@ LANGUAGES: Final = (
         endings=(".cc", ".cpp", ".cxx", ".c++", ".hh", ".hpp", ".hxx", ".h++", ".ipp", ".inl", ".cu", ".cuh"),
         definitions=_C_DEFINITIONS
         | {"class_specifier": "class", "alias_declaration": "type", "concept_definition": "concept"},
-        calls=_kinds("call_expression"),
-        types=_kinds("type_identifier"),
+        calls=kinds("call_expression"),
+        types=kinds("type_identifier"),
     ),
     Language(
         name="C#",
@@ -106,7 +109,9 @@ LANGUAGES: Final = (
             "constructor_declaration": "method",
             "property_declaration": "property",
         },
-        calls=_kinds("invocation_expression object_creation_expression base_list parameter variable_declaration attribute"),
+        calls=kinds(
+            "invocation_expression object_creation_expression base_list parameter variable_declaration attribute"
+        ),
     ),
     Language(
         name="CSS",
@@ -129,16 +134,16 @@ LANGUAGES: Final = (
             "getter_signature": "property",
             "setter_signature": "property",
         },
-        calls=_kinds("call_expression"),
-        types=_kinds("type_identifier"),
+        calls=kinds("call_expression"),
+        types=kinds("type_identifier"),
     ),
     Language(
         name="Elixir",
         grammar="elixir",
         endings=(".ex", ".exs"),
         definitions={"call": "function"},
-        calls=_kinds("call"),
-        types=_kinds("alias"),
+        calls=kinds("call"),
+        types=kinds("alias"),
     ),
     Language(
         name="Go",
@@ -151,8 +156,8 @@ LANGUAGES: Final = (
             "type_alias": "type",
         },
         outermost={"const_spec": "constant", "var_spec": "variable"},
-        calls=_kinds("call_expression"),
-        types=_kinds("type_identifier"),
+        calls=kinds("call_expression"),
+        types=kinds("type_identifier"),
     ),
     Language(
         name="Haskell",
@@ -166,22 +171,22 @@ LANGUAGES: Final = (
             "function": "function",
             "bind": "function",
         },
-        calls=_kinds("apply"),
-        types=_kinds("name constructor"),
+        calls=kinds("apply"),
+        types=kinds("name constructor"),
     ),
     Language(
         name="HCL",
         grammar="hcl",
         endings=(".tf", ".hcl", ".tfvars"),
         definitions={"block": "block"},
-        calls=_kinds("function_call get_attr"),
+        calls=kinds("function_call get_attr"),
     ),
     Language(
         name="HTML",
         grammar="html",
         endings=(".html", ".htm"),
         definitions={"attribute": "id"},
-        calls=_kinds("attribute"),
+        calls=kinds("attribute"),
     ),
     Language(
         name="Java",
@@ -196,8 +201,8 @@ LANGUAGES: Final = (
             "method_declaration": "method",
             "constructor_declaration": "method",
         },
-        calls=_kinds("method_invocation marker_annotation annotation"),
-        types=_kinds("type_identifier"),
+        calls=kinds("method_invocation marker_annotation annotation"),
+        types=kinds("type_identifier"),
     ),
     Language(
         name="JavaScript",
@@ -217,22 +222,22 @@ LANGUAGES: Final = (
             "function_declaration": "function",
             "type_alias": "type",
         },
-        calls=_kinds("call_expression"),
-        types=_kinds("type_identifier"),
+        calls=kinds("call_expression"),
+        types=kinds("type_identifier"),
     ),
     Language(
         name="Lua",
         grammar="lua",
         endings=(".lua",),
         definitions={"function_declaration": "function", "assignment_statement": "function"},
-        calls=_kinds("function_call"),
+        calls=kinds("function_call"),
     ),
     Language(
         name="Nix",
         grammar="nix",
         endings=(".nix",),
         definitions={"binding": "binding"},
-        calls=_kinds("apply_expression"),
+        calls=kinds("apply_expression"),
     ),
     Language(
         name="PHP",
@@ -247,7 +252,7 @@ LANGUAGES: Final = (
             "method_declaration": "method",
             "const_element": "constant",
         },
-        calls=_kinds(
+        calls=kinds(
             "function_call_expression member_call_expression scoped_call_expression object_creation_expression"
             " nullsafe_member_call_expression base_clause class_interface_clause named_type class_constant_access_expression"
         ),
@@ -262,7 +267,7 @@ LANGUAGES: Final = (
             "type_alias_statement": "type",
         },
         outermost={"assignment": "variable"},
-        calls=_kinds("call decorator type import_from_statement"),
+        calls=kinds("call decorator type import_from_statement"),
     ),
     Language(
         name="Ruby",
@@ -276,8 +281,8 @@ LANGUAGES: Final = (
             "singleton_method": "method",
         },
         outermost={"assignment": "constant"},
-        calls=_kinds("call"),
-        types=_kinds("constant"),
+        calls=kinds("call"),
+        types=kinds("constant"),
     ),
     Language(
         name="Rust",
@@ -296,9 +301,9 @@ LANGUAGES: Final = (
             "const_item": "constant",
             "static_item": "constant",
         },
-        scopes=_kinds("impl_item"),
-        calls=_kinds("call_expression macro_invocation"),
-        types=_kinds("type_identifier"),
+        scopes=kinds("impl_item"),
+        calls=kinds("call_expression macro_invocation"),
+        types=kinds("type_identifier"),
     ),
     Language(
         name="Scala",
@@ -313,8 +318,8 @@ LANGUAGES: Final = (
             "function_definition": "function",
             "function_declaration": "function",
         },
-        calls=_kinds("call_expression"),
-        types=_kinds("type_identifier"),
+        calls=kinds("call_expression"),
+        types=kinds("type_identifier"),
     ),
     Language(
         name="Solidity",
@@ -331,7 +336,7 @@ LANGUAGES: Final = (
             "struct_declaration": "struct",
             "enum_declaration": "enum",
         },
-        calls=_kinds("call_expression emit_statement user_defined_type modifier_invocation"),
+        calls=kinds("call_expression emit_statement user_defined_type modifier_invocation"),
     ),
     Language(
         name="Swift",
@@ -344,8 +349,8 @@ LANGUAGES: Final = (
             "protocol_function_declaration": "function",
             "typealias_declaration": "type",
         },
-        calls=_kinds("call_expression"),
-        types=_kinds("type_identifier"),
+        calls=kinds("call_expression"),
+        types=kinds("type_identifier"),
     ),
     Language(
         name="TypeScript",
@@ -353,8 +358,8 @@ LANGUAGES: Final = (
         endings=(".ts", ".mts", ".cts"),
         definitions=_TYPESCRIPT_DEFINITIONS,
         outermost={"variable_declarator": "variable"},
-        calls=_JAVASCRIPT_CALLS - _kinds(f"class_heritage {_JSX}") | _kinds("extends_clause"),
-        types=_kinds("type_identifier"),
+        calls=_JAVASCRIPT_CALLS - kinds(f"class_heritage {_JSX}") | kinds("extends_clause"),
+        types=kinds("type_identifier"),
     ),
     Language(
         name="TypeScript with JSX",
@@ -362,8 +367,8 @@ LANGUAGES: Final = (
         endings=(".tsx",),
         definitions=_TYPESCRIPT_DEFINITIONS,
         outermost={"variable_declarator": "variable"},
-        calls=_JAVASCRIPT_CALLS - _kinds("class_heritage") | _kinds("extends_clause"),
-        types=_kinds("type_identifier"),
+        calls=_JAVASCRIPT_CALLS - kinds("class_heritage") | kinds("extends_clause"),
+        types=kinds("type_identifier"),
     ),
 )
 

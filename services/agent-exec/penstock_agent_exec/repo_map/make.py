@@ -25,6 +25,8 @@ TOKENS: Final = 2_000
 SECONDS_MAX: Final = 300.0
 ENTRIES_MAX: Final = 500
 """Of those that are told of beside the text."""
+SPARE_ENTRIES: Final = 500
+"""For those that are passed over; any other takes more than a token."""
 
 
 class Shown(Struct, frozen=True, kw_only=True):
@@ -106,9 +108,9 @@ def make_map(
             left_out[parsed.why if symbols is None else symbols.left_out] += 1
         else:
             sources.append(Source(blob.path.decode("utf-8", "replace"), blob.language, symbols))
-    ranked = rank(sources, words)
+    ranked = rank(sources, words, entries_max=tokens_max + SPARE_ENTRIES)
     clock.lap("rank")
-    rendered = render(ranked.entries, tokens_max=tokens_max, why=why)
+    rendered = render(ranked, tokens_max=tokens_max, why=why)
     clock.lap("write")
     return RepoMap(
         text=rendered.text,
@@ -131,7 +133,7 @@ def make_map(
         left_out=_by_count(left_out),
         files_all=tree.every,
         files=len(sources),
-        definitions=len(ranked.entries),
+        definitions=ranked.definitions,
         references=sum(_times(source.symbols) for source in sources),
         edges=ranked.edges,
         read=len(parsed.found),

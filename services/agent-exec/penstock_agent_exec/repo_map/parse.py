@@ -268,5 +268,3 @@ class _Work:
             self.waiting.extendleft(reversed(lane.ahead))
         if self.waiting and self._deaths <= DEATHS_MAX:
             self._start()
-
-

@@ -5,18 +5,21 @@ Rule of this room: pure, and the same input gives the same order to the last pla
 
 from __future__ import annotations
 
+import heapq
 import math
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from penstock_agent_exec.repo_map.languages import Language
 from penstock_agent_exec.repo_map.symbols import Definition, Symbols
 
 DAMPING: Final = 0.85
-ROUNDS: Final = 20
+ROUNDS_MAX: Final = 20
+STILL: Final = 0.005
+"""How much of the walks may still move when the order is settled."""
 DEFINERS_MAX: Final = 25
 """A name that is defined in more files than this leads to none of them."""
 
@@ -80,35 +83,41 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """`entries`: every definition, the best first. `known`: the words that some name or path knows, in the order in which they
-    were given. `edges`: how many pairs of files are joined by a reference."""
+    """`entries`: the best definitions, the best first, of `definitions` in `files`. `known`: the words that some name or path
+    knows, in the order in which they were given. `edges`: how many pairs of files are joined by a reference."""
 
     entries: tuple[Entry, ...]
+    definitions: int
+    files: int
     known: tuple[str, ...]
     edges: int
 
 
-def rank(sources: Sequence[Source], words: Iterable[str]) -> Ranked:
-    """`sources` in the order of their paths."""
-    wanted = _Words(tuple(dict.fromkeys(word.lower() for word in words if word)))
-    graph = _Graph(sources)
-    weights = wanted.weights(sources)
-    walked = _walk(graph, _starts(sources, wanted, weights))
-    inflow, most = graph.inflow(walked)
-    entries = []
+def rank(sources: Sequence[Source], words: Iterable[str], *, entries_max: int) -> Ranked:
+    """`sources` in the order of their paths. Of all entries the best `entries_max` are told."""
+    wanted = _Words(tuple(dict.fromkeys(word.lower() for word in words if word)), sources)
+    graph = _graph(sources)
+    walked = _walk(graph, _starts(sources, wanted))
+    reached, most = _inflow(graph, walked)
+    scored: list[tuple[float, int, int]] = []
     for number, source in enumerate(sources):
-        in_path = wanted.of(source.path)
-        path_pull = sum(weights[word] for word in in_path)
-        worth = ASIDE if _ASIDE.search(source.path) else 1.0
-        for definition in source.symbols.definitions:
-            leaned, files, times = inflow.get((number, definition.name), (0.0, 0, 0))
-            in_name = wanted.of(definition.name)
-            structure = FLOOR + math.log1p(leaned * len(sources)) / most
-            pull = 1.0 + NAME_PULL * sum(weights[word] for word in in_name) + PATH_PULL * path_pull
-            score = structure * pull * worth * _standing(definition)
-            entries.append(Entry(source.path, definition, score, files, times, in_name, in_path))
-    entries.sort(key=lambda entry: (-entry.score, entry.path, entry.definition.line, entry.definition.name))
-    return Ranked(tuple(entries), wanted.known(), graph.edges)
+        definitions = source.symbols.definitions
+        worth = (ASIDE if _ASIDE.search(source.path) else 1.0) * (1.0 + PATH_PULL * wanted.pull(source.path))
+        twins = Counter(definition.name for definition in definitions)
+        for place, definition in enumerate(definitions):
+            name = definition.name
+            leaned = reached.get((number, name))
+            flow = 0.0 if leaned is None else math.log1p(leaned.flow * len(sources) / twins[name]) / most
+            pull = 1.0 + NAME_PULL * wanted.pull(name) if name in wanted.names else 1.0
+            scored.append((-(FLOOR + flow) * pull * worth * _standing(definition), number, place))
+    best = heapq.nsmallest(entries_max, scored)
+    return Ranked(
+        tuple(_entry(sources[number], place, -score, wanted, reached, number) for score, number, place in best),
+        len(scored),
+        sum(1 for source in sources if source.symbols.definitions),
+        wanted.known(),
+        sum(map(len, graph.steps)),
+    )
 
 
 _MINOR: Final = frozenset({"variable", "constant", "id", "property"})
@@ -126,52 +135,54 @@ def _standing(definition: Definition) -> float:
 
 
 class _Words:
-    """The task's words, and which names know them. A word is known by a name that it is, or that it is a part of."""
+    """The task's words, and which names know them. A word is known by a name that it is, or that it is a part of. `names`: the
+    names and paths of the sources that know any, with the words they know. `weights`: what each word says, all of them together
+    1: one that few files know says more than one that all do."""
 
-    def __init__(self, words: tuple[str, ...]) -> None:
+    def __init__(self, words: tuple[str, ...], sources: Sequence[Source]) -> None:
         self._words = words
-        self._stems = tuple(_stem(word) for word in words)
-        self._seen: dict[str, tuple[str, ...]] = {}
+        self._stems = tuple((word, _stem(word), _squeezed(_stem(word))) for word in words)
+        self.names: dict[str, tuple[str, ...]] = {}
+        self.weights: dict[str, float] = {}
+        if words:
+            self._look(sources)
 
-    def of(self, name: str) -> tuple[str, ...]:
-        if not self._words:
-            return ()
-        known = self._seen.get(name)
-        if known is None:
-            known = self._seen[name] = self._look(name)
-        return known
-
-    def _look(self, name: str) -> tuple[str, ...]:
-        lower = name.lower()
-        together = lower.replace("_", "").replace("-", "")
-        near = [
-            (word, stem)
-            for word, stem in zip(self._words, self._stems, strict=True)
-            if stem in lower or stem in together
-        ]
-        if not near:
-            return ()
-        parts = {_stem(part.lower()) for part in _SEAM.split(name) if part}
-        parts |= {_stem(lower), _stem(together)}
-        return tuple(word for word, stem in near if stem in parts or ("/" in word and f"/{word}" in f"/{lower}"))
-
-    def weights(self, sources: Sequence[Source]) -> dict[str, float]:
-        """What each word says, all of them together 1: one that few files know says more than one that all do."""
-        knowing = dict.fromkeys(self._words, 0)
-        for source in sources:
-            here = dict.fromkeys(self.of(source.path))
-            for definition in source.symbols.definitions:
-                here |= dict.fromkeys(self.of(definition.name))
-            for word in here:
-                knowing[word] += 1
-        says = {word: math.log((len(sources) + 1) / count) for word, count in knowing.items() if count}
-        whole = sum(says.values()) or 1.0
-        return {word: says.get(word, 0.0) / whole for word in self._words}
+    def pull(self, name: str) -> float:
+        """0..1: how much of what the words say the name knows."""
+        return sum(self.weights[word] for word in self.names.get(name, ()))
 
     def known(self) -> tuple[str, ...]:
-        """Those that any name knew that was asked about."""
-        found = {word for words in self._seen.values() for word in words}
+        found = {word for words in self.names.values() for word in words}
         return tuple(word for word in self._words if word in found)
+
+    def _look(self, sources: Sequence[Source]) -> None:
+        near = re.compile("|".join(re.escape(squeezed) for _, _, squeezed in self._stems))
+        asked: dict[str, tuple[str, ...]] = {}
+        knowing = dict.fromkeys(self._words, 0)
+        for source in sources:
+            here: dict[str, None] = {}
+            for name in (source.path, *(definition.name for definition in source.symbols.definitions)):
+                words = asked.get(name)
+                if words is None:
+                    words = asked[name] = self._of(name) if near.search(_squeezed(name.lower())) else ()
+                if words:
+                    here |= dict.fromkeys(words)
+            for word in here:
+                knowing[word] += 1
+        self.names = {name: words for name, words in asked.items() if words}
+        says = {word: math.log((len(sources) + 1) / count) for word, count in knowing.items() if count}
+        whole = sum(says.values()) or 1.0
+        self.weights = {word: says.get(word, 0.0) / whole for word in self._words}
+
+    def _of(self, name: str) -> tuple[str, ...]:
+        lower = name.lower()
+        parts = {_stem(part.lower()) for part in _SEAM.split(name) if part}
+        whole = _stem(_squeezed(lower))
+        return tuple(
+            word
+            for word, stem, squeezed in self._stems
+            if stem in parts or squeezed == whole or ("/" in word and f"/{word}" in f"/{lower}")
+        )
 
 
 def _stem(word: str) -> str:
@@ -179,9 +190,12 @@ def _stem(word: str) -> str:
     return word[:-1] if len(word) > 4 and word.endswith("s") and not word.endswith("ss") else word
 
 
-@dataclass(slots=True)
-class _Link:
-    """One file refers to a name that another one defines."""
+def _squeezed(text: str) -> str:
+    return text.replace("_", "").replace("-", "")
+
+
+class _Link(NamedTuple):
+    """A file refers `times` to a name that the file `target` defines."""
 
     target: int
     name: str
@@ -189,62 +203,84 @@ class _Link:
     times: int
 
 
-@dataclass(slots=True)
-class _Graph:
-    """Files, and the references between them. A reference to a name that several files define is shared out among them."""
+class _Leaned(NamedTuple):
+    """What reaches a definition: how much of the walks, from how many files, how many times."""
 
-    sources: Sequence[Source]
-    links: list[list[_Link]] = field(init=False)
-    totals: list[float] = field(init=False)
-    edges: int = field(init=False)
+    flow: float
+    files: int
+    times: int
 
-    def __post_init__(self) -> None:
-        definers: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
-        for number, source in enumerate(self.sources):
-            for name in dict.fromkeys(definition.name for definition in source.symbols.definitions):
-                definers[source.family, name].append(number)
-        self.links = []
-        for number, source in enumerate(self.sources):
-            family, mine = source.family, []
-            for name, times in source.symbols.references.items():
-                targets = definers.get((family, name))
-                if targets is None or len(targets) > DEFINERS_MAX:
-                    continue
-                weight = math.sqrt(times) * _specific(name) / len(targets)
-                mine += [_Link(target, name, weight, times) for target in targets if target != number]
-            self.links.append(mine)
-        self.totals = [sum(link.weight for link in links) for links in self.links]
-        self.edges = sum(len({link.target for link in links}) for links in self.links)
 
-    def inflow(self, walked: Sequence[float]) -> tuple[dict[tuple[int, str], tuple[float, int, int]], float]:
-        """What reaches each definition (by its file's number and its name): how much of the walks, from how many files, how
-        many times. And the most that reaches any, on the scale of a logarithm."""
-        reached: dict[tuple[int, str], tuple[float, int, int]] = {}
-        for number, links in enumerate(self.links):
-            for link in links:
-                flow, files, times = reached.get((link.target, link.name), (0.0, 0, 0))
-                flow += walked[number] * link.weight / self.totals[number]
-                reached[link.target, link.name] = (flow, files + 1, times + link.times)
-        most = max((math.log1p(flow * len(self.sources)) for flow, _, _ in reached.values()), default=1.0)
-        return reached, most or 1.0
+class _Graph(NamedTuple):
+    """Files by their number. `links`: of each, the references that lead to others. `steps`: the same by the file that they lead
+    to, the shares of each file together 1."""
+
+    links: list[list[_Link]]
+    steps: list[list[tuple[int, float]]]
+
+
+def _graph(sources: Sequence[Source]) -> _Graph:
+    """A reference to a name that several files define is shared out among them."""
+    definers: defaultdict[str, defaultdict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for number, source in enumerate(sources):
+        family = definers[source.family]
+        for name in dict.fromkeys(definition.name for definition in source.symbols.definitions):
+            family[name].append(number)
+    graph = _Graph([], [])
+    for number, source in enumerate(sources):
+        family = definers[source.family]
+        links: list[_Link] = []
+        shares: defaultdict[int, float] = defaultdict(float)
+        for name, times in source.symbols.references.items():
+            targets = family.get(name)
+            if targets is None or len(targets) > DEFINERS_MAX:
+                continue
+            weight = math.sqrt(times) * _specific(name) / len(targets)
+            for target in targets:
+                if target != number:
+                    links.append(_Link(target, name, weight, times))
+                    shares[target] += weight
+        total = sum(shares.values())
+        graph.links.append(links)
+        graph.steps.append([(target, share / total) for target, share in shares.items()])
+    return graph
+
+
+def _inflow(graph: _Graph, walked: Sequence[float]) -> tuple[dict[tuple[int, str], _Leaned], float]:
+    """What reaches each definition, by its file's number and its name; and the most that reaches any, on the scale of a
+    logarithm."""
+    reached: dict[tuple[int, str], _Leaned] = {}
+    for walk, links in zip(walked, graph.links, strict=True):
+        if not links:
+            continue
+        each = walk / sum(link.weight for link in links)
+        for target, name, weight, times in links:
+            before = reached.get((target, name))
+            reached[target, name] = (
+                _Leaned(each * weight, 1, times)
+                if before is None
+                else _Leaned(before.flow + each * weight, before.files + 1, before.times + times)
+            )
+    most = max((leaned.flow for leaned in reached.values()), default=0.0)
+    return reached, math.log1p(most * len(walked)) or 1.0
 
 
 def _specific(name: str) -> float:
-    """How likely a reference to the name means the definition: a long name of several parts is no coincidence."""
+    """How likely a reference to the name means the definition: a long name is no coincidence."""
     if name.startswith("_"):
         return 0.2
     return 1.0 if len(name) >= 8 else 0.6 if len(name) > 3 else 0.2
 
 
-def _starts(sources: Sequence[Source], wanted: _Words, weights: dict[str, float]) -> list[float]:
+def _starts(sources: Sequence[Source], wanted: _Words) -> list[float]:
     """Where walks begin: anywhere, and more often at files that know the words."""
-    pulls = []
-    for source in sources:
-        named = {word for definition in source.symbols.definitions for word in wanted.of(definition.name)}
-        in_path = wanted.of(source.path)
-        pulls.append(math.fsum(weights[word] for word in sorted(named)) + 2 * sum(weights[word] for word in in_path))
-    whole = math.fsum(pulls)
     even = 1.0 / max(len(sources), 1)
+    pulls = [0.0] * len(sources)
+    for number, source in enumerate(sources):
+        named = {name: None for definition in source.symbols.definitions if (name := definition.name) in wanted.names}
+        words = dict.fromkeys(word for name in named for word in wanted.names[name])
+        pulls[number] = sum(wanted.weights[word] for word in words) + 2 * wanted.pull(source.path)
+    whole = math.fsum(pulls)
     if whole == 0.0:
         return [even] * len(sources)
     return [(1 - WORDS_SHARE) * even + WORDS_SHARE * pull / whole for pull in pulls]
@@ -252,18 +288,33 @@ def _starts(sources: Sequence[Source], wanted: _Words, weights: dict[str, float]
 
 def _walk(graph: _Graph, starts: list[float]) -> list[float]:
     """PageRank over the files, by power iteration."""
-    steps: list[list[tuple[int, float]]] = []
-    for links, total in zip(graph.links, graph.totals, strict=True):
-        shares: defaultdict[int, float] = defaultdict(float)
-        for link in links:
-            shares[link.target] += link.weight / total
-        steps.append(list(shares.items()))
     walked = starts
-    for _ in range(ROUNDS):
-        stuck = sum(share for share, ways in zip(walked, steps, strict=True) if not ways)
-        reached = [(1 - DAMPING + DAMPING * stuck) * start for start in starts]
-        for share, ways in zip(walked, steps, strict=True):
+    for _ in range(ROUNDS_MAX):
+        stuck = sum(share for share, ways in zip(walked, graph.steps, strict=True) if not ways)
+        again = 1 - DAMPING + DAMPING * stuck
+        reached = [again * start for start in starts]
+        for share, ways in zip(walked, graph.steps, strict=True):
+            damped = DAMPING * share
             for target, weight in ways:
-                reached[target] += DAMPING * share * weight
+                reached[target] += damped * weight
+        moved = sum(abs(now - before) for now, before in zip(reached, walked, strict=True))
         walked = reached
+        if moved < STILL:
+            break
     return walked
+
+
+def _entry(
+    source: Source, place: int, score: float, wanted: _Words, leaned: Mapping[tuple[int, str], _Leaned], number: int
+) -> Entry:
+    definition = source.symbols.definitions[place]
+    found = leaned.get((number, definition.name))
+    return Entry(
+        source.path,
+        definition,
+        score,
+        0 if found is None else found.files,
+        0 if found is None else found.times,
+        wanted.names.get(definition.name, ()),
+        wanted.names.get(source.path, ()),
+    )

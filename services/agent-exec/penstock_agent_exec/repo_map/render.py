@@ -6,16 +6,18 @@ Rule of this room: the text never takes more than it may, and says at its end ho
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
 from penstock_agent_exec.git.failures import readable
-from penstock_agent_exec.repo_map.rank import Entry
+from penstock_agent_exec.repo_map.rank import Entry, Ranked
 
 BYTES_PER_TOKEN: Final = 3
 """Of code with its paths and punctuation; tokenizers of today's models take 3 to 4."""
 OF_A_FILE_MAX: Final = 12
+OF_A_NAME_MAX: Final = 3
+"""Of a name that many define, the first ones tell as much as all."""
 TEXT_SHOWN_MAX: Final = 120
 PATH_SHOWN_MAX: Final = 200
 FOOTER_BYTES: Final = 120
@@ -34,14 +36,15 @@ def tokens_of(text: str) -> int:
     return math.ceil(len(text.encode("utf-8", "replace")) / BYTES_PER_TOKEN)
 
 
-def render(entries: Sequence[Entry], *, tokens_max: int, why: bool = False) -> Rendered:
-    """`entries`, the best first, cut to about `tokens_max` tokens."""
+def render(ranked: Ranked, *, tokens_max: int, why: bool = False) -> Rendered:
+    """Its entries cut to about `tokens_max` tokens; those with `why` stand beside that."""
     room = tokens_max * BYTES_PER_TOKEN - FOOTER_BYTES
     chosen: dict[str, list[Entry]] = {}
     shown: list[Entry] = []
-    for entry in entries:
+    named: Counter[str] = Counter()
+    for entry in ranked.entries:
         mine = chosen.get(entry.path, [])
-        if len(mine) == OF_A_FILE_MAX:
+        if len(mine) == OF_A_FILE_MAX or named[entry.definition.name] == OF_A_NAME_MAX:
             continue
         cost = _bytes(_line(entry)) + (0 if mine else _bytes(_head(entry.path)))
         if cost > room:
@@ -49,10 +52,11 @@ def render(entries: Sequence[Entry], *, tokens_max: int, why: bool = False) -> R
         room -= cost
         chosen.setdefault(entry.path, []).append(entry)
         shown.append(entry)
+        named[entry.definition.name] += 1
     lines = [line for path, mine in chosen.items() for line in _file(path, mine, why=why)]
-    left = len(entries) - len(shown)
+    left = ranked.definitions - len(shown)
     if left and lines:
-        files = len({entry.path for entry in entries}) - len(chosen)
+        files = ranked.files - len(chosen)
         lines.append(f"[not shown: {left:,} more definitions, {files:,} more files]\n")
     return Rendered("".join(lines), tuple(shown))
 

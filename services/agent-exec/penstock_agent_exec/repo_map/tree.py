@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from penstock_agent_exec.git.command import trusted_environment
-from penstock_agent_exec.repo_map.languages import C, CPP, Language, language_of
+from penstock_agent_exec.repo_map.languages import CPP, C, Language, language_of
 
 FILE_BYTES_MAX: Final = 1024 * 1024
 FILES_MAX: Final = 60_000
