@@ -117,7 +117,8 @@ class PublishWork(Struct, frozen=True, kw_only=True, tag="publish", tag_field="k
     branch must stand on the remote before the push, None where it must not exist yet. `parcel`: where `commit` is to be had
     from if this host has it not. `scope`: what the change may touch, as in a plan's files; empty is everything. `waived`: what
     the look at the change may find and let pass, by the word of a person. `on_tip`: `base_commit` must still be where the
-    default branch is."""
+    default branch is. `number`: of the pull request that there is already, None where nobody knows; `says`: what to say below
+    it once the commit is there."""
 
     repo: RepoSnapshot
     branch: Ref
@@ -129,6 +130,8 @@ class PublishWork(Struct, frozen=True, kw_only=True, tag="publish", tag_field="k
     verified: bool
     expected: Oid | None = None
     parcel: Parcel | None = None
+    number: Count | None = None
+    says: Text = ""
     scope: tuple[Line, ...] = ()
     waived: tuple[Word, ...] = ()
     on_tip: bool = False

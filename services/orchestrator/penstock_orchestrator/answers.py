@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import TypeVar, assert_never
+from typing import Final, TypeVar, assert_never
 
 import nats.errors
 from msgspec import UNSET
@@ -28,6 +28,8 @@ from penstock.commands import (
     RefusedReply,
     Reply,
     RetryTask,
+    StirPullRequest,
+    Stirred,
     SubmitTask,
     TaskCommand,
     Why,
@@ -38,6 +40,7 @@ from penstock.log import OutcomeUnknown
 from penstock.values import Policy
 from penstock_orchestrator.append import CONFLICTS_MAX, Appender
 from penstock_orchestrator.core.decide import decide
+from penstock_orchestrator.core.follow import follows, stir
 from penstock_orchestrator.core.queue import may_claim, why
 from penstock_orchestrator.core.refused import Refused
 from penstock_orchestrator.core.submit import Known, again, submit
@@ -47,6 +50,7 @@ from penstock_orchestrator.fold import Fold
 from penstock_orchestrator.loop import Loop
 from penstock_orchestrator.tables import find_repo, find_template
 
+STIRRED_MAX: Final = 100
 T = TypeVar("T")
 
 
@@ -78,6 +82,8 @@ class Answers:
             task = self._fold.tasks.get(command.task)
             return _unknown(command.task) if task is None else await explained(self._nc, task.repo, command)
         try:
+            if isinstance(command, StirPullRequest):
+                return await self._stir(command)
             async with self._appender.lock(command.task):
                 reply = await self._command(command)
         except Refused as refused:
@@ -112,6 +118,25 @@ class Answers:
             return again(task, command, self._fold.tasks.get(command.of), known)
         return decide(task, command)
 
+    async def _stir(self, command: StirPullRequest) -> Reply:
+        """Every task that has become this pull request; mostly one, and none where nobody follows it."""
+        followed = [task.id for task in self._fleet.living.values() if task.repo == command.repo and task.review]
+        stirred = [task_id for task_id in followed if await self._stir_one(task_id, command)]
+        for task_id in stirred:
+            self._loop.kick(task_id)
+        return Stirred(tasks=tuple(stirred[:STIRRED_MAX]))
+
+    async def _stir_one(self, task_id: str, command: StirPullRequest) -> bool:
+        async with self._appender.lock(task_id):
+            for _ in range(CONFLICTS_MAX):
+                task = self._fold.tasks[task_id]
+                events = stir(task, command)
+                if not events:
+                    return follows(task, command)
+                if await self._appender.append(task.repo, task_id, events[0], task.seq, cause=command.id):
+                    return True
+        raise OutcomeUnknown(f"task {task_id} is changing too fast")
+
     async def _claim(self, command: ClaimJob) -> Reply:
         """As any command, and the host must have room: a "not yet" gives the order back to the queue."""
         limited = command.host in self._fleet.settings.hosts
@@ -123,7 +148,9 @@ class Answers:
                 assert task is not None
                 if not events:
                     return Accepted(task=command.task, seq=task.seq)
-                if reason := may_claim(self._fleet, task, command.host, self._clock()):
+                # A look takes no slot of the fleet, and no pause keeps anybody from looking.
+                looks = task.look is not None and task.look.id == command.job
+                if not looks and (reason := may_claim(self._fleet, task, command.host, self._clock())):
                     return NotReady(message=reason)
                 if seq := await self._appender.append(task.repo, task.id, events[0], task.seq, cause=command.id):
                     return Accepted(task=command.task, seq=seq)

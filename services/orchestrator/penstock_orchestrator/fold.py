@@ -89,11 +89,12 @@ class Fold:
 
     def _keep(self, before: Task | None, task: Task) -> None:
         self.tasks[task.id] = task if task.outcome is None else _at_rest(task)
-        old = None if before is None else before.job
-        if old is not None and old is not task.job:
-            self.task_of_job.pop(old.id, None)
-        if task.job is not None:
-            self.task_of_job[task.job.id] = task.id
+        now = {job.id for job in (task.job, task.look) if job is not None}
+        for old in () if before is None else (before.job, before.look):
+            if old is not None and old.id not in now:
+                self.task_of_job.pop(old.id, None)
+        for job_id in now:
+            self.task_of_job[job_id] = task.id
         _count(before, task)
 
     def _held(self, stored: Stored, why: str) -> Task | None:
@@ -111,7 +112,7 @@ class Fold:
 
 def _at_rest(task: Task) -> Task:
     """What an ended task is still asked for: how it ended, what was asked, what was handed over, which commands it has seen."""
-    if not (task.notes or task.mail or task.agent or task.plan):
+    if not (task.notes or task.mail or task.agent or task.plan or task.review):
         return task
     return replace(
         task,
@@ -127,6 +128,7 @@ def _at_rest(task: Task) -> Task:
         evidence=None,
         change=None,
         last_failure=None,
+        review=None,
     )
 
 

@@ -36,12 +36,14 @@ from penstock.events import (
     JobStopped,
     MessageTold,
     NetworkDenied,
+    ObserveFailed,
     PlanFailed,
     PlanProposed,
     PrepareFailed,
     PrepareSucceeded,
     PublishFailed,
     PublishSucceeded,
+    PullRequestObserved,
     VerifyFailed,
     VerifySucceeded,
 )
@@ -198,6 +200,8 @@ def unfit(report: Report, reason: str) -> Report | None:
             body = VerifyFailed(job=job, epoch=epoch, commit=commit, error_class=error_class, message=message)
         case PublishSucceeded() | PublishFailed():
             body = PublishFailed(job=job, epoch=epoch, error_class=error_class, message=message, transient=True)
+        case PullRequestObserved() | ObserveFailed():
+            body = ObserveFailed(job=job, epoch=epoch, error_class=error_class, message=message, transient=True)
         case JobStopped():
             body = JobStopped(job=job, epoch=epoch, reason="stopped, and its report could not be recorded")
         case _:

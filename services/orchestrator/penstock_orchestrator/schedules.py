@@ -15,7 +15,7 @@ import structlog
 from prometheus_client import Counter
 
 from penstock.catalog import Schedule
-from penstock.commands import Accepted, Explained, NotReady, RefusedReply, Reply, SubmitTask, Why
+from penstock.commands import Accepted, Explained, NotReady, RefusedReply, Reply, Stirred, SubmitTask, Why
 from penstock_orchestrator.core.fleet import Fleet
 from penstock_orchestrator.core.schedule import due, next_fire
 from penstock_orchestrator.loop import BREAKS, LOOK_SECONDS_MAX
@@ -113,7 +113,7 @@ class Schedules:
                 log.error("schedule.refused", schedule=name, code=reply.code, field=reply.field, reason=reply.message)
             case NotReady():
                 return False
-            case Why() | Explained():
+            case Why() | Explained() | Stirred():
                 raise AssertionError("a submission is not answered so")
             case _:
                 assert_never(reply)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import datetime
+from typing import NamedTuple
 
 import nats.errors
 import structlog
@@ -19,7 +20,7 @@ from penstock import subjects as s
 from penstock.catalog import LeaseValue
 from penstock.lease import read, revoke
 from penstock.log import OutcomeUnknown
-from penstock_orchestrator.core.task import Task
+from penstock_orchestrator.core.task import CurrentJob, Look, Task
 from penstock_orchestrator.fold import Fold
 from penstock_orchestrator.loop import Loop
 from penstock_orchestrator.tables import Leases, holder_of
@@ -28,6 +29,13 @@ log = structlog.get_logger()
 
 REPORTS_SETTLED_TRIES = 100
 REPORTS_SETTLED_PAUSE_SECONDS = 0.05
+
+
+class Held(NamedTuple):
+    """A job, or a look, that a host has."""
+
+    task: Task
+    job: CurrentJob | Look
 
 
 class Watch:
@@ -75,35 +83,40 @@ class Watch:
                     job_id = await self._gone.get()
             except TimeoutError:
                 return
-            task = self._running(job_id)
-            if task is not None:
-                await self._check_holder(task)
+            held = self._running(job_id)
+            if held is not None:
+                await self._check_holder(held)
 
-    def _running(self, job_id: str) -> Task | None:
+    def _running(self, job_id: str) -> Held | None:
+        """The job or the look of this id, as long as a host has it."""
         task = self._fold.tasks.get(self._fold.task_of_job.get(job_id, ""))
-        if task is None or task.job is None or task.job.id != job_id or task.job.epoch is None:
+        if task is None:
             return None
-        return task
+        for job in (task.job, task.look):
+            if job is not None and job.id == job_id and job.epoch is not None:
+                return Held(task=task, job=job)
+        return None
 
     async def _reconcile(self) -> None:
         self._loop.offer_again()
         self._stopping = {job: since for job, since in self._stopping.items() if self._running(job) is not None}
         for task in list(self._fold.fleet.living.values()):
+            if task.look is not None and task.look.epoch is not None:
+                await self._check_holder(Held(task=task, job=task.look))
             if task.job is None:
                 continue
             if task.job.epoch is not None:
-                await self._check_holder(task)
+                await self._check_holder(Held(task=task, job=task.job))
             elif task.job.host is not None:
                 await self._check_host(task, task.job.host)
 
-    async def _check_holder(self, task: Task) -> None:
+    async def _check_holder(self, held: Held) -> None:
         """Is the job's lease still with the process that claimed it?"""
-        job = task.job
-        assert job is not None
+        task, job = held.task, held.job
         state = await read(self._nc, s.job_lease(job.id))
         holder = holder_of(state)
         if holder is not None and holder.instance == job.instance:
-            if task.stop_wanted:
+            if task.stop_wanted and job is task.job:
                 await self._insist_on_stop(task, state.revision if state is not None else 0)
             return
         await self._reports_settled()

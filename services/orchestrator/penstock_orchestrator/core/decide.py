@@ -6,7 +6,7 @@ agent asks for passes through one gate: it may write messages and raise decision
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias, assert_never
+from typing import Final, Literal, TypeAlias, assert_never
 
 from penstock.commands import (
     AnswerDecision,
@@ -38,6 +38,7 @@ from penstock.events import (
     MessageAccepted,
     MessageTold,
     NetworkDenied,
+    ObserveFailed,
     PlanApproved,
     PlanCommented,
     PlanFailed,
@@ -48,6 +49,7 @@ from penstock.events import (
     PriorityChanged,
     PublishFailed,
     PublishSucceeded,
+    PullRequestObserved,
     TaskCancelRequested,
     TaskUnblocked,
     TaskWoken,
@@ -57,7 +59,7 @@ from penstock.events import (
 from penstock.reports import Report, ReportBody
 from penstock_orchestrator.core.refused import Refused
 from penstock_orchestrator.core.reported import most
-from penstock_orchestrator.core.task import AGENT_STEPS, MAIL_MAX, MAIL_OF_AGENTS_MAX, JobKind, Proposal, Task
+from penstock_orchestrator.core.task import AGENT_STEPS, MAIL_MAX, MAIL_OF_AGENTS_MAX, JobKind, Look, Proposal, Task
 
 POINTS_MAX: Final = 10
 """Decisions that may be open in one task at once."""
@@ -127,9 +129,13 @@ def _living(task: Task, command: ToTheLiving) -> list[KnownEvent]:
 
 def accept(task: Task | None, report: Report) -> list[KnownEvent]:
     """The event that a report becomes, `[]` where its job is not the running one or its epoch is stale."""
-    if task is None or task.outcome is not None or task.held or task.job is None:
+    if task is None or task.outcome is not None or task.held:
         return []
     body = report.body
+    if task.look is not None and task.look.id == report.job:
+        return _accept_look(task.look, report)
+    if task.job is None:
+        return []
     current = (task.job.id, task.job.epoch)
     if (report.job, report.epoch) != current or (body.job, body.epoch) != current:
         return []
@@ -148,7 +154,14 @@ def accept(task: Task | None, report: Report) -> list[KnownEvent]:
     return [body] if kind is None or kind == task.job.kind else []
 
 
-def _kind_of(body: ReportBody) -> JobKind | None:
+def _accept_look(look: Look, report: Report) -> list[KnownEvent]:
+    body, current = report.body, (look.id, look.epoch)
+    if (report.job, report.epoch) != current or (body.job, body.epoch) != current:
+        return []
+    return [body] if isinstance(body, PullRequestObserved | ObserveFailed | JobStopped) else []
+
+
+def _kind_of(body: ReportBody) -> JobKind | Literal["look"] | None:
     match body:
         case PrepareSucceeded() | PrepareFailed():
             return "prepare"
@@ -162,6 +175,8 @@ def _kind_of(body: ReportBody) -> JobKind | None:
             return "verify"
         case PublishSucceeded() | PublishFailed():
             return "publish"
+        case PullRequestObserved() | ObserveFailed():
+            return "look"
         case JobStopped() | AgentProgressed() | MessageTold() | NetworkDenied():
             return None
         case _:
@@ -229,8 +244,9 @@ def _open_plan(task: Task, number: int) -> Proposal:
 
 
 def _message(task: Task, command: SendMessage) -> list[KnownEvent]:
-    if task.publishes:
-        raise Refused("not_possible", "the change is being handed over; continue the task when it has ended")
+    if task.publishes and (task.review is None or task.review.fix is None or task.review.fix.handing_over):
+        where = "" if task.review is None else "say it on the pull request, or "
+        raise Refused("not_possible", f"the change is being handed over; {where}continue the task when it has ended")
     if command.as_agent_of == task.id:
         raise Refused("forbidden", "an agent may write to other tasks, not to itself", "task")
     of_agents = sum(1 for mail in task.mail if mail.from_task)
@@ -273,7 +289,8 @@ def _answer_decision(task: Task, command: AnswerDecision) -> list[KnownEvent]:
 
 
 def _claim(task: Task, command: ClaimJob) -> list[KnownEvent]:
-    job = task.job
+    look = task.look
+    job = look if look is not None and look.id == command.job else task.job
     if job is None or job.id != command.job:
         raise Refused("not_possible", f"job {command.job} is not asked for any more", "job")
     if job.epoch is not None:

@@ -10,11 +10,13 @@ from typing import Final, assert_never
 
 from penstock.bounds import clip
 from penstock.jobs import AgentWork, CompactWork, Job, PlanWork, PrepareWork, PublishWork, SayOrder, VerifyWork, Work
-from penstock.values import Price
+from penstock.values import Continuation, Price
 from penstock_orchestrator.core.budget import SUBSCRIPTION
+from penstock_orchestrator.core.feedback import answer_text
 from penstock_orchestrator.core.gate import words
 from penstock_orchestrator.core.plan_text import render_plan
 from penstock_orchestrator.core.prompt import compact_prompt, fitting, fresh_prompt, next_prompt, plan_prompt, spoken
+from penstock_orchestrator.core.review import last_pushed
 from penstock_orchestrator.core.step import side_session
 from penstock_orchestrator.core.task import CurrentJob, Task
 
@@ -89,6 +91,8 @@ def _work(task: Task, job: CurrentJob) -> Work:
                 body=pull_request_body(task),
                 verified=task.judged == "passed",
                 expected=_expected(task),
+                number=None if task.review is None else task.review.number,
+                says=answer_text(task),
                 parcel=task.change_parcel,
             )
         case never:
@@ -105,10 +109,21 @@ def _prepare(task: Task) -> PrepareWork:
         branch=branch,
         base_commit=task.base_commit,
         kept=task.kept,
-        continues=spec.continues,
+        continues=_continues(task),
         words=about,
         wants_evidence=task.evidence is None,
         parcel=task.parcel,
+    )
+
+
+def _continues(task: Task) -> Continuation | None:
+    """What a clone begins from that is not the default branch: what an earlier task has handed over, or, for a fix run on
+    another host, this one."""
+    delivery = task.delivery
+    if task.review is None or delivery is None or task.base_commit is None:
+        return task.spec.continues
+    return Continuation(
+        task=task.id, branch=task.branch, commit=delivery.commit, base_commit=task.base_commit, url=delivery.url
     )
 
 
@@ -155,7 +170,10 @@ def _side(task: Task, purpose: str) -> str:
 
 
 def _expected(task: Task) -> str | None:
-    """Where the remote's branch must stand: as it was found, for a task that goes on with one."""
+    """Where the remote's branch must stand: as it was found, for a task that goes on with one; where we have left it, for a
+    fix run."""
+    if task.review is not None:
+        return last_pushed(task)
     if task.spec.continues is None or task.spec.flow != "branch":
         return None
     return task.tip or task.spec.continues.commit

@@ -23,12 +23,14 @@ from penstock.jobs import verify_steps
 from penstock_orchestrator.core.prompt import fitting, hint_for
 from penstock_orchestrator.core.task import Task
 
-Stage: TypeAlias = Literal["prepare", "plan", "agent", "verify", "publish", "finish"]
+Stage: TypeAlias = Literal["prepare", "plan", "agent", "verify", "publish", "review", "finish"]
 
 
 def stage(task: Task) -> Stage:
     """The step that the state asks for when nothing is in the way."""
-    if task.delivery is not None:
+    if task.review is not None and task.review.fix is None:
+        return "review"
+    if task.delivery is not None and task.review is None:
         return "finish"
     if task.host is None:
         return "prepare"
@@ -77,7 +79,7 @@ def next_step(task: Task) -> KnownEvent:
                 verified=task.judged == "passed",
                 pool=spec.policy.publish_pool or "",
             )
-        case "finish":
+        case "finish" | "review":
             return end_well(task)
         case never:
             assert_never(never)
@@ -95,12 +97,14 @@ def _check(task: Task) -> VerifySkipped | VerifyRequested:
 
 
 def end_well(task: Task) -> TaskSucceeded | TaskUnverified:
-    """The end of a task whose change was handed over."""
+    """The end of a task whose change was handed over, as the last commit of it was judged."""
     assert task.delivery is not None
-    if task.judged == "passed":
+    seen = task.review
+    judged, skipped = (task.judged, task.skipped) if seen is None else (seen.judged, seen.skipped)
+    if judged == "passed":
         return TaskSucceeded(delivery=task.delivery, attempts=task.attempts, usage=task.usage)
     return TaskUnverified(
-        delivery=task.delivery, attempts=task.attempts, usage=task.usage, reason=task.skipped or "nothing_configured"
+        delivery=task.delivery, attempts=task.attempts, usage=task.usage, reason=skipped or "nothing_configured"
     )
 
 

@@ -13,10 +13,10 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
-from penstock.catalog import FleetSettings, Repo, Template, snapshot
+from penstock.catalog import FleetSettings, Repo, Template, follows, snapshot
 from penstock.commands import ContinueTask, RetryTask, SubmitTask
 from penstock.events import KnownEvent, TaskSubmitted
-from penstock.values import Continuation, Origin, PlanGate, Policy, Price
+from penstock.values import Continuation, Follow, Origin, PlanGate, Policy, Price
 from penstock.wish import Wish
 from penstock_orchestrator.core.refused import Refused
 from penstock_orchestrator.core.task import Task
@@ -191,11 +191,21 @@ def _policy(known: Known, vendor: str, model: str, backup_vendor: str, backup_mo
     return replace(
         known.policy,
         abstain_below=below,
+        follow=_follow(known),
         price=price_of(known.settings, vendor, model),
         backup_price=price_of(known.settings, backup_vendor or vendor, backup_model),
         share_work=known.settings.share_work or known.settings.publish_pool is not None,
         publish_pool=known.settings.publish_pool,
     )
+
+
+def _follow(known: Known) -> Follow | None:
+    """How a pull request is followed, where the repo's are."""
+    follow, repo = known.policy.follow, known.repo
+    if follow is None or repo is None or not follows(repo):
+        return None
+    runs = follow.fix_runs_max if repo.fix_runs_max is None else repo.fix_runs_max
+    return replace(follow, fix_runs_max=runs, reviewers=repo.reviewers)
 
 
 def price_of(settings: FleetSettings, vendor: str, model: str) -> Price | None:

@@ -12,6 +12,8 @@ from typing import Literal, TypeAlias, assert_never
 from msgspec import Struct
 
 from penstock_orchestrator.core.advance import next_look
+from penstock_orchestrator.core.feedback import counted
+from penstock_orchestrator.core.review import pending
 from penstock_orchestrator.core.step import stage
 from penstock_orchestrator.core.task import CurrentJob, Task
 
@@ -23,6 +25,7 @@ Phase: TypeAlias = Literal[
     "running",
     "verifying",
     "publishing",
+    "in_review",
     "parked",
     "blocked",
     "done",
@@ -63,7 +66,7 @@ def _living_phase(task: Task) -> Phase:
         return "parked"
     if awaits_approval(task):
         return "awaiting_approval"
-    if task.job is None and not task.admitted:
+    if task.job is None and not task.admitted and stage(task) != "review":
         return "queued"
     match task.job.kind if task.job is not None else stage(task):
         case "prepare":
@@ -76,6 +79,8 @@ def _living_phase(task: Task) -> Phase:
             return "verifying"
         case "publish" | "finish":
             return "publishing"
+        case "review":
+            return "in_review"
         case never:
             assert_never(never)
 
@@ -114,9 +119,30 @@ def waiting(task: Task) -> Waiting:
         return _on_person(task)
     if task.job is not None:
         return _on_job(task, task.job)
+    if stage(task) == "review":
+        return _on_review(task)
     if not task.admitted:
         return Waiting(why=f"{stage(task)} waits for a slot of the queue", can_move="the queue")
     return Waiting(why="the next step is being decided", can_move="the orchestrator")
+
+
+def _on_review(task: Task) -> Waiting:
+    seen = task.review
+    assert seen is not None
+    looked = "nobody has looked yet" if seen.seen_at is None else f"checks {seen.checks_say or 'unknown'}"
+    if seen.taken_over:
+        looked += "; somebody else has pushed to it, so no fix run is made"
+    elif seen.fixes:
+        looked += f"; {seen.fixes} fix runs so far"
+    if open_ := counted(len(seen.comments), len(seen.checks)) if pending(seen) else "":
+        looked += f"; {open_} to answer"
+    if seen.unseen is not None:
+        looked += f"; the last look failed: {seen.unseen.error_class}: {seen.unseen.message}"
+    return Waiting(
+        why=f"in review: the pull request {seen.url} waits to be merged or closed ({looked})",
+        can_move="whoever merges, closes or reviews it; the clock looks at it again",
+        wake_at=next_look(task),
+    )
 
 
 def _on_person(task: Task) -> Waiting:
