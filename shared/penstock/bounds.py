@@ -54,9 +54,11 @@ Shell = Annotated[str, Meta(min_length=1, max_length=4_000, pattern=r"^(?=[\s\S]
 Text = Annotated[str, Meta(max_length=20_000, pattern=NO_NUL)]
 Message = Annotated[str, Meta(max_length=4_000)]
 Tail = Annotated[str, Meta(max_length=6_000)]
+MapText = Annotated[str, Meta(max_length=6_000, pattern=NO_NUL)]
 
 MESSAGE_LENGTH_MAX = 4_000
 TAIL_LENGTH_MAX = 6_000
+MAP_LENGTH_MAX = 6_000
 LINE_LENGTH_MAX = 500
 
 COUNT_MAX = 2**53

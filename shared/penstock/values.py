@@ -7,7 +7,7 @@ off, since old logs were decided without it.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
@@ -22,6 +22,7 @@ from penstock.bounds import (
     Glob,
     Id,
     Line,
+    MapText,
     Message,
     Name,
     Oid,
@@ -37,6 +38,9 @@ from penstock.bounds import (
 )
 
 Utc = Annotated[datetime, Meta(tz=True)]
+LOCAL: Final = "local"
+"""The provider of a repo that is a folder of a host, without any remote; `clone_url` is its path."""
+
 Clock = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9](?!\n)$", description="a time of day, HH:MM")]
 
 
@@ -397,9 +401,10 @@ class Plan(Struct, frozen=True, kw_only=True):
 
 class Evidence(Struct, frozen=True, kw_only=True):
     """What a host found out about the task in its repository before an agent ran; None where a source failed or there is
-    none. `words`: the task's words that say something. `overlap`: how many of them the repository's paths know.
-    `recent_commits`: commits of the last fourteen days on the paths that the words touch, of `recent_commits_all`.
-    `open_pull_requests`: open ones on the same paths."""
+    none. `words`: the task's words that say something. `overlap`: how many of them the repository's paths know, or the names
+    that it defines; `symbols` of them are known by such a name, None where no map was made. `map`: what the repository defines,
+    the most telling first, as text. `recent_commits`: commits of the last fourteen days on the paths that the words touch, of
+    `recent_commits_all`. `open_pull_requests`: open ones on the same paths."""
 
     words: Count = 0
     overlap: Count | None = None
@@ -408,6 +413,8 @@ class Evidence(Struct, frozen=True, kw_only=True):
     recent_commits_all: Count | None = None
     open_pull_requests: Count | None = None
     degraded: tuple[Line, ...] = ()
+    symbols: Count | None = None
+    map: MapText = ""
 
 
 class History(Struct, frozen=True, kw_only=True):

@@ -113,7 +113,8 @@ def _repo_map(evidence: Evidence, overlap: int) -> tuple[float, str]:
         return NOTHING_TO_LOOK_FOR, "the task has no word to look for in the repository"
     share = min(overlap / evidence.words / KNOWN_GROUND_SHARE, 1.0)
     value = UNKNOWN_GROUND + (1.0 - UNKNOWN_GROUND) * share
-    known = f"words of the task that the repository's paths know: {overlap} of {evidence.words}"
+    knowing = "paths" if evidence.symbols is None else "paths and the names that it defines"
+    known = f"words of the task that the repository's {knowing} know: {overlap} of {evidence.words}"
     return round(min(value, 1.0), 4), known + (f", as in {', '.join(evidence.paths[:3])}" if evidence.paths else "")
 
 
