@@ -26,7 +26,8 @@ class PrepareWork(Struct, frozen=True, kw_only=True, tag="prepare", tag_field="k
     has handed over: somebody's later commits on that branch are taken along). `words`: what the task is about, to look for in
     the repository, where evidence is wanted; a task may have none that say anything. `parcel`: where `kept` is to be had from
     if this host has it not; if it cannot be, the work fails. `rebase`: the commit that is to be put on top of where the default
-    branch is now; the clone goes there too. `share_work`: leave it for other hosts."""
+    branch is now; the clone goes there too. `share_work`: leave it for other hosts. `clean`: the folder of a local repo must
+    have nothing uncommitted."""
 
     repo: RepoSnapshot
     branch: Ref
@@ -38,6 +39,7 @@ class PrepareWork(Struct, frozen=True, kw_only=True, tag="prepare", tag_field="k
     parcel: Parcel | None = None
     rebase: Oid | None = None
     share_work: bool = False
+    clean: bool = False
 
 
 class AgentWork(Struct, frozen=True, kw_only=True, tag="agent", tag_field="kind"):

@@ -45,6 +45,7 @@ class Settings(Common, frozen=True, kw_only=True, forbid_unknown_fields=True):
     plan_turns_max: Count = 30
     plan_seconds_max: Seconds = 900.0
     plans_max: Count = 10
+    rebases_max: Count = 1
     look_seconds_min: Seconds = 5.0
     look_seconds: Annotated[float, Meta(ge=1, le=86_400)] = 60.0
     look_seconds_max: Seconds = 1_800.0

@@ -40,7 +40,7 @@ from penstock_orchestrator.core import budget, compact, follow, gate, step, wind
 from penstock_orchestrator.core.evolve import NIGHT, SCOPE
 from penstock_orchestrator.core.step import Stage, stage
 from penstock_orchestrator.core.task import Failure, Task
-from penstock_orchestrator.core.verdict import ADVICE, BLOCKING, answer, classified, rung, wake_at
+from penstock_orchestrator.core.verdict import ADVICE, BLOCKING, HELD_BACK, answer, classified, rung, wake_at
 
 Answer: TypeAlias = KnownEvent | Literal["wait"] | None
 """An event that is due; "wait": nothing is, and no later rule is asked; None: this rule has nothing to say."""
@@ -324,7 +324,9 @@ def _escalated(task: Task, _: datetime) -> Answer:
 def _can_do(failure: Failure) -> str:
     told = failure.told
     hint = told.hint if told is not None and told.hint else "Mend what the message says."
-    known = BLOCKING.get(failure.known_as) or ADVICE.get(failure.known_as) or f"{hint} Then unblock or cancel the task"
+    held_back = HELD_BACK.get(failure.known_as) if failure.kind == "preflight" else None
+    said = held_back or BLOCKING.get(failure.known_as) or ADVICE.get(failure.known_as)
+    known = said or f"{hint} Then unblock or cancel the task"
     return clip(known, LINE_LENGTH_MAX)
 
 
@@ -533,11 +535,10 @@ def _old_session(task: Task) -> str:
 
 
 def _preflight(task: Task, _: datetime) -> Answer:
-    """What is outside the approved plan goes back to the agent, with the list."""
-    plan, change = task.plan, task.change
-    if plan is None or change is None or stage(task) != "verify":
+    """What is outside the approved plan, or the scope, goes back to the agent, with the list."""
+    change, allowed = task.change, task.scope
+    if change is None or stage(task) != "verify":
         return None
-    allowed = plan.plan.files_to_touch
     if not allowed or SCOPE in task.waived:
         return None
     outside = tuple(path for path in change.files if not allows(allowed, path))
@@ -549,9 +550,13 @@ def _preflight(task: Task, _: datetime) -> Answer:
     return PreflightFailed(
         commit=change.commit,
         error_class=SCOPE,
-        message=clip(f"changed outside the approved plan: {named}", MESSAGE_LENGTH_MAX),
+        message=clip(f"changed outside {_bounds(task)}: {named}", MESSAGE_LENGTH_MAX),
         files=tuple(clip(path, LINE_LENGTH_MAX) for path in outside[:FILES_NAMED_MAX]),
     )
+
+
+def _bounds(task: Task) -> str:
+    return "the approved plan" if task.plan is not None and task.plan.plan.files_to_touch else "what it may touch"
 
 
 def _next_step(task: Task, _: datetime) -> Answer:

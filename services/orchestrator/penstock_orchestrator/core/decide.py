@@ -244,7 +244,8 @@ def _open_plan(task: Task, number: int) -> Proposal:
 
 
 def _message(task: Task, command: SendMessage) -> list[KnownEvent]:
-    if task.publishes and (task.review is None or task.review.fix is None or task.review.fix.handing_over):
+    handing_over = task.publishes and task.judged != "failed"
+    if handing_over and (task.review is None or task.review.fix is None or task.review.fix.handing_over):
         where = "" if task.review is None else "say it on the pull request, or "
         raise Refused("not_possible", f"the change is being handed over; {where}continue the task when it has ended")
     if command.as_agent_of == task.id:

@@ -92,6 +92,7 @@ from penstock_orchestrator.core.task import (
     Point,
     Task,
 )
+from penstock_orchestrator.core.verdict import MENDED_BY_THE_AGENT
 
 NIGHT: Final = "night_window"
 SCOPE: Final = "preflight.scope"
@@ -349,7 +350,7 @@ def _unblocked(task: Task, recorded: Recorded, event: TaskUnblocked) -> Task:
     # What kept a check from being made was mended, or the files outside the plan are let pass: the change is tried again,
     # before an agent is.
     checked = last is not None and last.kind == "verify" and last.told is not None and last.told.severity == "hard"
-    checked = checked or blocked == SCOPE
+    checked = checked or blocked == SCOPE or _let_through(blocked)
     return replace(
         review.unblocked(task, blocked, recorded.at),
         blocked=None,
@@ -361,6 +362,8 @@ def _unblocked(task: Task, recorded: Recorded, event: TaskUnblocked) -> Task:
         parks=0,
         lost=0,
         pauses=0,
+        rebases=0,
+        rebase_due=blocked == reported.BASE_MOVED and task.spec.policy.rebases_max > 0 and task.change is not None,
         alike=0,
         escalated="",
         escalations=0,
@@ -369,6 +372,11 @@ def _unblocked(task: Task, recorded: Recorded, event: TaskUnblocked) -> Task:
         max_wall_seconds=task.max_wall_seconds if event.max_wall_seconds is None else event.max_wall_seconds,
         warned=task.warned - _raised(event),
     )
+
+
+def _let_through(blocked: str) -> bool:
+    """What speaks against a change and a person may let pass, or was mended on a host. The rest the agent mends."""
+    return blocked.startswith(reported.PREFLIGHT) and blocked not in MENDED_BY_THE_AGENT
 
 
 def _raised(event: TaskUnblocked) -> frozenset[str]:

@@ -259,6 +259,4 @@ def _mend(failure: Failure) -> str:
 
 
 def _after_preflight(failure: Failure) -> str:
-    return (
-        f"Your change may not be handed over as it is ({failure.error_class}): {failure.message}\n{_mend(failure)}"
-    )
+    return f"Your change may not be handed over as it is ({failure.error_class}): {failure.message}\n{_mend(failure)}"

@@ -9,8 +9,19 @@ from __future__ import annotations
 from typing import Final, assert_never
 
 from penstock.bounds import clip
-from penstock.jobs import AgentWork, CompactWork, Job, PlanWork, PrepareWork, PublishWork, SayOrder, VerifyWork, Work
-from penstock.values import Continuation, Price
+from penstock.jobs import (
+    WAIVABLE,
+    AgentWork,
+    CompactWork,
+    Job,
+    PlanWork,
+    PrepareWork,
+    PublishWork,
+    SayOrder,
+    VerifyWork,
+    Work,
+)
+from penstock.values import LOCAL, Continuation, Price
 from penstock_orchestrator.core.budget import SUBSCRIPTION
 from penstock_orchestrator.core.feedback import answer_text
 from penstock_orchestrator.core.gate import words
@@ -94,6 +105,9 @@ def _work(task: Task, job: CurrentJob) -> Work:
                 number=None if task.review is None else task.review.number,
                 says=answer_text(task),
                 parcel=task.change_parcel,
+                scope=task.scope,
+                waived=tuple(sorted(task.waived & WAIVABLE)),
+                on_tip=_on_tip(task),
             )
         case never:
             assert_never(never)
@@ -112,7 +126,10 @@ def _prepare(task: Task) -> PrepareWork:
         continues=_continues(task),
         words=about,
         wants_evidence=task.evidence is None,
-        parcel=task.parcel,
+        parcel=None if task.rebase_due else task.parcel,
+        rebase=task.change.commit if task.rebase_due and task.change is not None else None,
+        share_work=spec.policy.share_work,
+        clean=spec.repo.provider == LOCAL and spec.flow == "patch",
     )
 
 
@@ -177,6 +194,15 @@ def _expected(task: Task) -> str | None:
     if task.spec.continues is None or task.spec.flow != "branch":
         return None
     return task.tip or task.spec.continues.commit
+
+
+def _on_tip(task: Task) -> bool:
+    """Whether the change must stand where the default branch is now: a commit onto it must; a branch of the task's own is put
+    there as often as the policy says, and then handed over as it is."""
+    if task.spec.flow == "commit":
+        return True
+    fresh = task.spec.flow == "branch" and _expected(task) is None
+    return fresh and task.rebases < task.spec.policy.rebases_max
 
 
 def _agent(task: Task) -> AgentWork:

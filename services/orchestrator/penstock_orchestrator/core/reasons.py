@@ -256,9 +256,8 @@ def _compaction(task: Task, _: datetime) -> Facts:
 
 
 def _preflight(task: Task, _: datetime) -> Facts:
-    allowed = () if task.plan is None else task.plan.plan.files_to_touch
     changed = () if task.change is None else task.change.files
-    return (("the plan names", named(allowed)), ("the change touches", named(changed)))
+    return (("it may touch", named(task.scope)), ("the change touches", named(changed)))
 
 
 def _next(task: Task, now: datetime) -> Facts:
@@ -309,7 +308,7 @@ REASONS: Final[Mapping[str, Reason]] = {
     "gate_due": Reason("the score is not there yet", _gate),
     "recall_due": Reason("what is remembered of earlier work has not been asked for yet", _recall),
     "compaction": Reason("the next session is to start from a summary", _compaction),
-    "preflight": Reason("the change touches files that the approved plan does not name", _preflight),
+    "preflight": Reason("the change touches files that it may not", _preflight),
     "next_step": Reason("nothing stands in the way of it", _next),
 }
 """By the rule's name."""

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias, assert_never
 
 from msgspec.structs import replace
 
-from penstock.bounds import clip
+from penstock.bounds import MESSAGE_LENGTH_MAX, clip
 from penstock.events import (
     AgentFailed,
     AgentProgressed,
@@ -53,6 +53,12 @@ COMMENTS_MAX: Final = 10
 
 SAID_MAX: Final = 3_000
 """Characters of a failure that a task's notes keep for a summary."""
+
+PREFLIGHT: Final = "preflight."
+"""The family of what speaks against handing a change over."""
+
+BASE_MOVED: Final = "git.base_moved"
+CONFLICT: Final = "git.conflict"
 
 PARCEL: Final = "parcel."
 """The family of failures with what a host has left for others. Who cannot begin from it begins anew."""
@@ -140,14 +146,15 @@ def ended(task: Task, job: CurrentJob, event: Ending, at: datetime) -> Task:
         case PrepareFailed():
             return replace(task, failure=_failure("prepare", event), stop=None)
         case PublishFailed():
-            return replace(task, failure=_failure("publish", event), stop=None)
+            return _not_handed_over(task, event)
         case _:
             assert_never(event)
 
 
 def _carried(task: Task, parcel: Parcel) -> Task:
     """The task's host is gone: another one goes on with what it had left for others."""
-    task = replace(task, host=None, kept=None if parcel.commit is None else Kept(ref=parcel.ref, commit=parcel.commit))
+    kept = None if parcel.commit is None else Kept(ref=parcel.ref, commit=parcel.commit)
+    task = replace(task, host=None, kept=kept, rebase_due=False)
     if task.change is not None and task.change_parcel is None:
         # A later change was on that host, and nowhere else.
         task = replace(task, change=None, judged="none", skipped="", last_failure=None)
@@ -160,7 +167,7 @@ def _carried(task: Task, parcel: Parcel) -> Task:
 def _begun_anew(task: Task) -> Task:
     """The clone, its session and any change not yet published were on a host that is gone, and nowhere else; what was wrong
     with that change says nothing to whoever begins anew."""
-    task = replace(new_session(task), host=None, kept=None, parcel=None)
+    task = replace(new_session(task), host=None, kept=None, parcel=None, rebase_due=False)
     return replace(task, last_failure=None, change=None, judged="none", skipped="")
 
 
@@ -201,6 +208,8 @@ def noted(task: Task, step: StepKind, failure: Failure | None, said: str = "", f
 
 
 def _prepared(task: Task, event: PrepareSucceeded) -> Task:
+    if task.rebase_due:
+        return _rebased(task, event)
     return _going(
         replace(
             task,
@@ -211,6 +220,37 @@ def _prepared(task: Task, event: PrepareSucceeded) -> Task:
             evidence=event.evidence or task.evidence,
         )
     )
+
+
+def _rebased(task: Task, event: PrepareSucceeded) -> Task:
+    """The change stands on what the default branch has become. Nothing has seen it like that, so it is checked once more; where
+    it did not fit, the agent brings both sides together first. What was left of it for others was of the old base."""
+    change = event.change
+    task = replace(task, rebase_due=False, rebases=task.rebases + 1, host=event.host, base_commit=event.base_commit)
+    if change is None and not event.conflicts:
+        # A host of an earlier version: all is as it was.
+        return _going(task)
+    task = _going(replace(task, change=change, judged="none", skipped="", kept=None, last_failure=None))
+    task = replace(task, parcel=event.parcel, parcel_usage=None if event.parcel is None else task.session_usage)
+    if not event.conflicts:
+        return task
+    message = (
+        f"{task.spec.repo.default_branch} has moved on to {event.base_commit[:12]}, and the change does not fit on it. "
+        f"Your work tree stands there now, with both sides marked in: {', '.join(event.conflicts)}"
+    )
+    failure = Failure(
+        kind="preflight", error_class=CONFLICT, message=clip(message, MESSAGE_LENGTH_MAX), transient=False, spent=True
+    )
+    return failed(noted(task, "preflight", failure), failure)
+
+
+def _not_handed_over(task: Task, event: PublishFailed) -> Task:
+    if event.error_class == BASE_MOVED and task.rebases < task.spec.policy.rebases_max:
+        return replace(task, rebase_due=True, stop=None)
+    if not event.error_class.startswith(PREFLIGHT):
+        return replace(task, failure=_failure("publish", event), stop=None)
+    failure = replace(_failure("preflight", event), spent=True)
+    return failed(replace(noted(task, "preflight", failure), judged="failed", stop=None), failure)
 
 
 def _planned(task: Task, event: PlanProposed | PlanFailed, at: datetime) -> Task:

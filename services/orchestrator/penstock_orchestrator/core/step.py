@@ -20,6 +20,7 @@ from penstock.events import (
     VerifySkipped,
 )
 from penstock.jobs import verify_steps
+from penstock.values import LOCAL
 from penstock_orchestrator.core.prompt import fitting, hint_for
 from penstock_orchestrator.core.task import Task
 
@@ -32,7 +33,7 @@ def stage(task: Task) -> Stage:
         return "review"
     if task.delivery is not None and task.review is None:
         return "finish"
-    if task.host is None:
+    if task.host is None or task.rebase_due:
         return "prepare"
     if task.spec.mode == "interactive" and (task.plan is None or task.plan.answer != "approved"):
         return "plan"
@@ -49,7 +50,9 @@ def next_step(task: Task) -> KnownEvent:
     spec = task.spec
     match stage(task):
         case "prepare":
-            return PrepareRequested(number=task.prepares + 1, host=None, kept=task.kept)
+            rebase = task.change.commit if task.rebase_due and task.change is not None else None
+            # The clone that goes along with the change is on that host.
+            return PrepareRequested(number=task.prepares + 1, host=task.host, kept=task.kept, rebase=rebase)
         case "plan":
             assert task.host is not None
             comments = task.plan.comments if task.plan is not None else ()
@@ -77,7 +80,8 @@ def next_step(task: Task) -> KnownEvent:
                 branch=task.branch,
                 flow=spec.flow,
                 verified=task.judged == "passed",
-                pool=spec.policy.publish_pool or "",
+                # A folder is on the host that has it, and nowhere else.
+                pool="" if spec.repo.provider == LOCAL else spec.policy.publish_pool or "",
             )
         case "finish" | "review":
             return end_well(task)

@@ -16,13 +16,16 @@ from msgspec.structs import replace
 from penstock.catalog import FleetSettings, Repo, Template, follows, snapshot
 from penstock.commands import ContinueTask, RetryTask, SubmitTask
 from penstock.events import KnownEvent, TaskSubmitted
-from penstock.values import Continuation, Follow, Origin, PlanGate, Policy, Price
+from penstock.values import LOCAL, Continuation, Follow, Origin, PlanGate, Policy, Price
 from penstock.wish import Wish
 from penstock_orchestrator.core.refused import Refused
 from penstock_orchestrator.core.task import Task
 from penstock_orchestrator.core.window import check_zone
 
-FLOWS: Final = ("branch", "patch")
+FLOWS: Final = ("branch", "commit", "patch", "untracked")
+OF_FOLDERS: Final = ("patch", "untracked")
+"""What can be made of a change in a folder of a host: it has no remote, and nothing is pushed."""
+
 DEPENDENCIES_MAX: Final = 50
 
 T = TypeVar("T")
@@ -180,6 +183,7 @@ def _filled(wish: Wish, title: str, repo: Repo, known: Known, submitted_by: str)
         skip_verify=_or(wish.skip_verify, False),
         window=_or(wish.window, repo.window),
         submitted_by=submitted_by,
+        scope=_or(wish.scope, ()),
         policy=_policy(known, vendor, model, backup_vendor, backup_model),
     )
 
@@ -220,6 +224,13 @@ def _check(event: TaskSubmitted, task_id: str, known: Known) -> None:
             raise Refused("invalid", f"unknown vendor {vendor!r}; known: {', '.join(known.vendors)}", field)
     if event.flow not in FLOWS:
         raise Refused("invalid", f"unknown flow {event.flow!r}; known: {', '.join(FLOWS)}", "flow")
+    local = event.repo.provider == LOCAL
+    if local and event.flow not in OF_FOLDERS:
+        message = f"flow {event.flow} pushes, and this repo is a folder; flows for it: {', '.join(OF_FOLDERS)}"
+        raise Refused("invalid", message, "flow")
+    if event.flow == "untracked" and not local:
+        message = "flow untracked writes into a folder of a host: the repo must be of the provider `local`"
+        raise Refused("invalid", message, "flow")
     pool = event.policy.publish_pool
     if pool is not None and pool not in known.publish_pools:
         listed = ", ".join(known.publish_pools) or "none"

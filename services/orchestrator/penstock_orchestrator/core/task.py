@@ -221,7 +221,8 @@ class Task(Struct, frozen=True, kw_only=True):
     cannot read; the task stands still until a later version runs. `admitted`: it holds a slot of the queue; `queued_at`:
     since when it has been without one. `usage`: what was spent, `cost_seen`: the part of the cost that is known,
     `run_usage`: what the run at work has reported so far. `waived`: what a person has let pass. `plans`: how often one was
-    asked for, `proposals`: how often one came. `heard`: the last messages that the agent has worked with. `parcel`: the last
+    asked for, `proposals`: how often one came. `rebase_due`: the default branch has moved on from under the change; `rebases`: so
+    often it was put on top of that. `heard`: the last messages that the agent has worked with. `parcel`: the last
     work that a host has left whole for others, `parcel_usage`: the session's usage at that time."""
 
     id: str
@@ -257,6 +258,8 @@ class Task(Struct, frozen=True, kw_only=True):
     pauses: int = 0
     prepares: int = 0
     publishes: int = 0
+    rebases: int = 0
+    rebase_due: bool = False
     parks: int = 0
     lost: int = 0
     session_number: int = 1
@@ -320,6 +323,12 @@ class Task(Struct, frozen=True, kw_only=True):
             return None
         to = (spec.backup_vendor or spec.vendor, spec.backup_model)
         return None if to == (self.vendor, self.model) else to
+
+    @property
+    def scope(self) -> tuple[str, ...]:
+        """What the change may touch: by the plan, else by the task, else by the repo; empty is everything."""
+        planned = () if self.plan is None else self.plan.plan.files_to_touch
+        return planned or self.spec.scope or self.spec.repo.preflight.scope
 
     @property
     def closed(self) -> tuple[str, str] | None:

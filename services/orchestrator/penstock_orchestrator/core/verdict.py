@@ -33,10 +33,32 @@ BLOCKING: Final = {
     BUDGET: "unblock with a higher max_cost_usd, or cancel",
     "publish.secret": "the change holds a secret of the host: renew it there, and cancel the task or submit it anew",
     "git.base_gone": "the commit the task began at was taken off the remote: restore it and unblock, or retry the task anew",
+    "git.base_moved": "others keep pushing to the default branch: unblock to put the change on top once more, or cancel",
+    "git.nothing_left": "the default branch holds all of the change by now: cancel the task",
+    "local.dirty": "commit or put away what is changed in the folder, then unblock the task",
+    "local.in_the_way": "put away what was changed in these files of the folder, then unblock the task",
+    "local.refused": "mend what the message says on the host, or correct the repo's folder, then unblock or retry the task",
+    "local.unfit": "the folder cannot take such a change: cancel, and submit it with flow patch",
     "parcel.missing": "the host with the change left nothing for the one that hands it over: see its log, then retry the task",
     "parcel.gone": "what the host with the change had left is not kept any more: retry the task",
     "parcel.refused": "what the host with the change had left is not what it said: look at that host, then retry the task",
 }
+HELD_BACK: Final = {
+    "preflight.secret": "unblock to have the agent take it out of every commit (have it revoked if it is real), or cancel",
+    "preflight.forbidden_file": "unblock to have the agent take the file out of every commit, or cancel",
+    "preflight.author": "unblock to have the agent make its commits anew under the name it was given, or cancel",
+    "preflight.failed": "mend what the message says on the host that hands changes over, then unblock the task",
+    "preflight.size": "unblock to let it pass, or cancel; the repo's preflight.file_bytes_max is the limit",
+    "preflight.symlink": "look where it leads: unblock to let it pass, or cancel",
+    "preflight.submodule": "look at what it brings in: unblock to let it pass, or cancel",
+    "preflight.workflow": "look at what the forge would run: unblock to let it pass, or cancel",
+    "preflight.path": "look at the names: unblock to let them pass, or cancel",
+}
+"""What a person can do about a change that is not handed over for what was found in it."""
+
+MENDED_BY_THE_AGENT: Final = frozenset({"preflight.secret", "preflight.forbidden_file", "preflight.author"})
+"""Of these nothing is ever let pass."""
+
 VENDOR_MISSING: Final = "host.vendor_missing"
 ROLE_MISSING: Final = "host.role_missing"
 ADVICE: Final = {
@@ -82,7 +104,7 @@ def _look(task: Task, failure: Failure) -> tuple[str, Severity, str, str]:
     given = failure.error_class
     if failure.kind == "verify" and not is_hosts_fault(given):
         return _look_at_check(task, failure)
-    if given in BLOCKING or given in FAILING:
+    if given in BLOCKING or given in FAILING or (failure.kind == "preflight" and given in HELD_BACK):
         return given, "hard", "", ""
     if failure.transient or failure.retry_at is not None or given in WAITING:
         return given, "park", "", ""
@@ -117,6 +139,8 @@ def answer(task: Task, failure: Failure) -> Answer:
     """What to do about this failure, before any limit is looked at."""
     error_class, told = failure.known_as, failure.told
     severity = "recoverable" if told is None else told.severity
+    if failure.kind == "preflight" and error_class in HELD_BACK:
+        return "block"
     if error_class in BLOCKING:
         return "escalate" if _backup_helps(task, error_class) else "block"
     if error_class in (VENDOR_MISSING, ROLE_MISSING) and task.host is not None and task.parks >= VENDOR_WAITS_MAX:
