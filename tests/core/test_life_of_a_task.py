@@ -96,7 +96,7 @@ def test_another_wish_under_the_same_id_is_refused() -> None:
 def test_unknown_words_are_refused_with_what_is_known() -> None:
     given().when_submitted(command(), None).refused("PUT /v1/repos")
     given().when_submitted(command(vendor="nobody"), CATALOG_REPO).refused("scripted, claude")
-    given().when_submitted(command(flow="fax"), CATALOG_REPO).refused("branch, patch")
+    given().when_submitted(command(flow="fax"), CATALOG_REPO).refused("branch, commit, patch, untracked")
 
 
 def test_a_command_to_a_task_that_does_not_exist_is_refused() -> None:

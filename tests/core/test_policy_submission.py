@@ -94,6 +94,7 @@ def test_every_wish_is_heard() -> None:
         "max_wall_seconds": 9.0,
         "skip_verify": True,
         "window": Window(opens="01:00", closes="02:00"),
+        "scope": ("src",),
     }
     event = submitted(**wishes)
     assert {name: getattr(event, name) for name in wishes} == wishes
@@ -157,7 +158,7 @@ def test_the_price_with_the_longest_fitting_name_counts_for_each_vendor() -> Non
         ({"template": "none"}, "unknown_template", "template", "no template named 'none'"),
         ({"vendor": "nobody"}, "invalid", "vendor", "known: scripted, claude"),
         ({"backup_vendor": "nobody"}, "invalid", "backup_vendor", "known: scripted, claude"),
-        ({"flow": "fax"}, "invalid", "flow", "known: branch, patch"),
+        ({"flow": "fax"}, "invalid", "flow", "known: branch, commit, patch, untracked"),
         ({"window": Window(opens="01:00", closes="02:00", timezone="Mars/Base")}, "invalid", "window.timezone", "Mars"),
         ({"plan_gate": PlanGate(silence="deny")}, "invalid", "plan_gate.silence_seconds", "how many seconds"),
         ({"depends_on": (TASK,)}, "invalid", "depends_on", "wait for itself"),
