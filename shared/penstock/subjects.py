@@ -35,6 +35,7 @@ EXPECTED_LAST_SUBJECT = "Nats-Expected-Last-Subject-Sequence-Subject"
 CONTENT_TYPE = "Content-Type"
 CLOUDEVENTS_JSON = "application/cloudevents+json"
 MARKER_REASON = "Nats-Marker-Reason"
+KV_ROLLUP = "Nats-Rollup"
 KV_OPERATION = "KV-Operation"
 DEAD_REASON = "Penstock-Reason"
 

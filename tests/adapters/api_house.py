@@ -50,6 +50,7 @@ from penstock_api.settings import ApiSettings
 from penstock_api.tokens import Role, fresh_token
 from penstock_launcher import nats_conf
 from penstock_launcher.servers import free_port
+from penstock_orchestrator.memory_notes import Notes
 from penstock_orchestrator.projector import Projector
 
 DEADLINE_SECONDS: Final = 20.0
@@ -290,7 +291,7 @@ class House:
     async def _project(self) -> None:
         runtime = Runtime("projector")
         runtime._nc = self.writer
-        await Projector(runtime, self.dsn).run()
+        await asyncio.gather(Projector(runtime, self.dsn).run(), Notes(runtime, self.dsn).run())
 
 
 async def frames_of(answer: httpx2.Response) -> AsyncGenerator[SseFrame]:

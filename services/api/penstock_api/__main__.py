@@ -16,7 +16,7 @@ from penstock import service, settings, streams
 from penstock import subjects as s
 from penstock.reader import StreamGone
 from penstock.service import Runtime
-from penstock_api import queries, queries_talk, tokens
+from penstock_api import queries, queries_memory, queries_talk, tokens
 from penstock_api.app import create_app
 from penstock_api.catalog import Catalog
 from penstock_api.database import Database, NoSchema
@@ -31,7 +31,7 @@ from penstock_api.tokens import BadFirstToken, Tokens
 log = structlog.get_logger()
 
 STREAMS: Final = (s.EVENTS, s.OUTPUT, s.DEAD, s.ARTIFACTS, s.kv_stream(s.CATALOG), s.kv_stream(s.LEASES))
-STATEMENTS: Final = (*queries.STATEMENTS, *queries_talk.STATEMENTS, *tokens.STATEMENTS)
+STATEMENTS: Final = (*queries.STATEMENTS, *queries_memory.STATEMENTS, *queries_talk.STATEMENTS, *tokens.STATEMENTS)
 PAUSE_SECONDS: Final = 1.0
 DOWNLOADS_AT_ONCE: Final = 2
 T = TypeVar("T")

@@ -18,7 +18,7 @@ from nats.aio.client import Client
 from nats.js.errors import APIError, NotFoundError
 
 from penstock import subjects as s
-from penstock.catalog import Control, FleetSettings, HostState, Repo, Route, Schedule, Template
+from penstock.catalog import Control, FleetSettings, HostState, MemoryNote, Repo, Route, Schedule, Template
 from penstock.codec import Codec, Undecodable, encode
 from penstock.lease import state_of
 from penstock.reader import Reader, Stored
@@ -88,11 +88,12 @@ class Bucket(Generic[E]):
         state = state_of(message.seq or 0, message.data or b"", message.headers)
         return Entry(None if state.value is None else self._decoded(name, state.value), message.seq or 0)
 
-    async def put(self, name: str, entry: E, expected: int | None = None) -> int:
-        """The new revision. `expected`: the revision that is to be replaced, None for whatever stands there.
+    async def put(self, name: str, entry: E, expected: int | None = None, *, alone: bool = False) -> int:
+        """The new revision. `expected`: the revision that is to be replaced, None for whatever stands there. `alone`: the
+        entry's earlier revisions are gone with it.
 
         Raises Problem: 412 where another one stands there, 503 (then the entry may or may not be stored)."""
-        return await self._write(name, encode(entry), {}, expected)
+        return await self._write(name, encode(entry), {s.KV_ROLLUP: "sub"} if alone else {}, expected)
 
     async def delete(self, name: str, expected: int | None = None) -> None:
         await self._write(name, b"", {s.KV_OPERATION: "DEL"}, expected)
@@ -162,10 +163,11 @@ class Catalog:
         self.controls = Bucket(nc, s.CATALOG, CONTROLS, Control, names="*.*")
         self.routes = Bucket(nc, s.CATALOG, s.catalog_route(""), Route)
         self.settings = Bucket(nc, s.CATALOG, s.CATALOG_SETTINGS, FleetSettings, names="")
+        self.memories = Bucket(nc, s.CATALOG, s.catalog_memory(""), MemoryNote)
         self.hosts = Bucket(nc, s.LEASES, s.host_lease(""), HostState)
         self._buckets = (
             *(self.repos, self.templates, self.schedules, self.controls, self.routes, self.settings),
-            self.hosts,
+            *(self.memories, self.hosts),
         )
 
     async def follow(self) -> None:

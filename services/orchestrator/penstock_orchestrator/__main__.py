@@ -24,6 +24,7 @@ from penstock_orchestrator.clock import Clock
 from penstock_orchestrator.core.fleet import Fleet
 from penstock_orchestrator.fold import Fold
 from penstock_orchestrator.leader import Candidate
+from penstock_orchestrator.memory_notes import Notes
 from penstock_orchestrator.projector import Projector
 from penstock_orchestrator.recall import Recall
 from penstock_orchestrator.settings import Settings
@@ -60,7 +61,8 @@ async def serve(runtime: Runtime) -> None:
         recall=recall,
         instance=f"{os.getpid()}-{os.urandom(4).hex()}",
     )
-    candidate.duties.append(projector.run)
+    notes = Notes(runtime, given.database_url.reveal())
+    candidate.duties += [projector.run, notes.run]
     duties = [asyncio.create_task(part.run()) for part in (fold, leases, catalogue, candidate)]
     stopped = asyncio.create_task(runtime.stop.wait())
     runtime.waiting_for["leader"] = "the log is being read, and a leader found"

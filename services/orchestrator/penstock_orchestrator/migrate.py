@@ -13,6 +13,9 @@ from typing import Final, NamedTuple
 import asyncpg
 
 LOCK_KEY: Final = 7_013_370_101
+MEMORY_LOCK_KEY: Final = 7_013_370_102
+"""Held by whoever writes what is remembered: it is made of two sources."""
+
 READ_MODEL_VERSIONS: Final = (1, 4)
 READ_MODEL_TABLES: Final = tuple(
     f"penstock.{table}"

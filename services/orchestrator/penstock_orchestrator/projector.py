@@ -26,6 +26,14 @@ from penstock.service import Runtime
 from penstock_orchestrator import migrate
 from penstock_orchestrator.core.evolve import evolve, hold
 from penstock_orchestrator.core.task import Task
+from penstock_orchestrator.memory_rows import (
+    MEMORY_COLUMNS,
+    RECALL_COLUMNS,
+    MemoryRow,
+    RecallRow,
+    RememberedRow,
+    remembered,
+)
 from penstock_orchestrator.rows import TASK_COLUMNS, TaskRow, task_row, values
 from penstock_orchestrator.step_rows import STEP_COLUMNS, StepRow, step_row
 from penstock_orchestrator.talk_rows import (
@@ -181,6 +189,8 @@ class ReadModel:
         self._dirty_plans: dict[str, PlanRow] = {}
         self._dirty_messages: dict[tuple[str, str], MessageRow] = {}
         self._dirty_decisions: dict[tuple[str, str], DecisionRow] = {}
+        self._dirty_memories: dict[str, MemoryRow] = {}
+        self._dirty_recalls: dict[tuple[str, str], RecallRow] = {}
 
     @property
     def has_news(self) -> bool:
@@ -221,6 +231,8 @@ class ReadModel:
                 self._dirty_steps[step.job] = step
             if said is not None:
                 self._said(said)
+            for row in remembered(task, recorded):
+                self._remember(row)
         if task.outcome is not None:
             self._ended.add(task.id)
             del self._tasks[task.id], self._steps[task.id]
@@ -239,6 +251,15 @@ class ReadModel:
                 self._dirty_messages[row.task, row.message] = row
             case DecisionRow():
                 self._dirty_decisions[row.task, row.decision] = row
+            case _:
+                assert_never(row)
+
+    def _remember(self, row: RememberedRow) -> None:
+        match row:
+            case MemoryRow():
+                self._dirty_memories[row.memory] = row
+            case RecallRow():
+                self._dirty_recalls[row.memory, row.task] = row
             case _:
                 assert_never(row)
 
@@ -262,6 +283,12 @@ class ReadModel:
     def decision_rows(self) -> list[DecisionRow]:
         return list(self._dirty_decisions.values())
 
+    def memory_rows(self) -> list[MemoryRow]:
+        return list(self._dirty_memories.values())
+
+    def recall_rows(self) -> list[RecallRow]:
+        return list(self._dirty_recalls.values())
+
     def written(self) -> None:
         self.written_position = self.position
         self.events = []
@@ -270,6 +297,8 @@ class ReadModel:
         self._dirty_plans = {}
         self._dirty_messages = {}
         self._dirty_decisions = {}
+        self._dirty_memories = {}
+        self._dirty_recalls = {}
 
 
 async def write(connection: asyncpg.Connection, model: ReadModel) -> None:
@@ -290,7 +319,19 @@ async def write(connection: asyncpg.Connection, model: ReadModel) -> None:
         await _replace(connection, "plan", ("job",), PLAN_COLUMNS, model.plan_rows())
         await _replace(connection, "message", ("task", "message"), MESSAGE_COLUMNS, model.message_rows())
         await _replace(connection, "decision", ("task", "decision"), DECISION_COLUMNS, model.decision_rows())
+        await _remember(connection, model.memory_rows(), model.recall_rows())
         await connection.execute("update penstock.projection set seq = $2 where name = $1", NAME, model.position)
+
+
+async def _remember(connection: asyncpg.Connection, memories: list[MemoryRow], recalls: list[RecallRow]) -> None:
+    """What is remembered is made of these rows and of what people have written; one of both writes at a time."""
+    if not memories and not recalls:
+        return
+    await connection.execute("select pg_advisory_xact_lock($1)", migrate.MEMORY_LOCK_KEY)
+    await _replace(connection, "memory_of_task", ("memory",), MEMORY_COLUMNS, memories)
+    await _replace(connection, "memory_recall", ("memory", "task"), RECALL_COLUMNS, recalls)
+    changed = {row.memory for row in memories} | {row.memory for row in recalls}
+    await connection.execute("select penstock.memory_settle($1)", sorted(changed))
 
 
 async def _replace(
@@ -298,7 +339,7 @@ async def _replace(
     table: str,
     keys: tuple[str, ...],
     columns: tuple[str, ...],
-    rows: Sequence[TaskRow | StepRow | TalkRow],
+    rows: Sequence[TaskRow | StepRow | TalkRow | RememberedRow],
 ) -> None:
     """These rows in place of those with the same keys, which are texts. Two statements however many rows: an upsert of each
     costs the server twice as much, and a new version of the row is written either way."""

@@ -14,7 +14,7 @@ from litestar.params import BodyKwarg, PathParameter
 from msgspec import Meta, Struct, structs
 
 from penstock.bounds import Line, Name, Usd, Word
-from penstock.catalog import Control, FleetSettings, PriceOf, Slots
+from penstock.catalog import Control, Days, FleetSettings, MemorySettings, PriceOf, Slots
 from penstock.values import Price
 from penstock_api.problems import Problem, invalid
 from penstock_api.request import ApiRequest, Parts
@@ -69,6 +69,14 @@ class PriceOfBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     price: PriceBody
 
 
+class MemoryBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`half_life_days`: a memory of that age counts half as much as a new one. `archive_after_days`: what a task has left and
+    nobody has recalled for so long is passed over. 0 is off."""
+
+    half_life_days: Days = 0.0
+    archive_after_days: Days = 0.0
+
+
 class SettingsBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Limits over all tasks; what is left out is at its default. `tasks_max`: slots of the whole fleet. `accounts`, `hosts`:
     slots by vendor account and by host. `ageing_seconds`: so long a wait counts as one step of priority.
@@ -83,6 +91,7 @@ class SettingsBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     prices: Annotated[tuple[PriceOfBody, ...], Meta(max_length=PRICES_MAX)] = ()
     share_work: bool = False
     publish_pool: Name | None = None
+    memory: MemoryBody = MemoryBody()
 
 
 Body = Annotated[
@@ -195,5 +204,6 @@ async def put_settings(
         ),
         share_work=data.share_work,
         publish_pool=data.publish_pool,
+        memory=MemorySettings(**structs.asdict(data.memory)),
     )
     return await entries.write(request.parts.catalog.settings, "", settings, if_match, if_none_match)

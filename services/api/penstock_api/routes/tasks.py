@@ -33,6 +33,7 @@ from penstock_api.queries import (
     read_task,
     read_tasks,
 )
+from penstock_api.queries_memory import without_forgotten
 from penstock_api.request import ApiRequest, Parts
 from penstock_api.routes.shapes import After, JobId, Limit, TaskId, problems
 
@@ -151,7 +152,7 @@ async def list_events(
     if not found:
         # Either there is nothing further, or no such task.
         await find(request.parts, task)
-    return found
+    return await without_forgotten(request.parts.database, found)
 
 
 @get(

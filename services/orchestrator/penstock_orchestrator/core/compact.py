@@ -106,7 +106,7 @@ def _told(note: Note) -> str:
     lines = [_head(note)]
     if note.files:
         lines.append(f"It touched {_files(note.files, FILES_OF_A_NOTE_MAX)}.")
-    return "\n".join([*lines, *(f"> {line}" for line in _telling(note))])
+    return "\n".join([*lines, *(f"> {line}" for line in telling(note))])
 
 
 def _standing(notes: tuple[Note, ...], change_files: tuple[str, ...]) -> str:
@@ -128,7 +128,7 @@ def _lessons(notes: tuple[Note, ...]) -> tuple[str, ...]:
     lines = ["## What not to try again"]
     for note in failed:
         did = next((one for one in notes if one.attempt == note.attempt and not one.error_class), None)
-        words = next(iter(_telling(did or note)), "it said nothing")
+        words = next(iter(telling(did or note)), "it said nothing")
         lines.append(f"- What attempt {note.attempt} did was not enough ({_one_line(note.error_class)}): {words}")
     for error_class, times in Counter(note.error_class for note in failed).items():
         if times > 1:
@@ -136,7 +136,7 @@ def _lessons(notes: tuple[Note, ...]) -> tuple[str, ...]:
     return (_first_words("\n".join(lines), LIST_WORDS_MAX),)
 
 
-def _telling(note: Note) -> tuple[str, ...]:
+def telling(note: Note) -> tuple[str, ...]:
     """The lines that say most: the first ones about a failure, else the last of what a failed step printed; of a step that
     went well the first ones, where an agent says what it did."""
     lines = list(dict.fromkeys(filter(None, (_one_line(line) for line in _said(note).splitlines()))))

@@ -5,8 +5,9 @@ create table penstock.memory (
     repo text not null,
     task text,                       -- null: written by people
     kind text not null,              -- success failure review decision lesson
-    title text not null,             -- what was asked
-    happened text not null,          -- what happened, or the text
+    title text not null,
+    asked text not null,             -- of the task, beyond its title
+    happened text not null,          -- how it went, or the text that people have written
     outcome text,                    -- of the task: succeeded unverified no_change failed cancelled
     attempts integer,
     turns bigint,
@@ -31,12 +32,14 @@ create index memory_by_repo on penstock.memory (repo, born_at desc, memory desc)
 create table penstock.memory_of_task (
     memory text primary key,
     repo text not null,
+    task text not null,
     kind text not null,
     title text not null,
+    asked text not null,
     happened text not null,
-    outcome text not null,
-    attempts integer not null,
-    turns bigint not null,
+    outcome text,
+    attempts integer,
+    turns bigint,
     url text,
     score double precision,
     error_class text,
@@ -56,7 +59,7 @@ create table penstock.memory_note (
     written_by text not null,
     set_by text not null,
     set_at timestamptz not null,
-    number bigint not null
+    number bigint not null           -- its revision, negative
 );
 -- How far the reader of the notes has come; it moves with them.
 create table penstock.memory_position (seq bigint not null);
@@ -119,8 +122,9 @@ begin
     where memory_total.repo = less.repo;
 
     insert into penstock.memory
-    select memory, coalesce(n.repo, t.repo), t.memory, coalesce(n.kind, t.kind, 'lesson'),
+    select memory, coalesce(n.repo, t.repo), t.task, coalesce(n.kind, t.kind, 'lesson'),
            case when coalesce(n.forgotten, false) then '' else coalesce(n.title, t.title, '') end,
+           case when coalesce(n.forgotten, false) then '' else coalesce(t.asked, '') end,
            case when coalesce(n.forgotten, false) then '' else coalesce(n.happened, t.happened, '') end,
            t.outcome, t.attempts, t.turns, t.url, t.score, t.error_class,
            case when coalesce(n.forgotten, false) then '{}' else coalesce(t.files, '{}') end,
@@ -140,7 +144,8 @@ begin
         select m.repo, m.number, w.word, w.times, (sum(w.times) over (partition by m.number))::integer as length
         from penstock.memory as m
         cross join lateral penstock.memory_words(
-            m.title || ' ' || m.title || ' ' || m.happened || ' ' || array_to_string(m.files, ' ') || ' ' || coalesce(m.error_class, '')
+            m.title || ' ' || m.title || ' ' || m.asked || ' ' || m.happened || ' ' || array_to_string(m.files, ' ') || ' '
+            || coalesce(m.error_class, '')
         ) as w
         where m.memory = any(ids) and not m.forgotten
     ), written as (
@@ -190,7 +195,7 @@ language sql stable as $$
         order by 2 desc limit greatest(most, 10) * 3
     )
     select m.memory,
-           scored.score * case when half_life_days > 0 then
+           scored.score * case when half_life_days > 0 and not m.pinned then
                0.5::float8 ^ (greatest(extract(epoch from at_time - m.born_at), 0) / 86400 / half_life_days) else 1 end,
            scored.known / (select sum(idf) from weight)
     from scored join penstock.memory as m on m.number = scored.number
