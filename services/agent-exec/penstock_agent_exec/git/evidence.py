@@ -28,12 +28,16 @@ _SEAM: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\W_
 
 @dataclass(frozen=True)
 class Known:
-    """`words`: how many of them a path of the tree knows. `paths`: those that know most of them, as git has them. `more`: the
-    tree has more paths than were looked at."""
+    """`which`: those of the words that a path of the tree knows. `paths`: those that know most of them, as git has them. `more`:
+    the tree has more paths than were looked at."""
 
-    words: int
+    which: frozenset[str]
     paths: tuple[bytes, ...]
     more: bool
+
+    @property
+    def words(self) -> int:
+        return len(self.which)
 
 
 async def known_words(mirror: Mirror, commit: str, words: Sequence[str], *, timeout_seconds: float) -> Known:
@@ -48,8 +52,8 @@ async def known_words(mirror: Mirror, commit: str, words: Sequence[str], *, time
         raise failure_from(done.stderr)
     # What stands behind the last end mark is nothing, or a path that was cut.
     paths = done.stdout.split(b"\0")[:-1]
-    counted, telling = await asyncio.to_thread(_look, paths[:PATHS_MAX], frozenset(words))
-    return Known(counted, telling, more=done.truncated or len(paths) > PATHS_MAX)
+    which, telling = await asyncio.to_thread(_look, paths[:PATHS_MAX], frozenset(words))
+    return Known(which, telling, more=done.truncated or len(paths) > PATHS_MAX)
 
 
 async def commits_since(
@@ -71,13 +75,13 @@ async def commits_since(
 
 async def branch_touches(
     mirror: Mirror, branch: str, base: str, paths: Sequence[bytes], *, timeout_seconds: float
-) -> bool:
-    """Whether the branch changes one of the paths, seen from where it left `base`. False where the mirror has no such branch.
-    Raises BadName, TimedOut."""
+) -> bool | None:
+    """Whether the branch changes one of the paths, seen from where it left `base`. None where that cannot be said: the mirror
+    has no such branch, or it has no history in common. Raises BadName, TimedOut."""
     head = f"refs/heads/{check_branch(branch)}"
     forked = await git(mirror.path, "merge-base", check_commit(base), head, timeout_seconds=timeout_seconds)
     if forked.returncode != 0:
-        return False
+        return None
     fork = check_commit(forked.stdout.decode("ascii", "replace").strip())
     changed = await git_output(
         mirror.path,
@@ -87,8 +91,8 @@ async def branch_touches(
     return not set(paths).isdisjoint(changed.split(b"\0"))
 
 
-def _look(paths: Sequence[bytes], words: frozenset[str]) -> tuple[int, tuple[bytes, ...]]:
-    """How many words any path knows, and the paths that know most."""
+def _look(paths: Sequence[bytes], words: frozenset[str]) -> tuple[frozenset[str], tuple[bytes, ...]]:
+    """The words that any path knows, and the paths that know most."""
     with_slash = tuple(word for word in words if "/" in word)
     seen: set[str] = set()
     ranked: list[tuple[int, int, bytes]] = []
@@ -99,7 +103,7 @@ def _look(paths: Sequence[bytes], words: frozenset[str]) -> tuple[int, tuple[byt
         if known:
             seen |= known
             ranked.append((-len(known), len(path), path))
-    return len(seen), tuple(path for _, _, path in sorted(ranked)[:TELLING_MAX])
+    return frozenset(seen), tuple(path for _, _, path in sorted(ranked)[:TELLING_MAX])
 
 
 def _names(path: str) -> set[str]:

@@ -141,7 +141,8 @@ def _summary(found: RepoMap, commit: str, seconds: float) -> str:
     languages = ", ".join(f"{name} {count:,}" for name, count in found.languages.items())
     left_out = ", ".join(f"{count:,} {name}" for name, count in found.left_out.items())
     took = ", ".join(f"{what} {one:.2f}" for what, one in found.took_seconds.items())
-    known = f"words known here: {', '.join(found.known)}\n" if found.known else ""
+    words = dict.fromkeys((*found.known, *found.known_by_paths))
+    known = f"words known here: {', '.join(words)}\n" if words else ""
     cut = f" (of {found.cut_short:,} only the first definitions)" if found.cut_short else ""
     return (
         f"\ncommit {commit[:12]}, {found.files:,} of {found.files_all:,} files{cut}: {languages or 'none'}\n"

@@ -14,11 +14,11 @@ from typing import Final
 
 from msgspec import Struct
 
+from penstock_agent_exec.repo_map.answer import Symbols
 from penstock_agent_exec.repo_map.cache import Cache
 from penstock_agent_exec.repo_map.parse import parse
 from penstock_agent_exec.repo_map.rank import Source, rank
 from penstock_agent_exec.repo_map.render import reason, render
-from penstock_agent_exec.repo_map.symbols import Symbols
 from penstock_agent_exec.repo_map.tree import tree_of
 
 TOKENS: Final = 2_000
@@ -44,14 +44,16 @@ class Shown(Struct, frozen=True, kw_only=True):
 
 
 class RepoMap(Struct, frozen=True, kw_only=True):
-    """`text` is the map; the same commit and words make the same bytes of it. `known`: the task's words that a name or a path
-    knows. `languages`: files by language. `left_out`: files by reason, of `files_all`. `cut_short`: files of which only the
-    first definitions were taken. `read` files were parsed for this map, `remembered` ones were known. `took_seconds`: by what
-    was done."""
+    """`text` is the map; the same commit and words make the same bytes of it. `known`: the task's words that the name of a
+    definition knows, `known_by_paths`: those that the path of a file in the map does. `languages`: files by language.
+    `left_out`: files by reason, of `files_all`. `cut_short`: files of which only the first definitions were taken. `read` files
+    were parsed for this map, `remembered` ones were known; files with the same content are one. `took_seconds`: by what was
+    done."""
 
     text: str
     shown: tuple[Shown, ...]
     known: tuple[str, ...]
+    known_by_paths: tuple[str, ...]
     languages: dict[str, int]
     left_out: dict[str, int]
     files_all: int
@@ -129,6 +131,7 @@ def make_map(
             for entry in rendered.shown[:ENTRIES_MAX]
         ),
         known=ranked.known,
+        known_by_paths=ranked.known_by_paths,
         languages=_by_count(Counter(source.language.name for source in sources)),
         left_out=_by_count(left_out),
         files_all=tree.every,

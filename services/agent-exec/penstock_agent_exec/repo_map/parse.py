@@ -21,9 +21,8 @@ from typing import IO, Final
 import msgspec
 
 from penstock_agent_exec.git.command import trusted_environment
-from penstock_agent_exec.repo_map.symbols import Symbols
+from penstock_agent_exec.repo_map.answer import DIED, LENGTH, ORDER, READY, SLOW, Symbols
 from penstock_agent_exec.repo_map.tree import Blob
-from penstock_agent_exec.repo_map.worker import FORMAT, LENGTH, READY
 
 AHEAD_MAX: Final = 24
 """How many files a worker is told of before it has answered: less than a pipe holds of the orders for them."""
@@ -37,10 +36,8 @@ ANSWER_BYTES_MAX: Final = 16 * 1024 * 1024
 SILENCE_SECONDS_MAX: Final = 30.0
 """Of one file, on a machine that may be busy; its CPU time is bounded more tightly."""
 
-PARSER_DIED: Final = "parser died"
-PARSER_SLOW: Final = "parser took too long"
 NO_TIME: Final = "no time left"
-PARSER_GIVEN_UP: Final = "parser died too often"
+GIVEN_UP: Final = "parser died too often"
 
 _decoder = msgspec.msgpack.Decoder(Symbols)
 
@@ -147,12 +144,12 @@ class _Work:
                 return NO_TIME
             if self._deaths > DEATHS_MAX:
                 self._take_back()
-                return PARSER_GIVEN_UP
+                return GIVEN_UP
             for key, _ in self._selector.select(min(until - now, 1.0)):
                 self._hear(key.data)
             for lane in [lane for lane in self._lanes if lane.ahead]:
                 if time.monotonic() - lane.heard_at > SILENCE_SECONDS_MAX:
-                    self._bury(lane, PARSER_SLOW)
+                    self._bury(lane, SLOW)
         return ""
 
     def end(self) -> None:
@@ -173,7 +170,7 @@ class _Work:
 
     def _start(self) -> None:
         git = subprocess.Popen(
-            ["git", f"--git-dir={self._git_dir}", "cat-file", f"--batch={FORMAT}"],
+            ["git", f"--git-dir={self._git_dir}", "cat-file", f"--batch={ORDER}"],
             env=trusted_environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -235,14 +232,14 @@ class _Work:
             (size_bytes,) = LENGTH.unpack_from(lane.unread)
             end = LENGTH.size + size_bytes
             if size_bytes > ANSWER_BYTES_MAX or not lane.ahead:
-                self._bury(lane, PARSER_DIED)
+                self._bury(lane, DIED)
                 return
             if len(lane.unread) < end:
                 break
             try:
                 answer = _decoder.decode(bytes(lane.unread[LENGTH.size : end]))
             except msgspec.MsgspecError:
-                self._bury(lane, PARSER_DIED)
+                self._bury(lane, DIED)
                 return
             del lane.unread[:end]
             self._note(lane.ahead.popleft(), answer)
@@ -263,7 +260,7 @@ class _Work:
             raise ParserMissing(f"the worker ended with {code} before it had begun")
         if lane.ahead:
             self._deaths += 1
-            why = why or (PARSER_SLOW if code == -signal.SIGPROF else PARSER_DIED)
+            why = why or (SLOW if code == -signal.SIGPROF else DIED)
             self._note(lane.ahead.popleft(), Symbols(left_out=why))
             self.waiting.extendleft(reversed(lane.ahead))
         if self.waiting and self._deaths <= DEATHS_MAX:

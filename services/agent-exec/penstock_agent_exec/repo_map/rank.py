@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from penstock_agent_exec.repo_map.answer import Definition, Symbols
 from penstock_agent_exec.repo_map.languages import Language
-from penstock_agent_exec.repo_map.symbols import Definition, Symbols
 
 DAMPING: Final = 0.85
 ROUNDS_MAX: Final = 20
@@ -83,13 +83,15 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """`entries`: the best definitions, the best first, of `definitions` in `files`. `known`: the words that some name or path
-    knows, in the order in which they were given. `edges`: how many pairs of files are joined by a reference."""
+    """`entries`: the best definitions, the best first, of `definitions` in `files`. `known`: the words that the name of a
+    definition knows, in the order in which they were given; `known_by_paths`: the same of the paths of these files. `edges`:
+    how many pairs of files are joined by a reference."""
 
     entries: tuple[Entry, ...]
     definitions: int
     files: int
     known: tuple[str, ...]
+    known_by_paths: tuple[str, ...]
     edges: int
 
 
@@ -115,7 +117,8 @@ def rank(sources: Sequence[Source], words: Iterable[str], *, entries_max: int) -
         tuple(_entry(sources[number], place, -score, wanted, reached, number) for score, number, place in best),
         len(scored),
         sum(1 for source in sources if source.symbols.definitions),
-        wanted.known(),
+        wanted.known(definition.name for source in sources for definition in source.symbols.definitions),
+        wanted.known(source.path for source in sources),
         sum(map(len, graph.steps)),
     )
 
@@ -151,8 +154,9 @@ class _Words:
         """0..1: how much of what the words say the name knows."""
         return sum(self.weights[word] for word in self.names.get(name, ()))
 
-    def known(self) -> tuple[str, ...]:
-        found = {word for words in self.names.values() for word in words}
+    def known(self, names: Iterable[str]) -> tuple[str, ...]:
+        """The words that any of the names knows."""
+        found = {word for name in names if name in self.names for word in self.names[name]} if self.names else ()
         return tuple(word for word in self._words if word in found)
 
     def _look(self, sources: Sequence[Source]) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from penstock_agent_exec.git.failures import readable
+from penstock_agent_exec.repo_map.answer import cut
 from penstock_agent_exec.repo_map.rank import Entry, Ranked
 
 BYTES_PER_TOKEN: Final = 3
@@ -18,7 +19,7 @@ BYTES_PER_TOKEN: Final = 3
 OF_A_FILE_MAX: Final = 12
 OF_A_NAME_MAX: Final = 3
 """Of a name that many define, the first ones tell as much as all."""
-TEXT_SHOWN_MAX: Final = 120
+LINE_LENGTH_MAX: Final = 160
 PATH_SHOWN_MAX: Final = 200
 FOOTER_BYTES: Final = 120
 
@@ -90,7 +91,7 @@ def _head(path: str) -> str:
 def _line(entry: Entry) -> str:
     definition = entry.definition
     scope = f"[{definition.scope}] " if definition.scope else ""
-    return f"{definition.line:>6}: {readable(scope + definition.text)[:TEXT_SHOWN_MAX]}\n"
+    return f"{definition.line:>6}: {cut(readable(scope + definition.text), LINE_LENGTH_MAX)}\n"
 
 
 def _bytes(text: str) -> int:

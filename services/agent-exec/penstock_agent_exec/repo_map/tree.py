@@ -20,7 +20,7 @@ FILE_BYTES_MAX: Final = 1024 * 1024
 FILES_MAX: Final = 60_000
 BYTES_MAX: Final = 768 * 1024 * 1024
 LISTING_BYTES_MAX: Final = 256 * 1024 * 1024
-LISTING_SECONDS_MAX: Final = 60.0
+LISTING_SECONDS_MAX: Final = 10.0
 
 NOT_CODE: Final = "no language of the map"
 VENDORED: Final = "vendored"

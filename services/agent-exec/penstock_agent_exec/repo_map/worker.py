@@ -9,28 +9,20 @@ from __future__ import annotations
 import os
 import resource
 import signal
-import struct
 import sys
 from typing import BinaryIO, Final
 
 import ast_grep_py  # before this process gives away what loading it needs
 import msgspec
 
+from penstock_agent_exec.repo_map.answer import FAILED, LENGTH, MISSING, READY, Symbols
 from penstock_agent_exec.repo_map.languages import BY_GRAMMAR
-from penstock_agent_exec.repo_map.symbols import Symbols, symbols_of
+from penstock_agent_exec.repo_map.symbols import symbols_of
 
-FORMAT: Final = "%(objectname) %(objectsize) %(rest)"
-"""What `git cat-file --batch` says before each file; the rest of the order is its grammar."""
-
-LENGTH: Final = struct.Struct(">I")
-READY: Final = b"READY\n"
 FILE_CPU_SECONDS_MAX: Final = 5.0
 """A megabyte of people's code takes a tenth of a second."""
 MEMORY_BYTES_MAX: Final = 1024 * 1024 * 1024
 HEADER_BYTES_MAX: Final = 1_000
-
-FAILED: Final = "parser failed"
-MISSING: Final = "missing"
 
 
 def main() -> None:
