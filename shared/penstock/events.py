@@ -488,7 +488,7 @@ class PublishSucceeded(Event, frozen=True, kw_only=True, tag="publish_succeeded"
 
 class PublishFailed(Event, frozen=True, kw_only=True, tag="publish_failed"):
     """The change could not be handed over. `findings`: what the look at it has found, the worst first; then nothing outside
-    was touched."""
+    was touched. `retry_at`: before then the forge takes no more, where it has said so."""
 
     job: Id
     epoch: Count
@@ -496,6 +496,7 @@ class PublishFailed(Event, frozen=True, kw_only=True, tag="publish_failed"):
     message: Message
     transient: bool = False
     findings: tuple[Finding, ...] = ()
+    retry_at: Utc | None = None
 
 
 class ObserveRequested(Event, frozen=True, kw_only=True, tag="observe_requested"):

@@ -15,6 +15,7 @@ from typing import Final
 from contract.golden_checks import CHECKS
 from contract.golden_executor import EXECUTOR
 from contract.golden_first import FIRST, TASK
+from contract.golden_forges import FORGES
 from contract.golden_map import MAP
 from contract.golden_memory import MEMORY
 from contract.golden_policy import AGAIN, POLICY
@@ -85,6 +86,7 @@ EXPECTED: Final[dict[str, e.Recorded]] = {
     **dict(_of("memory", 3_000, MEMORY)),
     **dict(_of("checks", 4_000, CHECKS)),
     **dict(_of("map", 5_000, MAP)),
+    **dict(_of("forges", 6_000, FORGES)),
 }
 """By the document's name without `.json`; every field of every event has a value in one of them that is not its default.
 The last room that knows a type has a document with all of its fields."""

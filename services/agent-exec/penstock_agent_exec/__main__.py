@@ -14,6 +14,7 @@ from penstock.service import Runtime
 from penstock.settings import BadSettings, environment
 from penstock_agent_exec.cgroups import find_means
 from penstock_agent_exec.folder import MARK, DataFolder, FolderTaken, hold, sweep
+from penstock_agent_exec.forge.configured import forges_of
 from penstock_agent_exec.git.failures import GitFailed
 from penstock_agent_exec.git.mirror import remove_tree
 from penstock_agent_exec.known_secrets import Hiding, known_secrets
@@ -67,6 +68,7 @@ def main() -> None:
             means=means,
             mounts=mounts,
             secrets=secrets,
+            forges=forges_of(settings.forges_file, settings.git_token_file, folder.path / "forge-tokens"),
         )
         async with upkeep(bench):
             await Worker(runtime, bench, notes).serve()

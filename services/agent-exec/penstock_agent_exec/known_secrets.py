@@ -16,7 +16,7 @@ import msgspec
 
 from penstock.settings import BadSettings, Secret
 from penstock_agent_exec.redact import Redactor
-from penstock_agent_exec.settings import Settings, described_in
+from penstock_agent_exec.settings import Settings, described_in, forge_tokens
 
 
 class KnownSecrets:
@@ -68,7 +68,7 @@ def known_secrets(settings: Settings) -> KnownSecrets:
     }
     for name, agent in described_in(settings).items():
         files[f"key_file of {name}"] = agent.table.model.key_file if agent.table.model is not None else ""
-    paths = {name: Path(path) for name, path in files.items() if path}
+    paths = {name: Path(path) for name, path in files.items() if path} | forge_tokens(settings)
     if settings.secrets_file:
         try:
             paths["secrets_file"].read_bytes()
@@ -87,12 +87,12 @@ def _given(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _lines(path: Path) -> list[str]:
+    """Those that a secret stands in; the words around a key in a PEM file are none."""
     try:
-        return [
-            line for line in path.read_text(encoding="utf-8", errors="surrogateescape").splitlines() if line.strip()
-        ]
+        lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
         return []
+    return [line for line in lines if line.strip() and not line.startswith("-----")]
 
 
 def _state(path: Path) -> tuple[int, int]:

@@ -53,8 +53,11 @@ ENVELOPE_BYTES: Final = 4_096
 """What an event's envelope may add to a report's body."""
 
 
-def failed(hand: InHand, error_class: str, message: str, *, transient: bool = False) -> ReportBody:
-    """The job's failure, as its kind of work says it. A verify that could not be done is a fault of the host."""
+def failed(
+    hand: InHand, error_class: str, message: str, *, transient: bool = False, retry_at: datetime | None = None
+) -> ReportBody:
+    """The job's failure, as its kind of work says it. A verify that could not be done is a fault of the host. `retry_at`: when
+    a forge is to be asked again."""
     # Before it is cut: half a secret is none that anybody would find.
     job, epoch, words = hand.job, hand.tenure.epoch, shown(hand.redactor.text(message), MESSAGE_LENGTH_MAX)
     match job.work:
@@ -101,7 +104,14 @@ def failed(hand: InHand, error_class: str, message: str, *, transient: bool = Fa
                 sandbox=hand.sandbox,
             )
         case PublishWork():
-            return PublishFailed(job=job.id, epoch=epoch, error_class=error_class, message=words, transient=transient)
+            return PublishFailed(
+                job=job.id,
+                epoch=epoch,
+                error_class=error_class,
+                message=words,
+                transient=transient,
+                retry_at=retry_at,
+            )
         case _:
             assert_never(job.work)
 

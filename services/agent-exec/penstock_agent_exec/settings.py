@@ -19,6 +19,7 @@ from penstock.settings import BadSettings, Common, Secret
 from penstock.subjects import PUBLISH_POOL
 from penstock_agent_exec.agents.generic_file import BadAgents, Described, read_agents
 from penstock_agent_exec.agents.known import NAMES, is_scripted
+from penstock_agent_exec.forge.table import BadForges, token_files
 from penstock_agent_exec.git.failures import BadName
 from penstock_agent_exec.git.names import Identity, check_identity
 from penstock_agent_exec.sandbox_probe import probe
@@ -46,7 +47,9 @@ class Settings(Common, frozen=True, kw_only=True, forbid_unknown_fields=True):
     long an agent may print nothing; one shell command of claude may take 1,800 s. `roles`: `run` for agents and checks, `publish`
     for handing changes over: a host with only the first holds nothing that can push, one with only the second runs nobody's
     code. `publish_pool`: whose changes a host with that role hands over, besides its own. `git_token_file`: a file with a token
-    for https remotes; `git_read_token_file`: one that can only read, used for fetching where it is set. `secrets_file`: one
+    for https remotes; `git_read_token_file`: one that can only read, used for fetching where it is set. `forges_file`: a TOML file
+    with the forges to speak to and the credential for each (`forge/table.py`); without it `git_token_file` is shown to the
+    well-known ones among them. `secrets_file`: one
     secret to a line, hidden wherever it is printed, as those of these settings are. `allow_local_remotes`: repos may be folders
     of this host. `keep_days`: how long a task's clone stays that no job works with; `disk_bytes_max`: how large the data folder
     may grow before the oldest of them go sooner, 0 for no limit.
@@ -66,6 +69,7 @@ class Settings(Common, frozen=True, kw_only=True, forbid_unknown_fields=True):
     publish_pool: Name = PUBLISH_POOL
     git_token_file: str = ""
     git_read_token_file: str = ""
+    forges_file: str = ""
     secrets_file: str = ""
     claude_path: str = "claude"
     anthropic_base_url: str = "https://api.anthropic.com"
@@ -139,6 +143,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         ("MOUNTS_FILE", found.mounts_file),
         ("SECRETS_FILE", found.secrets_file),
         ("GIT_READ_TOKEN_FILE", found.git_read_token_file),
+        ("FORGES_FILE", found.forges_file),
     ):
         if (path or name == "DATA_DIR") and not Path(path).is_absolute():
             raise BadSettings(f"PENSTOCK_{name} must be an absolute path, not {path!r}")
@@ -148,6 +153,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         if vendor not in known and not is_scripted(vendor):
             raise BadSettings(f"PENSTOCK_VENDORS: unknown vendor {vendor!r}; known: {', '.join(known)}")
     _check_addresses(found)
+    forge_tokens(found)
     try:
         check_identity(found.identity)
     except BadName as error:
@@ -161,8 +167,9 @@ def _check_roles(found: Settings, environ: Mapping[str, str]) -> None:
     """A host that does not publish has nothing to push with, and that is looked at and not believed."""
     if found.publishes:
         return
-    for name in ("PENSTOCK_GIT_TOKEN_FILE", *FORGE_TOKENS):
-        if environ.get(name) or (name == "PENSTOCK_GIT_TOKEN_FILE" and found.git_token_file):
+    held = {"PENSTOCK_GIT_TOKEN_FILE": found.git_token_file, "PENSTOCK_FORGES_FILE": found.forges_file}
+    for name in (*held, *FORGE_TOKENS):
+        if environ.get(name) or held.get(name):
             raise BadSettings(
                 f"{name} is set, and PENSTOCK_ROLES={found.roles} makes this a host that holds no credential of a forge: take "
                 "it away. To fetch private repos, name a token that can only read in PENSTOCK_GIT_READ_TOKEN_FILE"
@@ -175,6 +182,14 @@ def described_in(found: Settings) -> dict[str, Described]:
         return read_agents(Path(found.agents_file), NAMES) if found.agents_file else {}
     except BadAgents as error:
         raise BadSettings(f"PENSTOCK_AGENTS_FILE: {error}") from error
+
+
+def forge_tokens(found: Settings) -> dict[str, Path]:
+    """The files of credentials that `forges_file` names. Raises BadSettings."""
+    try:
+        return token_files(found.forges_file)
+    except BadForges as error:
+        raise BadSettings(f"PENSTOCK_FORGES_FILE: {error}") from error
 
 
 def _check_addresses(found: Settings) -> None:

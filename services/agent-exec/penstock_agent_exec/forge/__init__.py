@@ -26,6 +26,10 @@ COMMENT_LENGTH_MAX: Final = 4_000
 PATH_LENGTH_MAX: Final = 500
 LABELS_MAX: Final = 20
 
+SAID: Final = "*Said by Penstock*"
+"""The last line of what we say below a pull request: by it, and not by the account, our own words are known. A person may work
+with the very account whose token we have."""
+
 _MARK = re.compile(r"^Penstock task `([a-z0-9]{16,40})`\s*$", re.MULTILINE)
 
 
@@ -52,7 +56,8 @@ class Check:
 @dataclass(frozen=True, slots=True)
 class Comment:
     """A comment on lines or on the whole, or the text of a review that asks for changes. `id`: unique in the forge. `path` is
-    empty and `line` None where it is about no line. `is_own`: written by the account that we use there."""
+    empty and `line` None where it is about no line. `is_own`: we have said it. `is_trusted`: the forge knows the author as
+    somebody who may write to the repository; what strangers say is told, and nobody should work for them."""
 
     id: str
     author: str
@@ -60,6 +65,7 @@ class Comment:
     path: str = ""
     line: int | None = None
     is_own: bool = False
+    is_trusted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +121,14 @@ class ForgeMissing(ForgeFailed):
 
 
 class ForgeRefused(ForgeFailed):
-    """The forge understood and says no, for a reason that will not go away by itself."""
+    """The forge understood and says no, for a reason that will not go away by itself: with `status`, and what it `said`."""
 
     error_class = "forge.refused"
+
+    def __init__(self, message: str, *, status: int = 0, said: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.said = said
 
 
 class ForgeAnswerBad(ForgeFailed):
@@ -169,6 +180,11 @@ def task_of(body: str) -> str:
     """The task whose mark the text has; empty where it has none, the last where it has several."""
     found = _MARK.findall(body.replace("\r\n", "\n"))
     return str(found[-1]) if found else ""
+
+
+def said_by_us(text: str) -> bool:
+    """Whether the text is one of ours."""
+    return text.rstrip().endswith(SAID) or bool(task_of(text))
 
 
 async def find_or_open(

@@ -21,6 +21,7 @@ from penstock_agent_exec.cgroups import RLIMITS, Means
 from penstock_agent_exec.child import ChildNotStarted
 from penstock_agent_exec.folder import DataFolder
 from penstock_agent_exec.forge import Forge
+from penstock_agent_exec.forge.configured import NO_FORGES, Forges
 from penstock_agent_exec.forge.recording import KIND as RECORDING
 from penstock_agent_exec.forge.recording import RecordingForge
 from penstock_agent_exec.git.command import STDERR_BYTES_KEPT, STDOUT_BYTES_MAX, Completed, Sandboxed
@@ -58,6 +59,7 @@ class Bench:
     means: Means = RLIMITS
     mounts: Mounts = NO_MOUNTS
     secrets: KnownSecrets
+    forges: Forges = NO_FORGES
 
     def mirror(self, repo: RepoSnapshot) -> Mirror:
         return mirror_of(self.folder.path, repo.name)
@@ -69,7 +71,8 @@ class Bench:
     def forge(self, repo: RepoSnapshot) -> Forge | None:
         """The forge behind the repo's remote, None where it is a remote and no more."""
         if repo.provider != RECORDING:
-            return None
+            # A host that does not publish speaks to no forge: it has nothing to show one.
+            return self.forges.of(repo, self.remote(repo)) if self.settings.publishes else None
         return RecordingForge(self.folder.path / "forge", repo.name, partial(self._head_of, repo))
 
     async def _head_of(self, repo: RepoSnapshot, branch: str) -> str | None:
@@ -79,6 +82,8 @@ class Bench:
     def credential(self, remote: Remote, *, pushes: bool = False) -> Credential | None:
         """What git may show the remote; None for what the account has of itself."""
         settings = self.settings
+        if (own := self.forges.git_credential(remote)) is not None:
+            return own
         if remote.protocol == "https":
             token = settings.git_token_file
             if not pushes:

@@ -66,7 +66,7 @@ async def prepare(bench: Bench, hand: InHand, work: PrepareWork) -> ReportBody:
 
 async def _prepare(bench: Bench, hand: InHand, work: PrepareWork) -> _Prepared:
     mirror = bench.mirror(work.repo)
-    await _update(bench, mirror, work.repo)
+    await update(bench, mirror, work.repo)
     if work.continues is not None:
         tip: str | None = await _tip(bench, hand, mirror, work.continues)
         base = work.continues.base_commit
@@ -117,15 +117,17 @@ async def standing_clone(bench: Bench, hand: InHand, repo: RepoSnapshot, base: s
     if known := find_clone(bench.folder.path, hand.job.task):
         return known
     mirror = bench.mirror(repo)
-    await _update(bench, mirror, repo)
+    await update(bench, mirror, repo)
     kept = await newest_kept(mirror, hand.job.task)
     where = "where the task began" if kept is None else "from the work that was kept"
     hand.note(f"the task's clone is not on this host any more: begun again {where}")
     return await _clone(bench, hand, mirror, base, kept)
 
 
-async def _update(bench: Bench, mirror: Mirror, repo: RepoSnapshot) -> None:
+async def update(bench: Bench, mirror: Mirror, repo: RepoSnapshot) -> None:
+    """The mirror as the remote is. Raises the failures of a fetch, and MirrorBusy."""
     remote = bench.remote(repo)
+    await bench.forges.fresh(remote)
     await update_mirror(mirror, remote, credential=bench.credential(remote))
 
 

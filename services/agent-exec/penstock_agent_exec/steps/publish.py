@@ -6,26 +6,25 @@ and what is there already is adopted, not done again.
 
 from __future__ import annotations
 
-from penstock.artifacts import store
 from penstock.events import PublishFailed, PublishSucceeded
 from penstock.jobs import PublishWork
 from penstock.reports import ReportBody
 from penstock.values import Delivery
 from penstock_agent_exec.forge import find_or_open
-from penstock_agent_exec.git.change import format_patch
-from penstock_agent_exec.git.failures import BaseLost, ParcelMissing
-from penstock_agent_exec.git.mirror import contains, has_commit, update_mirror
-from penstock_agent_exec.git.publish import publish_branch
+from penstock_agent_exec.git.failures import BaseLost, BaseMoved, ParcelMissing
+from penstock_agent_exec.git.mirror import contains, has_commit, resolve_base, update_mirror
+from penstock_agent_exec.git.publish import look, publish_branch
 from penstock_agent_exec.git.secrets import secrets_in
 from penstock_agent_exec.preflight.look import FINDINGS_MAX
 from penstock_agent_exec.steps.bench import Bench, InHand
+from penstock_agent_exec.steps.flow_commit import hand_over_commit
+from penstock_agent_exec.steps.flow_patch import hand_over_patch
 from penstock_agent_exec.steps.parcel import take
 from penstock_agent_exec.steps.preflight import held_back, preflight, worth_a_look
+from penstock_agent_exec.steps.prepare import update
 from penstock_agent_exec.tenure import Stopped
 
-PATCH_NAME = "change-patch"
-PATCH_MEDIA_TYPE = "application/mbox"
-FLOWS = ("branch", "patch")
+FLOWS = ("branch", "commit", "patch", "untracked")
 
 
 async def publish(bench: Bench, hand: InHand, work: PublishWork) -> ReportBody:
@@ -45,7 +44,9 @@ async def publish(bench: Bench, hand: InHand, work: PublishWork) -> ReportBody:
         return refused
     match work.flow:
         case "patch":
-            delivery = await _patch(bench, hand, work)
+            delivery = await hand_over_patch(bench, hand, work)
+        case "commit":
+            delivery = await hand_over_commit(bench, hand, work)
         case "branch":
             delivery = await _branch(bench, hand, work, worth_a_look(findings))
         case other:
@@ -53,7 +54,7 @@ async def publish(bench: Bench, hand: InHand, work: PublishWork) -> ReportBody:
                 job=hand.job.id,
                 epoch=hand.tenure.epoch,
                 error_class="publish.unknown_flow",
-                message=f"this executor knows no flow {other[:100]!r}; known: branch, patch",
+                message=f"this executor knows no flow {other[:100]!r}; known: {', '.join(FLOWS)}",
             )
     listed = findings[:FINDINGS_MAX]
     return PublishSucceeded(job=hand.job.id, epoch=hand.tenure.epoch, delivery=delivery, findings=listed)
@@ -69,23 +70,20 @@ async def _have(bench: Bench, hand: InHand, work: PublishWork) -> None:
     if work.parcel is None or work.parcel.commit != work.commit:
         raise ParcelMissing(f"{work.commit} was made on another host.")
     remote = bench.remote(work.repo)
+    await bench.forges.fresh(remote)
     await update_mirror(mirror, remote, credential=bench.credential(remote))
     await take(bench, hand, mirror, work.parcel, base=work.base_commit, descends_from=work.base_commit)
 
 
-async def _patch(bench: Bench, hand: InHand, work: PublishWork) -> Delivery:
-    mirror = bench.mirror(work.repo)
-    body = await hand.tenure.stop.unless_asked(format_patch(mirror, work.base_commit, work.commit))
-    hand.tenure.must_hold()
-    patch = await store(
-        bench.nc,
-        task=hand.job.task,
-        job=hand.job.id,
-        name=PATCH_NAME,
-        body=body,
-        media_type=PATCH_MEDIA_TYPE,
-    )
-    return Delivery(kind="patch", commit=work.commit, patch=patch)
+async def _must_be_on_tip(bench: Bench, work: PublishWork) -> None:
+    """Raises BaseMoved, unless the branch is there already: then that is what was handed over."""
+    remote, mirror = bench.remote(work.repo), bench.mirror(work.repo)
+    await update(bench, mirror, work.repo)
+    tip = await resolve_base(mirror, work.repo.default_branch)
+    if tip == work.base_commit:
+        return
+    if await look(mirror, remote, work.branch, credential=bench.credential(remote)) != work.commit:
+        raise BaseMoved(f"{work.repo.default_branch} is at {tip}, and the change was made on {work.base_commit}.")
 
 
 async def _branch(bench: Bench, hand: InHand, work: PublishWork, notes: str) -> Delivery:
@@ -94,6 +92,9 @@ async def _branch(bench: Bench, hand: InHand, work: PublishWork, notes: str) -> 
     remote, mirror = bench.remote(work.repo), bench.mirror(work.repo)
     if work.expected is not None and not await contains(mirror, work.commit, work.expected):
         raise BaseLost(f"{work.commit} does not hold {work.expected}, which is on {work.branch}.")
+    if work.on_tip:
+        await _must_be_on_tip(bench, work)
+    await bench.forges.fresh(remote)
     published = await publish_branch(
         mirror,
         remote,
@@ -120,5 +121,6 @@ async def _branch(bench: Bench, hand: InHand, work: PublishWork, notes: str) -> 
         commit=published.commit,
         branch=published.branch,
         url=pull_request.url,
+        number=pull_request.number,
         adopted=adopted,
     )

@@ -1,0 +1,276 @@
+"""GitHub, and GitHub Enterprise Server by its address.
+
+Rule of this room: the list's filter is not believed. GitHub ignores a `head` that it does not understand, and lists everything.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from msgspec import Struct
+
+from penstock_agent_exec.agents.facts import shown
+from penstock_agent_exec.forge import (
+    CHECKS_MAX,
+    COMMENT_LENGTH_MAX,
+    COMMENTS_MAX,
+    NAME_LENGTH_MAX,
+    PATH_LENGTH_MAX,
+    SAID,
+    SUMMARY_LENGTH_MAX,
+    Check,
+    Checks,
+    Comment,
+    ForgeRefused,
+    PullRequest,
+    PullRequestState,
+    State,
+    said_by_us,
+    task_of,
+)
+from penstock_agent_exec.forge.http import PAGE, Connection, Query
+from penstock_agent_exec.forge.opening import opened, repeated
+from penstock_agent_exec.forge.text import neutral, neutral_title
+
+ACCEPT: Final = "application/vnd.github+json"
+VERSION: Final = "2022-11-28"
+TRUSTED: Final = ("OWNER", "MEMBER", "COLLABORATOR")
+RUNS_MAX: Final = 300
+FAILED: Final = ("failure", "timed_out", "startup_failure", "action_required", "error")
+
+
+class _Repo(Struct):
+    full_name: str
+
+
+class _Side(Struct):
+    ref: str
+    sha: str
+    repo: _Repo | None = None
+
+
+class _User(Struct):
+    login: str
+
+
+class _Pull(Struct):
+    number: int
+    html_url: str
+    state: Literal["open", "closed"]
+    head: _Side
+    body: str | None = None
+    merged_at: str | None = None
+    draft: bool = False
+
+
+class _Output(Struct):
+    title: str | None = None
+    summary: str | None = None
+
+
+class _Run(Struct):
+    id: int
+    name: str
+    status: str
+    conclusion: str | None = None
+    html_url: str | None = None
+    output: _Output = _Output()
+
+
+class _Runs(Struct):
+    check_runs: list[_Run]
+
+
+class _Status(Struct):
+    context: str
+    state: str
+    target_url: str | None = None
+    description: str | None = None
+
+
+class _Combined(Struct):
+    statuses: list[_Status]
+
+
+class _Review(Struct):
+    id: int
+    state: str
+    user: _User | None = None
+    body: str | None = None
+    author_association: str = "NONE"
+
+
+class _Remark(Struct):
+    """A comment, on lines or on the whole."""
+
+    id: int
+    user: _User | None = None
+    body: str | None = None
+    author_association: str = "NONE"
+    path: str = ""
+    line: int | None = None
+
+
+class GitHub:
+    """One repository, `project` being its `owner/name`."""
+
+    def __init__(self, connection: Connection, project: str) -> None:
+        self._api = connection
+        self._project = project
+        self._owner = project.split("/")[0]
+        self._repo = f"/repos/{project}"
+
+    async def find(self, branch: str) -> PullRequest | None:
+        query: Query = {
+            "head": f"{self._owner}:{branch}",
+            "state": "all",
+            "sort": "created",
+            "direction": "desc",
+            "per_page": PAGE,
+        }
+        listed = (await self._api.get(f"{self._repo}/pulls", query)).read(list[_Pull])
+        own = [_told(pull) for pull in listed if pull.head.ref == branch and self._is_own(pull)]
+        return next((one for one in own if one.state == "open"), own[0] if own else None)
+
+    async def open(
+        self, branch: str, *, base: str, title: str, body: str, draft: bool = False, labels: tuple[str, ...] = ()
+    ) -> PullRequest:
+        wanted = {"title": neutral_title(title), "body": neutral(body), "head": branch, "base": base, "draft": draft}
+
+        async def make() -> PullRequest:
+            try:
+                return _told((await self._api.ask("POST", f"{self._repo}/pulls", body=wanted)).read(_Pull))
+            except ForgeRefused as refused:
+                if not wanted["draft"] or "draft" not in refused.said.lower():
+                    raise
+            # Not every plan has drafts for private repositories.
+            wanted["draft"] = False
+            return await make()
+
+        async with self._api.session():
+            pull = await opened(lambda: self._open_one(branch), make, _exists)
+            await self.label(pull.number, labels)
+            return pull
+
+    async def _open_one(self, branch: str) -> PullRequest | None:
+        found = await self.find(branch)
+        return found if found is not None and found.state == "open" else None
+
+    async def update(self, number: int, *, title: str, body: str) -> None:
+        wanted = {"title": neutral_title(title), "body": neutral(body)}
+        await repeated(lambda: self._api.ask("PATCH", f"{self._repo}/pulls/{number}", body=wanted))
+
+    async def comment(self, number: int, text: str) -> None:
+        path, wanted = f"{self._repo}/issues/{number}/comments", f"{neutral(text).rstrip()}\n\n{SAID}"
+
+        async def say() -> None:
+            said = await self._api.pages(path, _Remark, {"per_page": PAGE}, items_max=COMMENTS_MAX)
+            mine = [remark.body or "" for remark in said if said_by_us(remark.body or "")]
+            if not mine or mine[-1].replace("\r\n", "\n").strip() != wanted:
+                await self._api.ask("POST", path, body={"body": wanted})
+
+        async with self._api.session():
+            await repeated(say)
+
+    async def label(self, number: int, names: tuple[str, ...]) -> None:
+        if names:
+            path = f"{self._repo}/issues/{number}/labels"
+            await repeated(lambda: self._api.ask("POST", path, body={"labels": list(names)}))
+
+    async def list_open(self, limit: int) -> tuple[PullRequest, ...]:
+        query: Query = {"state": "open", "sort": "created", "direction": "desc", "per_page": min(limit, PAGE)}
+        listed = await self._api.pages(f"{self._repo}/pulls", _Pull, query, items_max=limit)
+        return tuple(_told(pull) for pull in listed if self._is_own(pull))
+
+    async def look(self, number: int) -> PullRequestState:
+        async with self._api.session():
+            pull = (await self._api.get(f"{self._repo}/pulls/{number}")).read(_Pull)
+            checks, failed = await self._checks(pull.head.sha)
+            return PullRequestState(
+                number=pull.number,
+                url=pull.html_url,
+                state=_state(pull),
+                head_branch=pull.head.ref,
+                head_commit=pull.head.sha,
+                draft=pull.draft,
+                checks=checks,
+                failed_checks=failed,
+                comments=await self._comments(number),
+            )
+
+    async def _checks(self, commit: str) -> tuple[Checks, tuple[Check, ...]]:
+        """Check runs (the newest of each name) and commit statuses, together."""
+        about = f"{self._repo}/commits/{commit}"
+        runs: dict[str, _Run] = {}
+        for page in range(1, RUNS_MAX // PAGE + 1):
+            query: Query = {"per_page": PAGE, "page": page, "filter": "latest"}
+            found = (await self._api.get(f"{about}/check-runs", query)).read(_Runs).check_runs
+            runs |= {f"{run.id}": run for run in found}
+            if len(found) < PAGE:
+                break
+        statuses = (await self._api.get(f"{about}/status", {"per_page": PAGE})).read(_Combined).statuses
+        failed = [_of_run(run) for run in runs.values() if run.status == "completed" and run.conclusion in FAILED]
+        failed += [_of_status(status) for status in statuses if status.state in FAILED]
+        if failed:
+            return "failed", tuple(failed[:CHECKS_MAX])
+        if not runs and not statuses:
+            return "none", ()
+        waits = any(run.status != "completed" for run in runs.values()) or any(s.state == "pending" for s in statuses)
+        return ("pending" if waits else "passed"), ()
+
+    async def _comments(self, number: int) -> tuple[Comment, ...]:
+        query: Query = {"per_page": PAGE}
+        reviews = await self._api.pages(f"{self._repo}/pulls/{number}/reviews", _Review, query, items_max=1_000)
+        lines = await self._api.pages(f"{self._repo}/pulls/{number}/comments", _Remark, query, items_max=1_000)
+        whole = await self._api.pages(f"{self._repo}/issues/{number}/comments", _Remark, query, items_max=1_000)
+        asks = [one for one in reviews if one.state in ("CHANGES_REQUESTED", "COMMENTED") and (one.body or "").strip()]
+        found = [_comment(f"review-{one.id}", one.user, one.body, one.author_association) for one in asks]
+        for one in lines:
+            said = _comment(f"line-{one.id}", one.user, one.body, one.author_association, one.path, one.line)
+            found.append(said)
+        found += [_comment(f"comment-{one.id}", one.user, one.body, one.author_association) for one in whole]
+        return tuple(found[-COMMENTS_MAX:])
+
+    def _is_own(self, pull: _Pull) -> bool:
+        """Whether its branch is in this repository and not in a fork of it."""
+        return pull.head.repo is not None and pull.head.repo.full_name.lower() == self._project.lower()
+
+
+def _told(pull: _Pull) -> PullRequest:
+    return PullRequest(pull.number, pull.html_url, pull.head.ref, _state(pull), task_of(pull.body or ""))
+
+
+def _state(pull: _Pull) -> State:
+    if pull.state == "open":
+        return "open"
+    return "merged" if pull.merged_at is not None else "closed"
+
+
+def _exists(refused: ForgeRefused) -> bool:
+    return refused.status == 422 and "already exists" in refused.said
+
+
+def _of_run(run: _Run) -> Check:
+    words = "\n".join(part for part in (run.output.title, run.output.summary) if part)
+    name, url = shown(run.name, NAME_LENGTH_MAX), shown(run.html_url or "", PATH_LENGTH_MAX)
+    return Check(name, url, shown(words or run.conclusion or "", SUMMARY_LENGTH_MAX))
+
+
+def _of_status(status: _Status) -> Check:
+    name, url = shown(status.context, NAME_LENGTH_MAX), shown(status.target_url or "", PATH_LENGTH_MAX)
+    return Check(name, url, shown(status.description or status.state, SUMMARY_LENGTH_MAX))
+
+
+def _comment(
+    key: str, user: _User | None, body: str | None, association: str, path: str = "", line: int | None = None
+) -> Comment:
+    text = body or ""
+    return Comment(
+        id=key,
+        author=shown("" if user is None else user.login, NAME_LENGTH_MAX),
+        text=shown(text, COMMENT_LENGTH_MAX),
+        path=shown(path, PATH_LENGTH_MAX),
+        line=line,
+        is_own=said_by_us(text),
+        is_trusted=association in TRUSTED,
+    )

@@ -1,0 +1,32 @@
+"""What has come with forges that say when to come back. New ones go to the end: a document's number is its place."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+from contract.golden_first import JOB
+
+from penstock import events as e
+from penstock import values as v
+
+FORGES: Final[tuple[e.KnownEvent, ...]] = (
+    e.PublishFailed(
+        job=JOB,
+        epoch=17,
+        error_class="forge.rate_limited",
+        message="https://api.github.com answered 403: You have exceeded a secondary rate limit",
+        transient=True,
+        findings=(
+            v.Finding(
+                rule="files.lock",
+                severity="flagged",
+                file="uv.lock",
+                line=3,
+                message="a lock file changes",
+                can_do="see that it was meant",
+            ),
+        ),
+        retry_at=datetime(2026, 3, 1, 9, 40, tzinfo=UTC),
+    ),
+)
