@@ -30,12 +30,25 @@ from penstock.events import (
     CompactSucceeded,
     DecisionRaised,
     DependencyResolved,
+    ObserveFailed,
     PlanFailed,
     PrepareFailed,
     PublishFailed,
     TaskParked,
 )
-from penstock.values import Artifact, Continuation, Kept, Parcel, PlanGate, RepoSnapshot, Usage, Window
+from penstock.values import (
+    Artifact,
+    Continuation,
+    FailedCheck,
+    Follow,
+    Kept,
+    Parcel,
+    PlanGate,
+    RepoSnapshot,
+    ReviewComment,
+    Usage,
+    Window,
+)
 
 FOLDER: Final = Path(__file__).parent / "golden" / "logs"
 DIGESTS: Final = FOLDER / "SHA256SUMS"
@@ -370,6 +383,42 @@ def continuation() -> Author:
     return life.worked(kept=Kept(ref="refs/penstock/wip/1", commit="c" * 40)).passed().published()
 
 
+FOLLOW: Final = Follow(look_seconds=60.0, look_seconds_max=600.0, settle_seconds=15.0, fix_runs_max=1)
+RED: Final = (
+    FailedCheck(name="ci / test", url="https://ci.example/9", summary="1 of 240 tests failed"),
+    FailedCheck(name="ci / lint", summary="round.py:12: unused name"),
+)
+
+
+def _said(number: int) -> ReviewComment:
+    return ReviewComment(id=f"c{number}", author="ann", text="Not for negative sums.", path="shop/sum.py", line=number)
+
+
+def reviewed_and_merged() -> Author:
+    """Three comments and two failed checks on one commit are one fix run; then it is merged."""
+    life = Author("reviewed_and_merged", follow=FOLLOW).prepared().worked().passed().published()
+    life.seen(checks="pending").hinted()
+    life.seen(checks="failed", failed_checks=RED, comments=tuple(_said(number) for number in (1, 2, 3)))
+    life.seen(checks="failed", failed_checks=RED)
+    life.worked(commit="d").passed().published()
+    return life.seen().hinted("pull_request").seen("merged")
+
+
+def review_taken_over() -> Author:
+    """The cap, a person who gives one more run, somebody's own commit while it is at work, and the end by closing."""
+    life = Author("review_taken_over", follow=FOLLOW).prepared().worked().passed().published()
+    life.looked(
+        lambda job, epoch: ObserveFailed(
+            job=job, epoch=epoch, error_class="forge.unreachable", message="the forge answered 502", transient=True
+        )
+    )
+    life.seen(comments=(_said(1),)).seen().worked(commit="d").passed().published()
+    life.seen(comments=(_said(2),)).seen()
+    life.ask(lambda id: UnblockTask(id=id, task=life.task_id, requested_by="ana"))
+    life.wait(1.0).claim().seen(head_commit="f" * 40).stopped(0.2, 30.0)
+    return life.seen("closed", head_commit="f" * 40)
+
+
 LIVES: Final[Mapping[str, Callable[[], Author]]] = {
     life.__name__: life
     for life in (
@@ -415,6 +464,8 @@ LIVES: Final[Mapping[str, Callable[[], Author]]] = {
         check_waits,
         account_held,
         continuation,
+        reviewed_and_merged,
+        review_taken_over,
     )
 }
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from scenario import BASE, REPO, WHOLE_POLICY
 
 from penstock.codec import encode_event
-from penstock.commands import ClaimJob, TaskCommand
+from penstock.commands import ClaimJob, StirPullRequest, TaskCommand
 from penstock.events import (
     AgentFailed,
     AgentProgressed,
@@ -24,6 +24,7 @@ from penstock.events import (
     PlanProposed,
     PrepareSucceeded,
     PublishSucceeded,
+    PullRequestObserved,
     Recorded,
     TaskAdmitted,
     TaskParked,
@@ -34,9 +35,10 @@ from penstock.events import (
 )
 from penstock.reports import Report, ReportBody
 from penstock.values import Change, CommandResult, Delivery, Evidence, History, Plan, Policy, Usage
-from penstock_orchestrator.core.advance import advance, gate_event, lost, wants_slot
+from penstock_orchestrator.core.advance import advance, gate_event, lost, next_look, wants_slot
 from penstock_orchestrator.core.decide import accept, decide
 from penstock_orchestrator.core.evolve import evolve
+from penstock_orchestrator.core.follow import stir
 from penstock_orchestrator.core.task import CurrentJob, Task
 
 MORNING = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -173,6 +175,44 @@ class Author:
         for event in lost(self.state, self.job.host or "", "its lease ended", host_gone=host_gone):
             self.append(event, cause=self.job.id)
         return self.settle()
+
+    # What becomes of the pull request ----------------------------------------------------------------------------------
+
+    def hinted(self, what: str = "pull_request_review") -> Author:
+        """The forge says that there is news."""
+        hint = StirPullRequest(id=self._id("command"), repo="shop", number=7, what=what, by="ann", via="github")
+        for event in stir(self.state, hint):
+            self.append(event, cause=hint.id)
+        return self.settle()
+
+    def looked(self, body: Callable[[str, int], ReportBody]) -> Author:
+        """The clock goes on to the next look, and this is what it comes to."""
+        at = next_look(self.state)
+        if self.state.look is None and at is not None:
+            self.now = max(self.now, at)
+            self.settle()
+        look, epoch = self.state.look, 500 + len(self.log)
+        assert look is not None, self.log[-1].data
+        claim = ClaimJob(
+            id=self._id("command"), task=self.task_id, job=look.id, host="host1", epoch=epoch, instance="4711-ab"
+        )
+        self.append(decide(self.state, claim)[0], cause=claim.id)
+        self.now += timedelta(seconds=1)
+        self.append(body(look.id, epoch), cause=self._id("report"))
+        return self.settle()
+
+    def seen(self, state: str = "open", **more: object) -> Author:
+        assert self.state.delivery is not None
+        plain: dict[str, object] = {"head_commit": self.state.delivery.commit, "checks": "passed"}
+        return self.looked(
+            lambda job, epoch: PullRequestObserved(
+                job=job,
+                epoch=epoch,
+                pull_request=7,
+                state=state,
+                **(plain | more),  # type: ignore[arg-type]  # a test's words
+            )
+        )
 
     # What hosts say, in one word ---------------------------------------------------------------------------------------
 

@@ -198,7 +198,9 @@ def _value(name: str) -> object:
     }
     if name in made:
         return made[name]
-    if name in ("epoch", "number", "attempt", "times", "attempts", "attempts_spent", "priority"):
+    if name in ("head_commit", "pushed"):
+        return "c" * 40
+    if name in ("epoch", "number", "pull_request", "attempt", "times", "attempts", "attempts_spent", "priority"):
         return 4
     if name in ("characters_in", "characters_out", "score", "spent", "limit", "waited_seconds"):
         return 5

@@ -232,9 +232,11 @@ def _seen_again(task: Task, review: Review) -> Task:
 def _unseen(task: Task, review: Review, event: ObserveFailed, at: datetime) -> Task:
     unseen = Unseen(error_class=event.error_class, message=event.message, transient=event.transient)
     review = _next(task, replace(review, misses=review.misses + 1, unseen=unseen, look_first=False), at)
-    if event.retry_at is not None and event.retry_at > review.look_at:
-        latest = at + timedelta(seconds=_follow(task).look_seconds_max)
-        review = replace(review, look_at=min(event.retry_at, latest))
+    if event.retry_at is not None and event.retry_at > at:
+        follow = _follow(task)
+        soonest = at + timedelta(seconds=follow.look_seconds_min)
+        latest = at + timedelta(seconds=follow.look_seconds_max)
+        review = replace(review, look_at=min(max(event.retry_at, soonest), latest))
     return replace(task, review=review)
 
 
@@ -246,7 +248,7 @@ def _next(task: Task, review: Review, at: datetime, *, more: bool = False) -> Re
     seconds = min(doubled, max(follow.look_seconds_max, follow.look_seconds))
     if more:
         seconds = follow.look_seconds_min
-    elif pending(review) and review.news_at is not None and not _settled(review, follow):
+    elif pending(review) and not _settled(review, follow):
         seconds = max(min(seconds, follow.settle_seconds), follow.look_seconds_min)
     seconds *= 1.0 + 0.2 * _fraction(f"{task.id}.{review.looks}.{task.seq}")
     return replace(review, look_at=at + timedelta(seconds=seconds))
@@ -262,8 +264,9 @@ PATIENCES: Final = 10
 
 
 def _settled(review: Review, follow: Follow) -> bool:
-    if review.seen_at is None or review.news_at is None or review.first_news_at is None:
-        return False
+    assert review.seen_at is not None, "feedback was seen at some time"
+    assert review.news_at is not None
+    assert review.first_news_at is not None
     waits = timedelta(seconds=follow.settle_seconds)
     return review.seen_at >= review.news_at + waits or review.seen_at >= review.first_news_at + PATIENCES * waits
 
