@@ -18,6 +18,7 @@ from penstock_launcher.up import down, status, up
 EXIT_UNUSABLE: Final = 1
 SELFTEST: Final = "selftest"
 DOCTOR: Final = "doctor"
+MAP: Final = "map"
 
 
 class _Arguments(argparse.Namespace):
@@ -32,6 +33,8 @@ def main() -> None:
     if sys.argv[1:2] == [SELFTEST]:
         # With arguments of its own.
         sys.exit(subprocess.call([sys.executable, "-m", "penstock_agent_exec.selftest", *sys.argv[2:]]))
+    if sys.argv[1:2] == [MAP]:
+        sys.exit(subprocess.call([sys.executable, "-m", "penstock_agent_exec.repo_map", *sys.argv[2:]]))
     if sys.argv[1:2] == [DOCTOR]:
         sys.exit(doctor(sys.argv[2:], os.environ))
     sys.exit(run(_parser().parse_args(namespace=_Arguments())))
@@ -62,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs.add_parser("demo", help="see one task from submission to patch, in a folder of its own, without any key")
     scene = verbs.add_parser("show", help="see one decision of the pipeline happen, by HTTP, with a scripted agent")
     scene.add_argument("scene", choices=[*SCENES, "all"], help=", ".join([*SCENES, "all"]))
+    verbs.add_parser(MAP, help="what a repository defines, the most telling for a task first; `map --help` says more")
     verbs.add_parser(DOCTOR, help="what this machine has of what agents need, what is missing, and what mends it")
     verbs.add_parser(SELFTEST, help="try to escape from the sandbox that agents get on this machine")
     for name, text in (

@@ -1,4 +1,4 @@
-"""Given a file in one of the languages, then what it defines and refers to is found, and what nobody wrote by hand is left out."""
+"""Given a file in one of the languages, then what it defines and refers to is found; what nobody wrote by hand is left out."""
 
 from __future__ import annotations
 
