@@ -57,12 +57,12 @@ class Memory(Struct, frozen=True, kw_only=True):
 
 
 _COLUMNS: Final = ", ".join(
-    field.name for field in msgspec.structs.fields(Memory) if field.name not in ("archived", "similarity")
+    f"m.{field.name}" for field in msgspec.structs.fields(Memory) if field.name not in ("archived", "similarity")
 )
-ONE: Final = f"select {_COLUMNS}, forgotten from penstock.memory where memory = $1"  # noqa: S608 - our own names
+ONE: Final = f"select {_COLUMNS}, forgotten from penstock.memory as m where memory = $1"  # noqa: S608 - our own names
 SEARCH: Final = (
     f"select {_COLUMNS}, found.similarity from penstock.memory_search($1, $2, $3, $4, 0, $5) as found"  # noqa: S608
-    " join penstock.memory as m using (memory) where $6::text is null or kind = $6 order by found.score desc, number"
+    " join penstock.memory as m using (memory) where $6::text is null or m.kind = $6 order by found.score desc, m.number"
 )
 POSITION: Final = "select seq from penstock.memory_position"
 FORGOTTEN: Final = "select memory from penstock.memory where memory = any($1::text[]) and forgotten"
@@ -79,7 +79,7 @@ def memories_page(*, repo: bool, kind: bool, cursor: bool) -> str:
     if cursor:
         conditions.append(f"(born_at, memory) < (${number}::timestamptz, ${number + 1}::text)")
     return (
-        f"select {_COLUMNS} from penstock.memory where {' and '.join(conditions)}"  # noqa: S608 - our own names
+        f"select {_COLUMNS} from penstock.memory as m where {' and '.join(conditions)}"  # noqa: S608 - our own names
         " order by born_at desc, memory desc limit $1"
     )
 
