@@ -35,6 +35,7 @@ from penstock.events import (
     AgentFailed,
     AgentRequested,
     FeedbackAccepted,
+    JobClaimed,
     JobLost,
     JobStopped,
     JobStopRequested,
@@ -338,7 +339,7 @@ def test_a_look_that_is_lost_or_stopped_is_made_again_a_little_later() -> None:
         again = state.and_then(event, seconds=61)
         assert (again.state.look, of(again).misses) == (None, 1)
         again.at(400).then(ObserveRequested)
-    assert state.when_reported(JobStopped(job=job_at(14), epoch=7, reason="drain")).then(JobStopped)
+    state.when_reported(JobStopped(job=job_at(14), epoch=7, reason="drain")).then(JobStopped)
 
 
 def claim_of(state: Given, epoch: int) -> Given:
@@ -366,7 +367,7 @@ def test_a_host_claims_a_look_as_any_job() -> None:
     state = in_review()
     state = state.and_then(state.at(60).then(ObserveRequested), seconds=60)
     claim = ClaimJob(id="k" * 26, task=TASK, job=job_at(14), host="h2", epoch=3, instance="i2")
-    state.when(claim).then(type(claimed(14)))
+    state.when(claim).then(JobClaimed)
 
 
 def test_what_only_a_followed_task_has_changes_no_other() -> None:
@@ -597,6 +598,8 @@ def test_a_push_that_is_refused_is_looked_into_before_anybody_is_asked() -> None
     assert event.why == "push_refused"
     state = state.and_then(event, seconds=210)
     state.at(211).then_nothing()
+    secret = replace(failed, error_class="publish.secret")
+    assert handing_over().and_then(secret, seconds=210).settled(210).last(TaskBlocked).reason == "publish.secret"
     taken = seen(state, 212, head_commit=HUMAN).settled(212)
     assert taken.said(PullRequestTakenOver)
     assert not taken.said(TaskBlocked)
@@ -746,7 +749,7 @@ def test_feedback_about_the_whole_and_unchecked_answers_are_said_so() -> None:
 def test_a_fix_run_on_another_host_begins_from_what_was_handed_over() -> None:
     gone = JobLost(job=job_at(job(fixing())), epoch=0, host="h1", reason="away", host_gone=True)
     state = fixing().and_then(gone).settled(150)
-    assert state.last(PrepareRequested)
+    assert state.last(PrepareRequested).number == 2
     work = order_of(state)
     assert isinstance(work, PrepareWork)
     assert work.continues is not None

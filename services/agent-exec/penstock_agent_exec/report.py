@@ -30,12 +30,13 @@ from penstock.events import (
     JobStopped,
     MessageTold,
     NetworkDenied,
+    ObserveFailed,
     PlanFailed,
     PrepareFailed,
     PublishFailed,
     VerifyFailed,
 )
-from penstock.jobs import AgentWork, CompactWork, PlanWork, PrepareWork, PublishWork, VerifyWork
+from penstock.jobs import AgentWork, CompactWork, ObserveWork, PlanWork, PrepareWork, PublishWork, VerifyWork
 from penstock.reports import Report, ReportBody
 from penstock.values import Usage
 from penstock_agent_exec.agents.facts import shown
@@ -105,6 +106,15 @@ def failed(
             )
         case PublishWork():
             return PublishFailed(
+                job=job.id,
+                epoch=epoch,
+                error_class=error_class,
+                message=words,
+                transient=transient,
+                retry_at=retry_at,
+            )
+        case ObserveWork():
+            return ObserveFailed(
                 job=job.id,
                 epoch=epoch,
                 error_class=error_class,

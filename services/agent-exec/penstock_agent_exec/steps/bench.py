@@ -14,7 +14,7 @@ from typing import Final
 from nats.aio.client import Client
 
 from penstock.bounds import LINE_LENGTH_MAX
-from penstock.jobs import Job, PublishWork, Work
+from penstock.jobs import Job, ObserveWork, PublishWork, Work
 from penstock.values import Kept, Parcel, RepoSnapshot, Usage
 from penstock_agent_exec.agents.facts import shown
 from penstock_agent_exec.cgroups import RLIMITS, Means
@@ -98,7 +98,7 @@ class Bench:
 
     def lacks(self, work: Work) -> str:
         """The role that the work needs and this host has not; empty where it has it."""
-        if isinstance(work, PublishWork):
+        if isinstance(work, PublishWork | ObserveWork):
             return "" if self.settings.publishes else "publish"
         return "" if self.settings.runs else "run"
 

@@ -13,7 +13,7 @@ import structlog
 
 from penstock.artifacts import ArtifactTooLarge, store
 from penstock.events import AgentFailed, AgentSucceeded, CompactFailed, CompactSucceeded, PlanFailed, PlanProposed
-from penstock.jobs import AgentWork, CompactWork, PlanWork, PrepareWork, PublishWork, VerifyWork
+from penstock.jobs import AgentWork, CompactWork, ObserveWork, PlanWork, PrepareWork, PublishWork, VerifyWork
 from penstock.lease import Lost
 from penstock.reports import ReportBody
 from penstock_agent_exec.child import ChildNotStarted
@@ -24,8 +24,10 @@ from penstock_agent_exec.report import class_of_os_error, failed, stopped
 from penstock_agent_exec.steps.agent import agent
 from penstock_agent_exec.steps.answer import answer
 from penstock_agent_exec.steps.bench import Bench, InHand
+from penstock_agent_exec.steps.observe import observe
 from penstock_agent_exec.steps.prepare import prepare
 from penstock_agent_exec.steps.publish import publish
+from penstock_agent_exec.steps.rebase import put_on_top
 from penstock_agent_exec.steps.verify import verify
 from penstock_agent_exec.tenure import Stopped
 from penstock_agent_exec.transcript import MEDIA_TYPE
@@ -52,8 +54,10 @@ async def _done(bench: Bench, hand: InHand) -> ReportBody:
         raise
     except Stopped as error:
         return stopped(hand, str(error))
-    except (GitFailed, ForgeFailed) as error:
+    except GitFailed as error:
         return failed(hand, error.error_class, str(error), transient=error.transient)
+    except ForgeFailed as error:
+        return failed(hand, error.error_class, str(error), transient=error.transient, retry_at=error.retry_at)
     except ArtifactTooLarge as error:
         return failed(hand, "publish.too_large", str(error))
     except ChildNotStarted as error:
@@ -90,6 +94,8 @@ async def _step(bench: Bench, hand: InHand) -> ReportBody:
     if role := bench.lacks(work):
         return failed(hand, ROLE_MISSING, f"this host has not the role {role}", transient=True)
     match work:
+        case PrepareWork(rebase=str(commit)):
+            return await put_on_top(bench, hand, work, commit)
         case PrepareWork():
             return await prepare(bench, hand, work)
         case AgentWork():
@@ -100,5 +106,7 @@ async def _step(bench: Bench, hand: InHand) -> ReportBody:
             return await verify(bench, hand, work)
         case PublishWork():
             return await publish(bench, hand, work)
+        case ObserveWork():
+            return await observe(bench, hand, work)
         case _:
             assert_never(work)

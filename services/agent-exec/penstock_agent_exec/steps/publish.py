@@ -10,7 +10,7 @@ from penstock.events import PublishFailed, PublishSucceeded
 from penstock.jobs import PublishWork
 from penstock.reports import ReportBody
 from penstock.values import Delivery
-from penstock_agent_exec.forge import find_or_open
+from penstock_agent_exec.forge import find_or_open, marked
 from penstock_agent_exec.git.failures import BaseLost, BaseMoved, ParcelMissing
 from penstock_agent_exec.git.mirror import contains, has_commit, resolve_base, update_mirror
 from penstock_agent_exec.git.publish import look, publish_branch
@@ -108,14 +108,15 @@ async def _branch(bench: Bench, hand: InHand, work: PublishWork, notes: str) -> 
     if forge is None:
         return Delivery(kind="branch", commit=published.commit, branch=published.branch, adopted=published.adopted)
     hand.tenure.must_hold()
+    title = hand.redactor.text(work.title)
+    body = hand.redactor.text("\n\n".join(part for part in (work.body, notes) if part))
     pull_request, adopted = await find_or_open(
-        forge,
-        work.branch,
-        task=hand.job.task,
-        base=work.repo.default_branch,
-        title=hand.redactor.text(work.title),
-        body=hand.redactor.text("\n\n".join(part for part in (work.body, notes) if part)),
+        forge, work.branch, task=hand.job.task, base=work.repo.default_branch, title=title, body=body
     )
+    if work.says and pull_request.state == "open":
+        # The branch has it already, and both are said once however often they are asked for.
+        await forge.update(pull_request.number, title=title, body=marked(body, hand.job.task))
+        await forge.comment(pull_request.number, hand.redactor.text(work.says))
     return Delivery(
         kind="pull_request",
         commit=published.commit,

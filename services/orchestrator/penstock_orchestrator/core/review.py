@@ -46,6 +46,9 @@ PUSHED_MAX: Final = 100
 UNSEEN: Final = "observe."
 """The family of reasons to block a task whose pull request cannot be looked at. The next look that succeeds ends it."""
 
+FROM_OUTSIDE: Final = ("git.", "forge.")
+"""Families of failures that a look at the pull request may explain."""
+
 CAP: Final = "review.fix_runs"
 MERGED: Final = "merged"
 CLOSED: Final = "closed"
@@ -122,7 +125,10 @@ def after_step(before: Task, task: Task, event: object, at: datetime) -> Task:
             return _answered(task, review, event, at)
         case PublishFailed() | PrepareFailed() if not event.transient:
             # It may be merged or closed, or somebody else may have pushed: that is looked at before anybody is asked.
-            return replace(task, review=replace(review, look_first=True, look_at=at))
+            looks = event.error_class.startswith(FROM_OUTSIDE)
+            fix = replace(review.fix, handing_over=False)
+            review = replace(review, fix=fix, look_first=looks, look_at=at if looks else review.look_at)
+            return replace(task, review=review)
         case PrepareSucceeded() if event.tip is not None and event.tip not in review.pushed:
             return replace(task, review=replace(review, head=event.tip))
         case AgentSucceeded():
@@ -172,6 +178,7 @@ def _begun(task: Task, at: datetime) -> Task:
         pushed=(delivery.commit,),
         judged=task.judged,
         skipped=task.skipped,
+        results=task.results,
         allowed=follow.fix_runs_max,
         look_at=at + timedelta(seconds=follow.look_seconds),
     )
@@ -317,7 +324,7 @@ def _worked(task: Task, review: Review, event: AgentSucceeded) -> Task:
     task = replace(task, review=replace(review, fix=replace(review.fix, told=True, said=event.summary)))
     if event.change.commit != last_pushed(task):
         return task
-    return replace(task, judged=review.judged, skipped=review.skipped)
+    return replace(task, judged=review.judged, skipped=review.skipped, results=review.results)
 
 
 def _answered(task: Task, review: Review, event: PublishSucceeded, at: datetime) -> Task:
@@ -330,6 +337,7 @@ def _answered(task: Task, review: Review, event: PublishSucceeded, at: datetime)
         head=commit,
         judged=task.judged,
         skipped=task.skipped,
+        results=task.results,
         fix=None,
         checks=(),
         quiet=0,
