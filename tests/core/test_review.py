@@ -717,7 +717,7 @@ def test_the_same_pull_request_is_updated_and_told_what_was_done() -> None:
     assert isinstance(work, PublishWork)
     assert (work.expected, work.number, work.commit) == (HEAD, 7, FIXED)
     assert work.says.startswith(
-        "Fix run 1 for 3 comments and 2 failed checks: commit dddddddddddd; our own checks passed."
+        "Fix run 1 for 3 comments and 2 failed checks: commit dddddddddddd; our own checks: passed on this commit."
     )
     assert "`ci / test`, `ci / lint`" in work.says
     assert "- ann on sum.py, line 2" in work.says
@@ -730,7 +730,7 @@ def test_words_alone_are_an_answer_too() -> None:
     work = order_of(state)
     assert isinstance(work, PublishWork)
     assert "nothing was changed" in work.says
-    assert "our own checks passed" in work.says
+    assert "our own checks: passed" in work.says
 
 
 def test_feedback_about_the_whole_and_unchecked_answers_are_said_so() -> None:
@@ -742,7 +742,7 @@ def test_feedback_about_the_whole_and_unchecked_answers_are_said_so() -> None:
     assert "begin of Somebody on the whole change" in feedback_text(fix)
     assert "begin of ben on sum.py [" in feedback_text(fix)
     done = state.works(lambda seq: replace(agent_ok(seq), change=change(FIXED), summary="")).settled(150)
-    assert "our own checks not run (skip_verify)" in answer_text(done.state)
+    assert "our own checks: NOT run (skip_verify)" in answer_text(done.state)
     assert counted(0, 0) == "nothing"
 
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from penstock.bounds import clip
 from penstock.values import FailedCheck, ReviewComment
+from penstock_orchestrator.core.checks import headline
 from penstock_orchestrator.core.quoted import quoted
 from penstock_orchestrator.core.task import Fix, Task
 
@@ -44,12 +45,11 @@ def answer_text(task: Task) -> str:
     if fix is None or task.change is None or task.delivery is None:
         return ""
     names = ", ".join(f"`{one.name}`" for one in fix.checks[:NAMED_MAX])
-    places = [f"- {one.author} on {_where(one)}" for one in fix.comments[:NAMED_MAX]]
+    places = [f"- {_line(one.author) or 'somebody'} on {_where(one)}" for one in fix.comments[:NAMED_MAX]]
     unchanged = task.change.commit == task.delivery.commit
     done = "nothing was changed" if unchanged else f"commit {task.change.commit[:12]}"
-    checked = "passed" if task.judged == "passed" else f"not run ({task.skipped or 'nothing configured'})"
     parts = [
-        f"Fix run {fix.number} for {counted(len(fix.comments), len(fix.checks))}: {done}; our own checks {checked}.",
+        f"Fix run {fix.number} for {counted(len(fix.comments), len(fix.checks))}: {done}; our own checks: {headline(task)}.",
         f"Failed checks: {names}" if names else "",
         "\n".join(places),
         clip(fix.said, ANSWER_ROOM),
