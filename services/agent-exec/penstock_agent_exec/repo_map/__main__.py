@@ -114,7 +114,10 @@ def _split(given: list[str]) -> list[str]:
 def _place(path: Path, revision: str) -> tuple[Path, str]:
     """The repository's folder and the commit. Raises TreeFailed."""
     git_dir = _git("-C", str(path), "rev-parse", "--absolute-git-dir")
-    commit = _git(f"--git-dir={git_dir}", "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
+    try:
+        commit = _git(f"--git-dir={git_dir}", "rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
+    except TreeFailed as error:
+        raise TreeFailed(f"it has no commit {revision}: {error}") from error
     return Path(git_dir), commit
 
 

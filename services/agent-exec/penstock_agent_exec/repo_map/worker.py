@@ -19,7 +19,7 @@ from penstock_agent_exec.repo_map.answer import FAILED, LENGTH, MISSING, READY, 
 from penstock_agent_exec.repo_map.languages import BY_GRAMMAR
 from penstock_agent_exec.repo_map.symbols import symbols_of
 
-FILE_CPU_SECONDS_MAX: Final = 5.0
+FILE_CPU_SECONDS_MAX: Final = 3.0
 """A megabyte of people's code takes a tenth of a second."""
 MEMORY_BYTES_MAX: Final = 1024 * 1024 * 1024
 HEADER_BYTES_MAX: Final = 1_000
