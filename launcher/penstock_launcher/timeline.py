@@ -166,7 +166,8 @@ def _task_line(event: OfTheTask) -> Line:
         case e.TaskWoken():
             return Line("note", "woken", f"by {event.woken_by}")
         case e.TaskSucceeded():
-            return Line("good", "succeeded", f"in {event.attempts} attempts")
+            but = f", but: {', '.join(event.reservations)}" if event.reservations else ""
+            return Line("good", "succeeded", f"in {event.attempts} attempts{but}")
         case e.TaskUnverified():
             return Line("note", "unverified", event.reason)
         case e.TaskFailed():
@@ -270,4 +271,9 @@ def _commands(commands: tuple[CommandResult, ...]) -> str:
 
 
 def _ended(result: CommandResult) -> str:
-    return "passed" if result.passed else result.ended if result.exit_code is None else f"exit code {result.exit_code}"
+    if result.flaky:
+        return "FLAKY: passed when it was run again"
+    if result.passed:
+        return "passed"
+    ended = result.ended if result.exit_code is None else f"exit code {result.exit_code}"
+    return f"{ended}, as before the change" if result.failed_before else ended

@@ -321,7 +321,7 @@ def test_a_reviewer_reads_what_was_asked_what_was_checked_and_what_it_took() -> 
     state = given(whole(description="Why not?", model="large", max_attempts=9))
     text = body(state.lives(prepare_ok, failed("agent.crashed"), agent_ok, verify_ok))
     assert text == (
-        "Why not?\n\n**Checks**: passed on this commit\n\n**Change**: 1 files, +2 -1\n\n"
+        "Why not?\n\n**Checks**: passed on this commit\n\n- `test`: passed\n\n**Change**: 1 files, +2 -1\n\n"
         "**Attempts**: 2, **agent**: scripted large\n\n**Turns**: 6, **cost**: 1.00 USD, **work time**: 41 s\n\n"
         f"Task `{TASK}`"
     )

@@ -26,7 +26,7 @@ from scenario import (
 from penstock.catalog import FleetSettings, PriceOf, Repo, Template
 from penstock.commands import ContinueTask, RetryTask, SubmitTask
 from penstock.events import DependencyResolved, TaskCancelRequested, TaskSubmitted
-from penstock.values import Continuation, Delivery, Origin, PlanGate, Policy, Price, VerifyCommands, Window
+from penstock.values import Checking, Continuation, Delivery, Origin, PlanGate, Policy, Price, VerifyCommands, Window
 from penstock.wish import Wish
 from penstock_orchestrator.core.refused import Refused
 from penstock_orchestrator.core.submit import Known, again, fingerprint, price_of, submit, wish_of
@@ -63,7 +63,7 @@ def test_what_nobody_says_is_filled_in() -> None:
     assert event == TaskSubmitted(
         title="x",
         vendor="claude",
-        repo=REPO,
+        repo=replace(REPO, checking=Checking()),
         policy=WHOLE_POLICY,
         submitted_by="ann",
         fingerprint=fingerprint(command(submitted_by="ann")),

@@ -142,8 +142,9 @@ def _says_task(event: OfTheTask) -> str:
             return f"needs a person ({reason}): {can_do} - {message}"
         case TaskUnblocked(unblocked_by=by):
             return f"{by} let it go on"
-        case TaskSucceeded(delivery=delivery, attempts=attempts, usage=usage):
-            return f"{_where(delivery)}, verified ({_cost(attempts, usage)})"
+        case TaskSucceeded(delivery=delivery, attempts=attempts, usage=usage, reservations=reservations):
+            but = f", but: {', '.join(reservations)}" if reservations else ""
+            return f"{_where(delivery)}, verified{but} ({_cost(attempts, usage)})"
         case TaskUnverified(delivery=delivery, attempts=attempts, usage=usage, reason=reason):
             return f"{_where(delivery)}, NOT verified: {reason} ({_cost(attempts, usage)})"
         case TaskFailed(error_class=error_class, message=message, attempts=attempts, usage=usage):
@@ -182,7 +183,8 @@ def _says_step(event: OfAStep) -> str:
         case VerifyRequested(commit=commit, host=host):
             return f"{commit[:12]} is to be verified on {host}"
         case VerifySucceeded(commit=commit, commands=commands):
-            return f"{commit[:12]} passed {len(commands)} commands"
+            flaky = sum(command.flaky for command in commands)
+            return f"{commit[:12]} passed {len(commands)} commands" + (f", {flaky} of them FLAKY" if flaky else "")
         case VerifySkipped(commit=commit, reason=reason):
             return f"{commit[:12]} was not verified: {reason}"
         case PublishRequested(commit=commit, branch=branch):

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import astuple, fields
 
+from penstock_orchestrator.core.checks import unverified_reason
 from penstock_orchestrator.core.reported import spent
 from penstock_orchestrator.core.task import Task
 from penstock_orchestrator.core.waiting import phase, waiting
@@ -206,7 +207,7 @@ def _plan_state(task: Task) -> PlanState | None:
 
 def _reason(task: Task) -> tuple[str | None, str | None]:
     if task.outcome in ("succeeded", "unverified"):
-        return (task.skipped or None, None) if task.outcome == "unverified" else (None, None)
+        return (unverified_reason(task.judged, task.skipped), None) if task.outcome == "unverified" else (None, None)
     if task.outcome == "cancelled":
         return "cancelled", None if task.cancel is None else task.cancel.reason or None
     if task.blocked is not None:

@@ -257,4 +257,4 @@ def _used(row: StepRow, usage: Usage) -> StepRow:
 
 
 def _commands(commands: tuple[CommandResult, ...]) -> dict[str, str | float]:
-    return {"commands": as_json(commands), "wall_seconds": sum(command.wall_seconds for command in commands)}
+    return {"commands": as_json(commands), "wall_seconds": sum(command.all_wall_seconds for command in commands)}

@@ -130,7 +130,8 @@ def _went(event: _Went) -> str:
         case e.CompactSucceeded():
             return "an agent has summarised the history"
         case e.VerifySucceeded():
-            return f"the checks of {event.commit[:12]} passed"
+            flaky = ", some only when they were run again" if any(one.flaky for one in event.commands) else ""
+            return f"the checks of {event.commit[:12]} passed{flaky}"
         case e.PublishSucceeded():
             return f"the change is handed over ({event.delivery.kind})"
         case _:
@@ -264,7 +265,7 @@ def _last(event: e.TaskSucceeded | e.TaskUnverified | e.TaskFailed | e.TaskCance
         case e.TaskSucceeded():
             return f"the task has succeeded ({event.delivery.kind}, {_many(event.attempts, 'attempt')})"
         case e.TaskUnverified():
-            return f"the task ends with a change that nothing has checked ({event.reason})"
+            return f"the task ends with a change that is not verified ({event.reason})"
         case e.TaskFailed():
             return f"the task has failed as {event.error_class}: {event.message}"
         case e.TaskCancelled():

@@ -11,7 +11,7 @@ from typing import Final, assert_never
 
 from penstock.bounds import MAP_LENGTH_MAX, TAIL_LENGTH_MAX, clip
 from penstock.jobs import PROMPT_LENGTH_MAX, verify_steps
-from penstock_orchestrator.core import compact, plan_text, recollection
+from penstock_orchestrator.core import checks, compact, plan_text, recollection
 from penstock_orchestrator.core.feedback import feedback_text
 from penstock_orchestrator.core.quoted import quoted
 from penstock_orchestrator.core.task import MAX_TURNS, Failure, Mail, Task
@@ -232,12 +232,13 @@ def _after_agent(failure: Failure) -> str:
 
 
 def _after_verify(failure: Failure) -> str:
-    failed = next((command for command in failure.commands if not command.passed), None)
+    failed = checks.to_mend(failure.commands)
     if failed is None:
         return f"The checks did not pass: {failure.message}"
     ended = f"exit code {failed.exit_code}" if failed.ended == "exited" else failed.ended
-    told = failure.told
-    seen = "" if told is None or not told.hint else f"What it looks like ({told.error_class}): {told.hint}\n\n"
+    told, names = failure.told, checks.told(failed)
+    seen = quoted("What its tests are, by its own report", names) + "\n\n" if names else ""
+    seen += "" if told is None or not told.hint else f"What it looks like ({told.error_class}): {told.hint}\n\n"
     return (
         f"The check `{failed.command}` ({failed.stage}) did not pass on your commit ({ended}). "
         f"The end of its output:\n\n{clip(failed.tail, TAIL_IN_HINT_MAX)}\n\n{seen}"

@@ -22,6 +22,7 @@ from penstock.jobs import (
     Work,
 )
 from penstock.values import LOCAL, Continuation, Price
+from penstock_orchestrator.core import checks
 from penstock_orchestrator.core.budget import SUBSCRIPTION
 from penstock_orchestrator.core.feedback import answer_text
 from penstock_orchestrator.core.gate import words
@@ -88,6 +89,7 @@ def _work(task: Task, job: CurrentJob) -> Work:
                 commit=task.change.commit,
                 commands=spec.repo.verify,
                 command_timeout_seconds=spec.repo.command_timeout_seconds,
+                base_commit=task.base_commit if spec.repo.checking.baseline != "off" else None,
             )
         case "publish":
             assert task.change is not None
@@ -100,7 +102,7 @@ def _work(task: Task, job: CurrentJob) -> Work:
                 flow=spec.flow,
                 title=spec.title,
                 body=pull_request_body(task),
-                verified=task.judged == "passed",
+                verified=checks.is_verified(spec, task.judged, task.results),
                 expected=_expected(task),
                 number=None if task.review is None else task.review.number,
                 says=answer_text(task),
@@ -250,12 +252,12 @@ def pull_request_body(task: Task) -> str:
     """What a reviewer reads: what was asked, what was checked, what it took. Says "unknown" where nobody knows."""
     spec, usage = task.spec, task.usage
     cost = "unknown" if usage.cost_usd is None else f"{usage.cost_usd:.2f} USD"
-    checks = "passed on this commit" if task.judged == "passed" else f"NOT run ({task.skipped or 'nothing configured'})"
     change = task.change
     size = "" if change is None else f"{change.files_changed} files, +{change.lines_added} -{change.lines_removed}"
     parts = [
         spec.description,
-        f"**Checks**: {checks}",
+        f"**Checks**: {checks.headline(task)}",
+        "\n".join(f"- `{one.stage}`: {checks.summary(one)}" for one in task.results),
         f"**Change**: {size}",
         f"**Attempts**: {task.attempts}, **agent**: {task.vendor} {task.model}".rstrip() + _over_from(task),
         f"**Turns**: {usage.turns}, **cost**: {cost}, **work time**: {usage.wall_seconds:.0f} s",

@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 from msgspec import Struct
 
 from penstock.bounds import LINE_LENGTH_MAX, clip
+from penstock_orchestrator.core import checks
 from penstock_orchestrator.core.step import stage
 from penstock_orchestrator.core.task import AGENT_STEPS, Failure, Task
 
@@ -84,7 +85,7 @@ def _review_and_job(task: Task, now: datetime) -> Facts:
 def _handed_over(task: Task, _: datetime) -> Facts:
     delivery = task.delivery
     where = "none" if delivery is None else f"{delivery.kind} {delivery.commit[:12]}"
-    return (("delivery", where), ("checks", task.skipped or task.judged))
+    return (("delivery", where), ("checks", checks.headline(task)))
 
 
 def _budgets(task: Task, _: datetime) -> Facts:
@@ -266,7 +267,7 @@ def _next(task: Task, now: datetime) -> Facts:
         ("next step", stage(task)),
         ("host", task.host or "any"),
         ("change", "none" if change is None else change.commit[:12]),
-        ("checks", task.skipped or task.judged),
+        ("checks", checks.headline(task)),
     ]
     if stage(task) in AGENT_STEPS:
         facts += [*_attempts(task, now), ("messages to tell", str(len(task.pending_mail)))]

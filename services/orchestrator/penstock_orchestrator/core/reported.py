@@ -32,7 +32,7 @@ from penstock.events import (
     VerifySucceeded,
 )
 from penstock.values import CommandResult, Kept, Parcel, Usage
-from penstock_orchestrator.core import budget
+from penstock_orchestrator.core import budget, checks
 from penstock_orchestrator.core.compact import NOTES_MAX, Note
 from penstock_orchestrator.core.task import (
     AGENT_STEPS,
@@ -136,7 +136,7 @@ def ended(task: Task, job: CurrentJob, event: Ending, at: datetime) -> Task:
         case CompactFailed():
             return _over(replace(spent(task, most(event.usage, task.run_usage)), compact_failed=True))
         case VerifySucceeded():
-            return _going(replace(_checked(task, event.commands), judged="passed", alike=0, alike_class=""))
+            return _well_checked(task, event)
         case VerifyFailed():
             return _verify_failed(task, event)
         case PublishSucceeded():
@@ -230,7 +230,7 @@ def _rebased(task: Task, event: PrepareSucceeded) -> Task:
     if change is None and not event.conflicts:
         # A host of an earlier version: all is as it was.
         return _going(task)
-    task = _going(replace(task, change=change, judged="none", skipped="", kept=None, last_failure=None))
+    task = _going(replace(task, change=change, judged="none", results=(), skipped="", kept=None, last_failure=None))
     task = replace(task, parcel=event.parcel, parcel_usage=None if event.parcel is None else task.session_usage)
     if not event.conflicts:
         return task
@@ -248,7 +248,7 @@ def _not_handed_over(task: Task, event: PublishFailed) -> Task:
     if event.error_class == BASE_MOVED and task.rebases < task.spec.policy.rebases_max:
         return replace(task, rebase_due=True, stop=None)
     if not event.error_class.startswith(PREFLIGHT):
-        return replace(task, failure=_failure("publish", event), stop=None)
+        return replace(task, failure=_failure("publish", event, retry_at=event.retry_at), stop=None)
     failure = replace(_failure("preflight", event), spent=True)
     return failed(replace(noted(task, "preflight", failure), judged="failed", stop=None), failure)
 
@@ -296,18 +296,38 @@ def _agent_failed(task: Task, event: AgentFailed) -> Task:
     )
 
 
+def _well_checked(task: Task, event: VerifySucceeded) -> Task:
+    task = _checked(task, event.commands)
+    if not checks.too_flaky(task.spec, event.commands):
+        return _going(replace(task, judged="passed", alike=0, alike_class=""))
+    message = "a check passed only when it was run again on the same commit"
+    failure = Failure(
+        kind="verify",
+        error_class=checks.FLAKY,
+        message=message,
+        transient=False,
+        commands=event.commands,
+        spent=True,
+    )
+    return failed(replace(noted(task, "verify", failure), judged="failed", stop=None), failure)
+
+
 def _verify_failed(task: Task, event: VerifyFailed) -> Task:
+    if checks.judgement(task.spec, event.commands) == "excused":
+        return _going(replace(_checked(task, event.commands), judged="excused", alike=0, alike_class=""))
     failure = _failure("verify", event, commands=event.commands)
     hosts = is_hosts_fault(event.error_class)
     judged: Judgement = "none" if hosts else "failed"
-    said = next((command.tail for command in event.commands if not command.passed), event.message)
-    task = noted(_checked(task, event.commands), "verify", failure, said)
+    command = checks.to_mend(event.commands)
+    task = noted(_checked(task, event.commands), "verify", failure, event.message if command is None else command.tail)
     return failed(replace(task, judged=judged, stop=None), replace(failure, spent=not hosts))
 
 
 def _checked(task: Task, commands: tuple[CommandResult, ...]) -> Task:
-    wall = sum(command.wall_seconds for command in commands)
-    return replace(task, usage=budget.add(task.usage, Usage(cost_usd=0.0, wall_seconds=wall)))
+    wall = sum(command.all_wall_seconds for command in commands)
+    return replace(
+        task, results=checks.kept(commands), usage=budget.add(task.usage, Usage(cost_usd=0.0, wall_seconds=wall))
+    )
 
 
 def _run_spent(task: Task, event: AgentSucceeded | AgentFailed) -> tuple[Task, Usage]:

@@ -21,6 +21,7 @@ from penstock.events import (
 )
 from penstock.jobs import verify_steps
 from penstock.values import LOCAL
+from penstock_orchestrator.core import checks
 from penstock_orchestrator.core.prompt import fitting, hint_for
 from penstock_orchestrator.core.task import Task
 
@@ -79,7 +80,7 @@ def next_step(task: Task) -> KnownEvent:
                 commit=task.change.commit,
                 branch=task.branch,
                 flow=spec.flow,
-                verified=task.judged == "passed",
+                verified=checks.is_verified(spec, task.judged, task.results),
                 # A folder is on the host that has it, and nowhere else.
                 pool="" if spec.repo.provider == LOCAL else spec.policy.publish_pool or "",
             )
@@ -105,10 +106,18 @@ def end_well(task: Task) -> TaskSucceeded | TaskUnverified:
     assert task.delivery is not None
     seen = task.review
     judged, skipped = (task.judged, task.skipped) if seen is None else (seen.judged, seen.skipped)
-    if judged == "passed":
-        return TaskSucceeded(delivery=task.delivery, attempts=task.attempts, usage=task.usage)
+    results = task.results if seen is None else seen.results
+    reservations = checks.reservations(judged, results)
+    if checks.is_verified(task.spec, judged, results):
+        return TaskSucceeded(
+            delivery=task.delivery, attempts=task.attempts, usage=task.usage, reservations=reservations
+        )
     return TaskUnverified(
-        delivery=task.delivery, attempts=task.attempts, usage=task.usage, reason=skipped or "nothing_configured"
+        delivery=task.delivery,
+        attempts=task.attempts,
+        usage=task.usage,
+        reason=checks.unverified_reason(judged, skipped),
+        reservations=reservations,
     )
 
 

@@ -38,7 +38,7 @@ from penstock_orchestrator.core.compact import Note
 JobKind: TypeAlias = Literal["prepare", "plan", "agent", "compact", "verify", "publish"]
 StepKind: TypeAlias = Literal["prepare", "plan", "agent", "compact", "verify", "preflight", "publish"]
 Outcome: TypeAlias = Literal["succeeded", "unverified", "no_change", "failed", "cancelled"]
-Judgement: TypeAlias = Literal["none", "passed", "failed", "skipped"]
+Judgement: TypeAlias = Literal["none", "passed", "excused", "failed", "skipped"]
 PlanAnswer: TypeAlias = Literal["none", "commented", "approved", "rejected", "parked"]
 
 COMMANDS_REMEMBERED: Final = 64
@@ -179,7 +179,8 @@ class Fix(Struct, frozen=True, kw_only=True):
 
 
 class Review(Struct, frozen=True, kw_only=True):
-    """The pull request that the task has become. `pushed`: our own commits on it; `judged`, `skipped`: of the last of them.
+    """The pull request that the task has become. `pushed`: our own commits on it; `judged`, `skipped`, `results`: of the last
+    of them.
 
     `state`, `head`, `checks_say`: as last seen, at `seen_at`. `known`: comments that were told. `comments`, `checks`:
     feedback that waits for a fix run, `news_at` the last of it, `first_news_at` the first. `answered`: commits whose failed
@@ -212,6 +213,7 @@ class Review(Struct, frozen=True, kw_only=True):
     misses: int = 0
     stirred: bool = False
     look_first: bool = False
+    results: tuple[CommandResult, ...] = ()
     unseen: Unseen | None = None
     taken_over: bool = False
 
@@ -222,7 +224,8 @@ class Task(Struct, frozen=True, kw_only=True):
     since when it has been without one. `usage`: what was spent, `cost_seen`: the part of the cost that is known,
     `run_usage`: what the run at work has reported so far. `waived`: what a person has let pass. `plans`: how often one was
     asked for, `proposals`: how often one came. `rebase_due`: the default branch has moved on from under the change; `rebases`: so
-    often it was put on top of that. `heard`: the last messages that the agent has worked with. `parcel`: the last
+    often it was put on top of that. `results`: how the checks of the change went.
+    `heard`: the last messages that the agent has worked with. `parcel`: the last
     work that a host has left whole for others, `parcel_usage`: the session's usage at that time."""
 
     id: str
@@ -269,6 +272,7 @@ class Task(Struct, frozen=True, kw_only=True):
     agent: AgentRequested | None = None
     change: Change | None = None
     judged: Judgement = "none"
+    results: tuple[CommandResult, ...] = ()
     skipped: str = ""
     failure: Failure | None = None
     last_failure: Failure | None = None

@@ -12,6 +12,7 @@ from typing import Final, Literal, TypeAlias
 
 from penstock.bounds import LINE_LENGTH_MAX, MESSAGE_LENGTH_MAX, clip
 from penstock.events import FailureClassified
+from penstock_orchestrator.core import checks
 from penstock_orchestrator.core.classify import CLASSES, classify
 from penstock_orchestrator.core.classify.table import UNCLASSIFIED
 from penstock_orchestrator.core.task import BUDGET, MAX_TURNS, Failure, StepKind, Task, is_hosts_fault
@@ -26,6 +27,10 @@ BLOCKING: Final = {
     "vendor.model_not_found": "this model is not offered: cancel, and submit with another model",
     "git.auth": "give the host a credential that may read and push, then unblock the task",
     "git.non_fast_forward": "somebody else has pushed to the task's branch: look at it, then unblock or cancel",
+    "forge.auth": "give the publishing host a credential that the forge takes for this, then unblock the task",
+    "forge.missing": "see that the repository is there and the host's credential may see it, then unblock the task",
+    "forge.refused": "see the forge's words: mend the repo's settings or its rights there, then unblock or cancel",
+    "forge.answer": "what answers there is no such forge: mend the repo's provider or the host's api_url, then unblock",
     "git.protected_branch": "the remote protects this branch: allow the push, then unblock the task",
     "git.hook_rejected": "a hook of the remote refuses the push: see its words, then unblock or cancel the task",
     "git.branch_gone": "the branch to go on with is not on the remote any more: restore it and unblock, or cancel",
@@ -119,7 +124,9 @@ def _look(task: Task, failure: Failure) -> tuple[str, Severity, str, str]:
 
 
 def _look_at_check(task: Task, failure: Failure) -> tuple[str, Severity, str, str]:
-    failed = next((command for command in failure.commands if not command.passed), None)
+    if failure.error_class == checks.FLAKY:
+        return failure.error_class, "recoverable", checks.FLAKY_HINT, ""
+    failed = checks.to_mend(failure.commands)
     if failed is None:
         return failure.error_class, "recoverable", "", ""
     told = classify(
