@@ -47,12 +47,13 @@ class Settings(Common, frozen=True, kw_only=True, forbid_unknown_fields=True):
     long an agent may print nothing; one shell command of claude may take 1,800 s. `roles`: `run` for agents and checks, `publish`
     for handing changes over: a host with only the first holds nothing that can push, one with only the second runs nobody's
     code. `publish_pool`: whose changes a host with that role hands over, besides its own. `git_token_file`: a file with a token
-    for https remotes; `git_read_token_file`: one that can only read, used for fetching where it is set. `forges_file`: a TOML file
+    for https remotes; `git_read_token_file`: one that can only read, used for fetching where it is set. `forges_file`: TOML
     with the forges to speak to and the credential for each (`forge/table.py`); without it `git_token_file` is shown to the
     well-known ones among them. `secrets_file`: one
     secret to a line, hidden wherever it is printed, as those of these settings are. `allow_local_remotes`: repos may be folders
-    of this host. `keep_days`: how long a task's clone stays that no job works with; `disk_bytes_max`: how large the data folder
-    may grow before the oldest of them go sooner, 0 for no limit.
+    of this host. `local_folders`: absolute paths, with a colon between them, below which repos of the provider `local` may
+    be: folders without any remote, that changes are written into. `keep_days`: how long a task's clone stays that no job
+    works with; `disk_bytes_max`: how large the data folder may grow before the oldest of them go sooner, 0 for no limit.
 
     Of each vendor `…_path` is its program, on PATH or absolute, and `…_base_url` its API or a proxy that speaks like it, with a
     query where every request needs one (Azure: `…/openai?api-version=…`). The key goes into the vendor's own header, or into
@@ -65,6 +66,7 @@ class Settings(Common, frozen=True, kw_only=True, forbid_unknown_fields=True):
     vendors: Annotated[str, Meta(pattern=_LIST)] = ""
     scripts_dir: str = ""
     allow_local_remotes: bool = False
+    local_folders: str = ""
     roles: Annotated[str, Meta(pattern=r"^(run|publish|run,publish|publish,run)(?!\n)$")] = "run,publish"
     publish_pool: Name = PUBLISH_POOL
     git_token_file: str = ""
@@ -112,6 +114,11 @@ class Settings(Common, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return Path(self.scripts_dir) if self.scripts_dir else None
 
     @property
+    def local_roots(self) -> tuple[Path, ...]:
+        """Below these, folders may be repos of the provider `local`."""
+        return tuple(Path(path) for path in self.local_folders.split(":") if path)
+
+    @property
     def runs(self) -> bool:
         """Whether agents and checks may run on this host."""
         return "run" in self.roles.split(",")
@@ -147,6 +154,9 @@ def load(environ: Mapping[str, str]) -> Settings:
     ):
         if (path or name == "DATA_DIR") and not Path(path).is_absolute():
             raise BadSettings(f"PENSTOCK_{name} must be an absolute path, not {path!r}")
+    for root in found.local_roots:
+        if not root.is_absolute() or root == Path("/"):
+            raise BadSettings(f"PENSTOCK_LOCAL_FOLDERS: {str(root)!r} is not an absolute path of a folder to work in")
     _check_roles(found, environ)
     known = (*NAMES, *described_in(found))
     for vendor in found.vendor_names:

@@ -81,6 +81,18 @@ class BaseGone(GitFailed):
     error_class = "git.base_gone"
 
 
+class BaseMoved(GitFailed):
+    """The default branch is not where the change was made any more."""
+
+    error_class = "git.base_moved"
+
+
+class NothingLeft(GitFailed):
+    """The default branch holds all of the change by now."""
+
+    error_class = "git.nothing_left"
+
+
 class ParcelMissing(GitFailed):
     """The host with the change has left nothing for this one."""
 

@@ -15,7 +15,7 @@ from nats.aio.client import Client
 
 from penstock.bounds import LINE_LENGTH_MAX
 from penstock.jobs import Job, ObserveWork, PublishWork, Work
-from penstock.values import Kept, Parcel, RepoSnapshot, Usage
+from penstock.values import LOCAL, Kept, Parcel, RepoSnapshot, Usage
 from penstock_agent_exec.agents.facts import shown
 from penstock_agent_exec.cgroups import RLIMITS, Means
 from penstock_agent_exec.child import ChildNotStarted
@@ -31,6 +31,7 @@ from penstock_agent_exec.git.names import Remote, check_remote
 from penstock_agent_exec.git.publish import look
 from penstock_agent_exec.keeping import Keeping
 from penstock_agent_exec.known_secrets import KnownSecrets
+from penstock_agent_exec.local.folder import folder_of, remote_of
 from penstock_agent_exec.mounts import NO_MOUNTS, Extras, Mounts
 from penstock_agent_exec.process import Watch, run_child
 from penstock_agent_exec.redact import NOTHING_KNOWN, Redactor
@@ -65,8 +66,14 @@ class Bench:
         return mirror_of(self.folder.path, repo.name)
 
     def remote(self, repo: RepoSnapshot) -> Remote:
-        """Raises BadName."""
+        """Raises BadName, FolderRefused."""
+        if repo.provider == LOCAL:
+            return remote_of(self.local_folder(repo))
         return check_remote(repo.clone_url, allow_local=self.settings.allow_local_remotes)
+
+    def local_folder(self, repo: RepoSnapshot) -> Path:
+        """The folder that a repo of the provider `local` is. Raises FolderRefused."""
+        return folder_of(repo.clone_url, allowed=self.settings.local_roots, data=self.folder.path)
 
     def forge(self, repo: RepoSnapshot) -> Forge | None:
         """The forge behind the repo's remote, None where it is a remote and no more."""

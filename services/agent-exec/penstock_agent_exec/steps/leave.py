@@ -21,7 +21,7 @@ from penstock_agent_exec.agents.vendor import Vendor
 from penstock_agent_exec.child import ChildNotStarted
 from penstock_agent_exec.git.bundle import pack
 from penstock_agent_exec.git.failures import GitFailed, ParcelGone, ParcelRefused
-from penstock_agent_exec.git.mirror import task_ref, wip_ref
+from penstock_agent_exec.git.mirror import Mirror, task_ref, wip_ref
 from penstock_agent_exec.sandbox import Bind
 from penstock_agent_exec.steps.bench import Bench, InHand
 from penstock_agent_exec.steps.parcel import folder_for_parcels, loaded
@@ -65,7 +65,8 @@ async def _leave(
     *,
     needed: bool,
 ) -> None:
-    packed = None if commit is None else await _packed_work(bench, hand, place, ref, needed=needed)
+    base = place.clone.base
+    packed = None if commit is None else await _packed_work(bench, hand, place.mirror, base, ref, needed=needed)
     bundle = await _left(bench, hand, *BUNDLE, packed, needed=needed)
     session = await _packed_session(bench, hand, place, vendor, work.session_id)
     hand.parcel = Parcel(
@@ -77,12 +78,22 @@ async def _leave(
     )
 
 
-async def _packed_work(bench: Bench, hand: InHand, place: Place, ref: str, *, needed: bool) -> bytes | None:
+async def leave_rebased(bench: Bench, hand: InHand, mirror: Mirror, base: str, ref: str, commit: str) -> Parcel:
+    """Leave what stands on a new base, for others to hand over or to go on with. Raises the client's errors, TooBig."""
+    packed = await _packed_work(bench, hand, mirror, base, ref, needed=True)
+    return Parcel(
+        job=hand.job.id, ref=ref, commit=commit, bundle=await _left(bench, hand, *BUNDLE, packed, needed=True)
+    )
+
+
+async def _packed_work(
+    bench: Bench, hand: InHand, mirror: Mirror, base: str, ref: str, *, needed: bool
+) -> bytes | None:
     """What the ref of the mirror has beyond the base, which every host can fetch from the remote by itself."""
     try:
         with folder_for_parcels(bench) as folder:
             bundle = folder / "bundle"
-            await pack(place.mirror, bundle, ref=ref, base=place.clone.base)
+            await pack(mirror, bundle, ref=ref, base=base)
             return await asyncio.to_thread(_beginning, bundle)
     except (GitFailed, OSError) as error:
         if needed:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from penstock.events import PrepareSucceeded
 from penstock.jobs import PrepareWork
 from penstock.reports import ReportBody
-from penstock.values import Continuation, Evidence, RepoSnapshot
+from penstock.values import LOCAL, Continuation, Evidence, RepoSnapshot
 from penstock_agent_exec.git.clone import Clone, drop_clone, find_clone
 from penstock_agent_exec.git.failures import (
     BranchGone,
@@ -35,6 +35,8 @@ from penstock_agent_exec.git.mirror import (
     update_mirror,
 )
 from penstock_agent_exec.git.work import SET_ASIDE, keep_work, newest_kept
+from penstock_agent_exec.local.folder import check_clean
+from penstock_agent_exec.sandbox import Bind
 from penstock_agent_exec.steps.bench import Bench, InHand
 from penstock_agent_exec.steps.evidence import evidence
 from penstock_agent_exec.steps.parcel import take
@@ -67,6 +69,9 @@ async def prepare(bench: Bench, hand: InHand, work: PrepareWork) -> ReportBody:
 async def _prepare(bench: Bench, hand: InHand, work: PrepareWork) -> _Prepared:
     mirror = bench.mirror(work.repo)
     await update(bench, mirror, work.repo)
+    if work.clean and work.repo.provider == LOCAL:
+        folder = bench.local_folder(work.repo)
+        await check_clean(folder, bench.sandbox(Bind(folder)))
     if work.continues is not None:
         tip: str | None = await _tip(bench, hand, mirror, work.continues)
         base = work.continues.base_commit

@@ -9,7 +9,7 @@ from __future__ import annotations
 from penstock.events import PublishFailed, PublishSucceeded
 from penstock.jobs import PublishWork
 from penstock.reports import ReportBody
-from penstock.values import Delivery
+from penstock.values import LOCAL, Delivery
 from penstock_agent_exec.forge import find_or_open, marked
 from penstock_agent_exec.git.failures import BaseLost, BaseMoved, ParcelMissing
 from penstock_agent_exec.git.mirror import contains, has_commit, resolve_base, update_mirror
@@ -19,17 +19,19 @@ from penstock_agent_exec.preflight.look import FINDINGS_MAX
 from penstock_agent_exec.steps.bench import Bench, InHand
 from penstock_agent_exec.steps.flow_commit import hand_over_commit
 from penstock_agent_exec.steps.flow_patch import hand_over_patch
+from penstock_agent_exec.steps.flow_untracked import hand_over_edits
 from penstock_agent_exec.steps.parcel import take
 from penstock_agent_exec.steps.preflight import held_back, preflight, worth_a_look
 from penstock_agent_exec.steps.prepare import update
 from penstock_agent_exec.tenure import Stopped
 
-FLOWS = ("branch", "commit", "patch", "untracked")
+FLOWS = ("branch", "commit", "patch")
+FLOWS_OF_FOLDERS = ("patch", "untracked")
 
 
 async def publish(bench: Bench, hand: InHand, work: PublishWork) -> ReportBody:
     """Raises Stopped before it has begun, Lost, and the failures of git and of forges."""
-    if work.flow in FLOWS:
+    if work.flow in (*FLOWS, *FLOWS_OF_FOLDERS):
         await hand.tenure.stop.unless_asked(_have(bench, hand, work))
     looked = secrets_in(bench.mirror(work.repo), work.base_commit, work.commit, hand.redactor)
     if names := await hand.tenure.stop.unless_asked(looked):
@@ -42,19 +44,23 @@ async def publish(bench: Bench, hand: InHand, work: PublishWork) -> ReportBody:
     findings = await hand.tenure.stop.unless_asked(preflight(bench, hand, work))
     if (refused := held_back(hand, findings)) is not None:
         return refused
+    local = work.repo.provider == LOCAL
     match work.flow:
         case "patch":
             delivery = await hand_over_patch(bench, hand, work)
-        case "commit":
+        case "commit" if not local:
             delivery = await hand_over_commit(bench, hand, work)
-        case "branch":
+        case "untracked" if local:
+            delivery = await hand_over_edits(bench, hand, work)
+        case "branch" if not local:
             delivery = await _branch(bench, hand, work, worth_a_look(findings))
         case other:
+            known = FLOWS_OF_FOLDERS if local else FLOWS
             return PublishFailed(
                 job=hand.job.id,
                 epoch=hand.tenure.epoch,
                 error_class="publish.unknown_flow",
-                message=f"this executor knows no flow {other[:100]!r}; known: {', '.join(FLOWS)}",
+                message=f"this executor knows no flow {other[:100]!r} for such a repo; known: {', '.join(known)}",
             )
     listed = findings[:FINDINGS_MAX]
     return PublishSucceeded(job=hand.job.id, epoch=hand.tenure.epoch, delivery=delivery, findings=listed)

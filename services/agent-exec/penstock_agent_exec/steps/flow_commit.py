@@ -1,0 +1,59 @@
+"""The flow `commit`: the whole change as one commit on the default branch.
+
+Rule of this room: the same change on the same base is the same commit, whoever makes it and however often; so what is on the
+remote already is known by its id, also below what others have pushed since. Nothing but exactly the tree that was checked.
+"""
+
+from __future__ import annotations
+
+from penstock.jobs import PublishWork
+from penstock.values import Delivery
+from penstock_agent_exec.git.change import squash
+from penstock_agent_exec.git.failures import BaseMoved, NonFastForward
+from penstock_agent_exec.git.mirror import contains, resolve_base
+from penstock_agent_exec.git.publish import publish_branch
+from penstock_agent_exec.steps.bench import Bench, InHand
+from penstock_agent_exec.steps.prepare import update
+from penstock_agent_exec.tenure import Stopped
+
+TRAILER = "Penstock-Task"
+
+
+async def hand_over_commit(bench: Bench, hand: InHand, work: PublishWork) -> Delivery:
+    """Raises Stopped, BaseMoved where somebody else has pushed, Lost, and the failures of git."""
+    if hand.tenure.stop.asked.is_set():
+        raise Stopped(hand.tenure.stop.reason)
+    remote, mirror, branch = bench.remote(work.repo), bench.mirror(work.repo), work.repo.default_branch
+    await update(bench, mirror, work.repo)
+    message = f"{hand.redactor.text(work.title)}\n\n{TRAILER}: {hand.job.task}\n"
+    commit = await squash(mirror, work.base_commit, work.commit, message=message, identity=bench.settings.identity)
+    if await _is_there(bench, work, commit):
+        return _delivered(work, commit, adopted=True)
+    if (tip := await resolve_base(mirror, branch)) != work.base_commit:
+        raise BaseMoved(f"{branch} is at {tip}, and the change was made on {work.base_commit}.")
+    try:
+        published = await publish_branch(
+            mirror,
+            remote,
+            branch,
+            commit,
+            expected=work.base_commit,
+            credential=bench.credential(remote, pushes=True),
+            fence=hand.tenure.must_hold,
+        )
+    except NonFastForward as error:
+        # Somebody was faster; or our own push has landed, its answer was lost, and somebody has pushed on top.
+        await update(bench, mirror, work.repo)
+        if await _is_there(bench, work, commit):
+            return _delivered(work, commit, adopted=True)
+        raise BaseMoved(error.detail) from error
+    return _delivered(work, commit, adopted=published.adopted)
+
+
+async def _is_there(bench: Bench, work: PublishWork, commit: str) -> bool:
+    mirror = bench.mirror(work.repo)
+    return await contains(mirror, await resolve_base(mirror, work.repo.default_branch), commit)
+
+
+def _delivered(work: PublishWork, commit: str, *, adopted: bool) -> Delivery:
+    return Delivery(kind="commit", commit=commit, branch=work.repo.default_branch, adopted=adopted)
