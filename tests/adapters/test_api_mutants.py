@@ -52,9 +52,11 @@ BODIES: Final[dict[tuple[str, str], dict[str, object]]] = {
         "accounts": {"claude": 2},
         "prices": [{"vendor": "claude", "price": {"input_usd": 1, "output_usd": 2}}],
     },
+    ("POST", "/v1/memories"): {"repo": "shop", "kind": "lesson", "title": "t", "text": "x", "pinned": True},
+    ("PATCH", "/v1/memories/{memory}"): {"kind": "lesson", "title": "t", "text": "x", "pinned": False},
     ("POST", "/v1/tokens"): {"name": "n", "role": "viewer", "expires_in_days": 1},
 }
-QUERIES: Final = ("", "", "?limit=5", "?after=3", "?repo=shop&phase=queued", "?cursor=MjAyNnwx", "?follow=forever")
+QUERIES: Final = ("", "", "?limit=5", "?after=3", "?repo=shop&phase=queued", "?repo=shop&q=a+b&kind=lesson", "?cursor=MjAyNnwx", "?follow=forever")
 PIECES: Final = (
     *[b"\x00", b"\xff", b"\xed\xa0\x80", b"%00", b"%ff", b"%", b"..", b"//", b"\r\n", b"\n", b" ", b"\t", b'"', b"\\"],
     *[
@@ -140,6 +142,7 @@ class Mutants:
             "name": "fuzz",
             "id": "0" * 16,
             "job": "j" * 26,
+            "memory": "m" * 26,
         }
         path = template.format(**names)
         target = (path + draw.choice(QUERIES)).encode()

@@ -111,6 +111,7 @@ class Book:
         self.job_told = ""
         self.slot = False
         self.warned: set[str] = set()
+        self.recalled = False
         self.open_questions: set[str] = set()
         self.job_kind: type[Event] | None = None
         self.claimed: tuple[str, int] = ("", -1)

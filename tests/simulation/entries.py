@@ -24,6 +24,7 @@ from penstock.events import (
     JobClaimed,
     JobLost,
     JobStopped,
+    MemoryRecalled,
     MessageAccepted,
     MessageConsumed,
     MessageTold,
@@ -197,6 +198,10 @@ def _dependency(book: Book, event: DependencyResolved, _: Recorded) -> None:
         book.blocked = ""
 
 
+def _recalled(book: Book, _: MemoryRecalled, __: Recorded) -> None:
+    book.recalled = True
+
+
 def _warned(book: Book, event: BudgetWarned, _: Recorded) -> None:
     book.warned.add(event.budget)
 
@@ -273,6 +278,7 @@ _ENTRIES: Final[dict[type, Callable[..., None]]] = {
     TaskAdmitted: _slot,
     DependencyResolved: _dependency,
     BudgetWarned: _warned,
+    MemoryRecalled: _recalled,
     PlanRejected: _rejected,
     TaskParked: _parked,
     TaskWoken: _woken,

@@ -58,10 +58,12 @@ SETTINGS: Final = (
 
 POLICIES: Final = (
     Policy(budget_warning=0.8, reset_seconds_max=700_000.0),
-    Policy(budget_warning=0.8, failures_alike_max=2, compact_after_attempts=2, reset_seconds_max=90_000.0),
+    Policy(
+        budget_warning=0.8, failures_alike_max=2, compact_after_attempts=2, reset_seconds_max=90_000.0, recall_max=2
+    ),
     Policy(failures_alike_max=2, compact_after_attempts=1, compaction="agent", reset_seconds_max=90_000.0, parks_max=3),
     Policy(lost_max=1, pauses_max=1, plans_max=2, parks_max=4, reset_seconds_max=90_000.0, budget_warning=0.5),
-    Policy(abstain_below=60.0, failures_alike_max=1, reset_seconds_max=90_000.0),
+    Policy(abstain_below=60.0, failures_alike_max=1, reset_seconds_max=90_000.0, recall_max=3),
 )
 
 GATES: Final = (

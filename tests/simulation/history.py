@@ -105,6 +105,9 @@ def every_task_can_be_moved(world: World, task: Task) -> None:
             good = advancing.wants_slot(task, world.now)
         case "gate_due":
             good = advancing.gate_event(task, world.leaders[0].fleet.history(task.repo)) is not None
+        case "recall_due":
+            # The memory answers, or its absence does.
+            good = task.recalled is None and task.spec.policy.recall_max > 0
         case _:
             good = False
     if not good:

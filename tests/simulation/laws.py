@@ -20,6 +20,7 @@ from penstock.events import (
     GateScored,
     JobClaimed,
     JobLost,
+    MemoryRecalled,
     MessageAccepted,
     MessageConsumed,
     MessageDelivered,
@@ -68,6 +69,7 @@ from simulation.job_laws import (
     the_stale_are_refused,
     what_is_paused_waits,
 )
+from simulation.memory_laws import a_task_recalls_once, agents_are_told_what_is_remembered
 from simulation.money_laws import (
     a_budget_is_warned_of_once,
     agents_keep_the_hours,
@@ -128,12 +130,20 @@ ABOUT: Final[dict[type, tuple[Law, ...]]] = {
     ),
     **dict.fromkeys((PlanApproved, PlanRejected, PlanCommented, DecisionAnswered), _TO_PERSON),
     PrepareRequested: (*_STEP, agents_keep_the_hours),
-    PlanRequested: (*_STEP, *_PAID, agents_keep_the_hours, comments_reach_the_next_plan, doubtful_tasks_wait),
+    PlanRequested: (
+        *_STEP,
+        *_PAID,
+        agents_keep_the_hours,
+        comments_reach_the_next_plan,
+        doubtful_tasks_wait,
+        agents_are_told_what_is_remembered,
+    ),
     AgentRequested: (
         *_STEP,
         *_PAID,
         agents_keep_the_hours,
         a_person_has_approved,
+        agents_are_told_what_is_remembered,
         doubtful_tasks_wait,
         a_message_is_told_to_one_run,
         asked_compaction_comes_first,
@@ -158,6 +168,7 @@ ABOUT: Final[dict[type, tuple[Law, ...]]] = {
     TaskParked: (waits_are_believable,),
     PlanUnanswered: (silence_takes_its_time,),
     GateScored: (a_task_is_scored_once,),
+    MemoryRecalled: (a_task_recalls_once,),
     MessageDelivered: (delivered_is_begun,),
     MessageConsumed: (consumed_is_read,),
 }

@@ -154,9 +154,7 @@ class Leader:
         ):
             raise Broken("asked_twice_it_answers_once", f"{found.rule} gave another answer the second time")
         if event is None:
-            if found.rule != "gate_due":
-                return None
-            event = advancing.gate_event(task, self.fleet.history(task.repo))
+            event = self._asked_for(task, found.rule)
             if event is None:
                 return None
         said = queueing.veto(self.fleet, task, event, world.now)
@@ -165,6 +163,15 @@ class Leader:
             self.fleet.halt(task.id)
             return None
         return said or event
+
+    def _asked_for(self, task: Task, rule: str) -> KnownEvent | None:
+        match rule:
+            case "gate_due":
+                return advancing.gate_event(task, self.fleet.history(task.repo))
+            case "recall_due":
+                return self.world.remembered(task)
+            case _:
+                return None
 
     def _give_turns(self) -> bool:
         """Slots and news for those who wait; whether there was any."""

@@ -106,6 +106,12 @@ DEFECTS: Final = (
         wrong.rule("message_consumed", wrong.consumed_when_delivered),
     ),
     Planted(
+        "recalls_nothing",
+        "an agent begins before anybody was asked what is remembered",
+        ("agents_are_told_what_is_remembered",),
+        wrong.rule("recall_due", wrong.silent),
+    ),
+    Planted(
         "attempts_free",
         "failed attempts are not counted",
         ("tries_are_counted", "attempts_are_counted_once"),

@@ -15,10 +15,10 @@ from msgspec import Struct
 
 from penstock.catalog import Control, FleetSettings, Repo
 from penstock.commands import NewTask, TaskCommand
-from penstock.events import KnownEvent, Recorded, TaskSubmitted
+from penstock.events import KnownEvent, MemoryRecalled, Recorded, TaskSubmitted
 from penstock.jobs import Job
 from penstock.reports import Report
-from penstock.values import Policy, Usage
+from penstock.values import Policy, Recalled, Usage
 from penstock_orchestrator.core import evolve as evolving
 from penstock_orchestrator.core.task import Task
 from simulation.book import Book
@@ -134,6 +134,17 @@ class World:
         """An id that nothing else has: 26 characters, in the order of their birth."""
         self._ids += 1
         return f"{letter}{self._ids:025d}"
+
+    def remembered(self, task: Task) -> MemoryRecalled:
+        """What a memory of the ended tasks would say. It is away now and then."""
+        if len(self.log) % 5 == 0:
+            return MemoryRecalled(degraded="the memory is away")
+        others = [one for one in self.tasks.values() if one.outcome is not None and one.repo == task.repo]
+        items = [
+            Recalled(memory=one.id, task=one.id, kind="success", title="earlier", happened="it went", similarity=0.5)
+            for one in others[: task.spec.policy.recall_max]
+        ]
+        return MemoryRecalled(items=tuple(items))
 
     def later(self, seconds: float) -> None:
         """Let time pass, or (below 0) the clock be put back."""
