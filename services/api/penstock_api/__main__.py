@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Final, TypeVar
 
 import nats.errors
@@ -16,11 +17,13 @@ from penstock import service, settings, streams
 from penstock import subjects as s
 from penstock.reader import StreamGone
 from penstock.service import Runtime
-from penstock_api import queries, queries_memory, queries_talk, tokens
+from penstock_api import deliveries, queries, queries_memory, queries_talk, tokens
 from penstock_api.app import create_app
 from penstock_api.catalog import Catalog
 from penstock_api.database import Database, NoSchema
+from penstock_api.deliveries import Deliveries
 from penstock_api.follow import Live
+from penstock_api.hooks import Secrets
 from penstock_api.orders import Orders
 from penstock_api.problems import Problem
 from penstock_api.request import Parts
@@ -31,7 +34,13 @@ from penstock_api.tokens import BadFirstToken, Tokens
 log = structlog.get_logger()
 
 STREAMS: Final = (s.EVENTS, s.OUTPUT, s.DEAD, s.ARTIFACTS, s.kv_stream(s.CATALOG), s.kv_stream(s.LEASES))
-STATEMENTS: Final = (*queries.STATEMENTS, *queries_memory.STATEMENTS, *queries_talk.STATEMENTS, *tokens.STATEMENTS)
+STATEMENTS: Final = (
+    *queries.STATEMENTS,
+    *queries_memory.STATEMENTS,
+    *queries_talk.STATEMENTS,
+    *tokens.STATEMENTS,
+    *deliveries.STATEMENTS,
+)
 PAUSE_SECONDS: Final = 1.0
 DOWNLOADS_AT_ONCE: Final = 2
 T = TypeVar("T")
@@ -64,6 +73,8 @@ async def live(runtime: Runtime, wanted: ApiSettings) -> None:
                 catalog=Catalog(runtime.nc),
                 live=Live(runtime.nc, wanted.sse_connections_max),
                 downloads=asyncio.Semaphore(DOWNLOADS_AT_ONCE),
+                deliveries=Deliveries(database),
+                hook_secrets=Secrets(Path(wanted.secrets_dir) if wanted.secrets_dir else None),
                 problems=runtime.problems,
             ),
         )

@@ -35,6 +35,8 @@ ACCESS: Final[Mapping[tuple[str, str], Role | None]] = {
     ("GET", "/healthz"): None,
     ("GET", "/readyz"): None,
     ("GET", "/v1/openapi.json"): None,
+    # Signed with the repo's secret instead.
+    ("POST", "/v1/hooks/{provider}/{repo}"): None,
     ("GET", "/v1/tasks"): "viewer",
     ("POST", "/v1/tasks"): "operator",
     ("GET", "/v1/tasks/{task}"): "viewer",

@@ -24,6 +24,8 @@ from penstock.commands import (
     NotReady,
     RefusedReply,
     Reply,
+    Stirred,
+    StirPullRequest,
     TaskCommand,
     Why,
     WhyTask,
@@ -53,7 +55,18 @@ class Orders:
         match reply:
             case Accepted() | RefusedReply():
                 return reply
-            case Why() | Explained():
+            case Why() | Explained() | Stirred():
+                raise _not_understood("an answer to another question")
+
+    async def stir(self, command: StirPullRequest) -> bool:
+        """Tell whoever follows the pull request that there is news; whether somebody does. Raises Problem: 503."""
+        reply = await self._answered(command)
+        match reply:
+            case Stirred():
+                return bool(reply.tasks)
+            case RefusedReply():
+                raise _refusal(reply, None)
+            case Accepted() | Why() | Explained():
                 raise _not_understood("an answer to another question")
 
     async def explain(self, task: str, after: int) -> Explained:
@@ -64,10 +77,10 @@ class Orders:
                 return reply
             case RefusedReply():
                 raise _refusal(reply, None)
-            case Accepted() | Why():
+            case Accepted() | Why() | Stirred():
                 raise _not_understood("an answer to another question")
 
-    async def _answered(self, command: Command) -> Accepted | RefusedReply | Why | Explained:
+    async def _answered(self, command: Command) -> Accepted | RefusedReply | Why | Explained | Stirred:
         """Asked again until there is an answer that is one, or no time left (Problem, 503)."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + ORDER_SECONDS_MAX
@@ -103,7 +116,7 @@ class Orders:
         match reply:
             case Why():
                 return reply
-            case Accepted() | RefusedReply() | NotReady() | Explained():
+            case Accepted() | RefusedReply() | NotReady() | Explained() | Stirred():
                 return None
 
     async def _ask(self, subject: str, body: bytes, seconds: float) -> bytes:

@@ -17,7 +17,9 @@ from nats.aio.client import Client
 from penstock_api.body import decode
 from penstock_api.catalog import Catalog
 from penstock_api.database import Database
+from penstock_api.deliveries import Deliveries
 from penstock_api.follow import Live
+from penstock_api.hooks import Secrets
 from penstock_api.orders import Orders
 from penstock_api.settings import ApiSettings
 from penstock_api.tokens import Token, Tokens
@@ -36,6 +38,8 @@ class Parts:
     catalog: Catalog
     live: Live
     downloads: asyncio.Semaphore
+    deliveries: Deliveries
+    hook_secrets: Secrets
     problems: Callable[[], list[str]]
 
 

@@ -15,10 +15,12 @@ from penstock.settings import Common, Secret
 class ApiSettings(Common, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`first_token_file`: where the first token is read from while there is none yet; it is drawn and printed once where
     this is empty. `vendors`: agents that tasks may name besides those that hosts announce, separated by commas.
-    `allow_local_remotes`: repos may be cloned from paths of the executor's host. `request_seconds_max`: until the first
+    `allow_local_remotes`: repos may be cloned from paths of the executor's host. `secrets_dir`: the folder
+    in which `file:<name>` of a repo's webhook is looked up. `request_seconds_max`: until the first
     byte of an answer."""
 
     database_url: Secret
+    secrets_dir: str = ""
     http_host: str = "127.0.0.1"
     http_port: Annotated[int, Meta(ge=0, le=65_535)] = 8080
     first_token_file: str = ""

@@ -12,6 +12,7 @@ from litestar.types import ControllerRouterHandler
 from penstock_api.routes import (
     controls,
     explain,
+    hooks,
     house,
     memory,
     plans,
@@ -84,6 +85,7 @@ ROUTES: Final[list[ControllerRouterHandler]] = [
     tokens.make_token,
     tokens.list_tokens,
     tokens.delete_token,
+    hooks.take_hook,
     house.healthz,
     house.readyz,
     house.get_openapi,

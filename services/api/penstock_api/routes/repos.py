@@ -13,8 +13,9 @@ from litestar.params import BodyKwarg
 from msgspec import Meta, Struct, structs
 
 from penstock.bounds import EGRESS_HOSTS_MAX, Line, Name, Ref, Score, Seconds, Shell, Url, Usd, Word
-from penstock.catalog import Repo
+from penstock.catalog import REVIEWERS_MAX, Repo
 from penstock.values import VerifyCommands
+from penstock_api.hooks import SECRET_REF
 from penstock_api.problems import Problem, invalid
 from penstock_api.remotes import ACCEPTED, ACCEPTED_LOCAL, branch_problem, clone_url_problem, egress_problem
 from penstock_api.request import ApiRequest
@@ -36,7 +37,10 @@ class RepoBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A repo as it is put. `name`, where it is given, is the one in the path. `parallel_max`: how many of its tasks hold a
     slot at once. `max_cost_usd_per_day`: beyond it agents wait for the next day (UTC). `abstain_below`: tasks with a lower
     score wait for a person. `window`: the time of day in which its agents may run. `egress`: the hosts that its
-    agents and checks may reach, as `host:port` or `*.host:port`; none, and they have no network at all."""
+    agents and checks may reach, as `host:port` or `*.host:port`; none, and they have no network at all. `follow`: whether
+    tasks go on after their pull request was opened (null: where the provider is a forge); `fix_runs_max`: so many fix runs for
+    one, then a person is asked (null: as the orchestrator is set; 0: none). `reviewers`: whose comments lead to one; none:
+    everybody's. `hook_secret_ref`: the secret of the forge's webhook, as `file:<name>` in the api's secrets folder."""
 
     name: Name | None = None
     clone_url: Url
@@ -49,6 +53,10 @@ class RepoBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     abstain_below: Score | None = None
     window: WindowBody | None = None
     egress: Annotated[tuple[Line, ...], Meta(max_length=EGRESS_HOSTS_MAX)] = ()
+    follow: bool | None = None
+    fix_runs_max: Annotated[int, Meta(ge=0, le=100)] | None = None
+    reviewers: Annotated[tuple[Word, ...], Meta(max_length=REVIEWERS_MAX)] = ()
+    hook_secret_ref: Annotated[str, Meta(max_length=200)] = ""
 
 
 class Repos(Struct, frozen=True, kw_only=True):
@@ -87,6 +95,11 @@ async def put_repo(
     for host in data.egress:
         if reason := egress_problem(host):
             raise invalid("egress", reason, value=host, hint="such as pypi.org:443 or *.pythonhosted.org:443")
+    if data.hook_secret_ref and SECRET_REF.fullmatch(data.hook_secret_ref) is None:
+        # Not repeated: it may be the secret itself.
+        raise invalid(
+            "hook_secret_ref", "it is no reference to a secret", hint="file:<name>, in the api's secrets folder"
+        )
     repo = Repo(
         name=name,
         clone_url=data.clone_url,
@@ -99,6 +112,10 @@ async def put_repo(
         abstain_below=data.abstain_below,
         window=None if data.window is None else checked_window(data.window, "window"),
         egress=tuple(dict.fromkeys(data.egress)),
+        follow=data.follow,
+        fix_runs_max=data.fix_runs_max,
+        reviewers=tuple(dict.fromkeys(data.reviewers)),
+        hook_secret_ref=data.hook_secret_ref,
     )
     return await entries.write(request.parts.catalog.repos, name, repo, if_match, if_none_match)
 

@@ -53,6 +53,7 @@ _MEANING: Final[Mapping[int, str]] = {
     413: "the body is over 256 kB",
     415: "the body is not JSON",
     422: "a value that cannot be taken; `field` says which",
+    429: "too many at once; `Retry-After` says when to ask again",
     503: "a part is away; `Retry-After` says when to ask again",
 }
 
