@@ -10,7 +10,7 @@ import pytest
 from executor_world import COMMIT, MEND, World, world
 from secrets_of_all_kinds import secrets_of_all_kinds
 from servers import NatsForTest
-from whole import CALC_MENDED, Remote, calc_remote, git
+from whole import CALC, CALC_MENDED, Remote, calc_remote, git
 
 from penstock import artifacts, ids
 from penstock.events import AgentSucceeded, PrepareFailed, PrepareSucceeded, PublishFailed, PublishSucceeded
@@ -69,7 +69,7 @@ async def test_a_change_that_holds_what_it_must_not_is_held_back_with_the_list_a
     place: World, task: str, remote: Remote
 ) -> None:
     token = secrets_of_all_kinds()[12]
-    big = {"do": "run", "command": "head -c 2097152 /dev/urandom > big.bin; ln -s /etc/passwd here"}
+    big = {"do": "run", "argv": ["sh", "-c", "head -c 2097152 /dev/urandom > big.bin; ln -s /etc/passwd here"]}
     base, commit = await made(
         place, task, MEND, write("settings.py", f"a = 1\n{token.line}\n"), write(".env", "A=1\n"), big
     )
@@ -296,3 +296,107 @@ async def test_a_patch_is_there_whole_and_commit_by_commit_and_both_apply(
         git(tmp_path / "here", "am", "-q", str(tmp_path / f"{number}.mbox"))
     assert (tmp_path / "here" / "calc.py").read_text() == CALC_MENDED
     assert remote.pushes == []
+
+
+# A folder of this host, without any remote
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """Somebody's repository, with a branch of theirs checked out and something of theirs lying about."""
+    folder = tmp_path / "home" / "shop"
+    folder.mkdir(parents=True)
+    (folder / "calc.py").write_text(CALC)
+    (folder / "other.py").write_text("x = 1\n")
+    git(folder, "init", "-q", "-b", "main")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-q", "-m", "As it was")
+    (folder / "notes.txt").write_text("mine\n")
+    return folder
+
+
+@pytest.fixture
+async def home(tmp_path: Path, nats: NatsForTest, remote: Remote, shop: Path) -> AsyncIterator[World]:
+    async with world(tmp_path / "w", nats, remote) as found:
+        await found.start(local_folders=str(shop.parent), allow_local_remotes="false")
+        found.repo = RepoSnapshot(name="shop", clone_url=str(shop), provider="local")
+        yield found
+
+
+def standing(folder: Path) -> tuple[str, str, str]:
+    """What of a repository's own must not move: its branches, its HEAD, its index."""
+    return (
+        git(folder, "for-each-ref"),
+        (folder / ".git" / "HEAD").read_text(),
+        git(folder, "ls-files", "--stage"),
+    )
+
+
+async def test_edits_are_made_in_the_folder_and_nothing_is_committed(home: World, task: str, shop: Path) -> None:
+    before = standing(shop)
+    base, commit = await made(home, task, MEND, COMMIT, write("new/deep.py", "y = 1\n"))
+    assert (shop / "calc.py").read_text() == CALC
+    work = home.publish(task, base, commit, flow="untracked", provider="local")
+    delivery = (await home.step(task, work, PublishSucceeded)).delivery
+    assert (delivery.kind, delivery.url) == ("untracked", shop.as_uri())
+    assert delivery.patch is not None
+    assert (shop / "calc.py").read_text() == CALC_MENDED
+    assert (shop / "new" / "deep.py").read_text() == "y = 1\n"
+    assert (shop / "notes.txt").read_text() == "mine\n"
+    assert standing(shop) == before
+    await home.step(task, work, PublishSucceeded)
+    assert sorted(path.name for path in shop.iterdir()) == [".git", "calc.py", "new", "notes.txt", "other.py"]
+
+
+async def test_edits_are_refused_where_somebody_has_edited_and_none_is_made(home: World, task: str, shop: Path) -> None:
+    base, commit = await made(home, task, MEND, write("other.py", "x = 2\n"))
+    (shop / "other.py").write_text("x = 3\n")
+    work = home.publish(task, base, commit, flow="untracked", provider="local")
+    failed = await home.step(task, work, PublishFailed)
+    assert (failed.error_class, failed.transient) == ("local.in_the_way", False)
+    assert "other.py" in failed.message
+    assert ((shop / "calc.py").read_text(), (shop / "other.py").read_text()) == (CALC, "x = 3\n")
+
+
+async def test_a_patch_of_a_folder_leaves_it_alone_and_what_is_not_committed_there_stops_it_first(
+    home: World, task: str, shop: Path
+) -> None:
+    (shop / "other.py").write_text("x = 3\n")
+    before = standing(shop)
+    failed = await home.step(task, home.prepare(task, clean=True), PrepareFailed)
+    assert (failed.error_class, failed.transient) == ("local.dirty", False)
+    assert "other.py" in failed.message
+    (shop / "other.py").write_text("x = 1\n")
+    await home.step(task, home.prepare(task, clean=True), PrepareSucceeded)
+    base, commit = await made(home, task)
+    work = home.publish(task, base, commit, flow="patch", provider="local")
+    assert (await home.step(task, work, PublishSucceeded)).delivery.patch is not None
+    assert (shop / "calc.py").read_text() == CALC
+    assert standing(shop) == before
+
+
+@pytest.mark.parametrize("flow", ["branch", "commit"])
+async def test_nothing_is_ever_pushed_to_a_folder(home: World, task: str, shop: Path, flow: str) -> None:
+    before = standing(shop)
+    base, commit = await made(home, task)
+    failed = await home.step(task, home.publish(task, base, commit, flow=flow, provider="local"), PublishFailed)
+    assert failed.error_class == "publish.unknown_flow"
+    assert standing(shop) == before
+
+
+async def test_a_folder_that_the_host_does_not_allow_is_not_even_looked_at(
+    home: World, task: str, remote: Remote, tmp_path: Path
+) -> None:
+    (tmp_path / "home" / "link").symlink_to(tmp_path)
+    for address in (str(remote.path), str(tmp_path / "home" / "link" / "home" / "shop"), "/etc"):
+        home.repo = RepoSnapshot(name="shop", clone_url=address, provider="local")
+        failed = await home.step(ids.fresh(), home.prepare(task), PrepareFailed)
+        assert (failed.error_class, failed.transient) == ("local.refused", False)
+
+
+async def test_a_link_is_no_edit_and_that_is_said_before_anything_is_touched(
+    home: World, task: str, shop: Path
+) -> None:
+    base, commit = await made(home, task, MEND, {"do": "run", "argv": ["ln", "-s", "calc.py", "alias.py"]})
+    failed = await home.step(task, home.publish(task, base, commit, flow="untracked", provider="local"), PublishFailed)
+    assert (failed.error_class, (shop / "calc.py").read_text()) == ("local.unfit", CALC)
