@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from servers import NatsForTest
 from whole import GIT_ENVIRON, Remote, git
 
 from penstock import ids
+from penstock.bounds import MAP_LENGTH_MAX
 from penstock.events import PrepareSucceeded
 from penstock.values import Evidence
 from penstock_agent_exec.forge.recording import RecordingForge
@@ -22,6 +25,7 @@ from penstock_agent_exec.git.failures import TimedOut
 
 pytestmark = pytest.mark.anyio
 
+TOKEN = "ghp_" + "a1B2c3D4e5F6g7H8i9J0" * 2
 FILES = {
     "calc.py": "def add(a, b):\n    return a - b\n",
     "src/userProfile.ts": "export {}\n",
@@ -72,6 +76,42 @@ async def test_words_are_found_in_the_parts_of_paths_and_the_paths_that_know_mos
     assert seen.degraded == ("open_pull_requests: no forge configured",)
 
 
+async def test_words_are_found_in_what_files_define_and_their_paths_count_with_the_others(place: World) -> None:
+    seen = await found(place, "add", "elephant")
+    assert (seen.words, seen.overlap, seen.symbols, seen.paths) == (2, 1, 1, ())
+    assert seen.recent_commits == 1
+
+
+async def test_the_map_comes_with_the_evidence_without_secrets_and_is_remembered_by_the_host(
+    place: World, remote: Remote
+) -> None:
+    tree = remote.path.parent / "tree"
+    (tree / "keys.py").write_text(f'def connect(key="{TOKEN}"): ...\nLONG = "{"x " * 80}{TOKEN}"\n')
+    for number in range(300):
+        (tree / f"part{number}.py").write_text(f"def add_part_{number}(numbers): return add(number, {number})\n")
+    git(tree, "add", "-A")
+    git(tree, "commit", "-q", "-m", "More")
+    git(tree, "push", "-q", str(remote.path), "main")
+    seen = await found(place, "connect", "keys", "add")
+    assert seen.map.startswith("keys.py\n     1: def connect(key=")
+    assert "[secret]" in seen.map
+    assert TOKEN[:12] not in seen.map
+    assert "not shown: " in seen.map
+    assert 4_000 < len(seen.map) <= MAP_LENGTH_MAX
+    assert (place.folder / "h1" / "maps" / "calc.sqlite").is_file()
+
+
+async def test_a_map_that_is_not_whole_says_what_was_not_read(place: World, remote: Remote) -> None:
+    tree = remote.path.parent / "tree"
+    (tree / "deep.cpp").write_text("f<" * 100 + "\n" + ("f<" * 100 + "\n") * 2_000)
+    git(tree, "add", "-A")
+    git(tree, "commit", "-q", "-m", "Deep")
+    git(tree, "push", "-q", str(remote.path), "main")
+    seen = await found(place, "add")
+    assert "def add" in seen.map
+    assert "repo_map: not read: 1 files: parser took too long" in seen.degraded
+
+
 async def test_words_that_nothing_knows_touch_no_commit(place: World) -> None:
     seen = await found(place, "elephant")
     assert (seen.overlap, seen.paths, seen.recent_commits, seen.recent_commits_all) == (0, (), 0, 1)
@@ -102,19 +142,52 @@ async def test_open_pull_requests_on_the_same_paths_are_counted(place: World, re
         await forge.open(branch, base="main", title=branch, body="")
     await forge.open("gone", base="main", title="a branch that is not there", body="")
     seen = await found(place, "calc", provider="recording")
-    assert (seen.open_pull_requests, seen.degraded) == (1, ())
+    assert seen.open_pull_requests == 1
+    assert seen.degraded == (
+        "open_pull_requests: the branches of 1 are not in this repository, and were not looked at",
+    )
 
 
 async def test_a_source_that_takes_too_long_fails_alone_and_is_named(empty: World) -> None:
-    slow = empty.slow_git("ls-tree")
+    slow = empty.slow_git("ls-tree -r -z --name-only")
     process = empty.executor(path=slow.path)
     process.start()
     await process.ready()
     seen = await found(empty, "calc")
-    assert (seen.overlap, seen.paths, seen.recent_commits) == (None, (), None)
-    assert seen.recent_commits_all == 1
-    assert [line.split(":")[0] for line in seen.degraded] == ["repo_map", "recent_commits", "open_pull_requests"]
+    assert (seen.overlap, seen.symbols, seen.paths, seen.recent_commits) == (1, 0, (), 1)
+    assert "def add" in seen.map
+    assert [line.split(":")[0] for line in seen.degraded] == ["repo_map", "open_pull_requests"]
     slow.go()
+
+
+async def test_without_a_map_the_paths_are_still_known(empty: World) -> None:
+    process = empty.executor(path=failing_git(empty.folder / "git", "ls-tree -r -z -l"))
+    process.start()
+    await process.ready()
+    seen = await found(empty, "calc", "add")
+    assert (seen.overlap, seen.symbols, seen.map, seen.paths, seen.recent_commits) == (1, None, "", ("calc.py",), 1)
+    assert seen.degraded[0].startswith("repo_map: ")
+    assert "it broke" in seen.degraded[0]
+
+
+async def test_without_paths_and_map_nothing_on_them_is_known(empty: World) -> None:
+    process = empty.executor(path=failing_git(empty.folder / "git", "ls-tree -r -z -l", "ls-tree -r -z --name-only"))
+    process.start()
+    await process.ready()
+    seen = await found(empty, "calc")
+    assert (seen.overlap, seen.symbols, seen.map, seen.paths, seen.recent_commits) == (None, None, "", (), None)
+    assert seen.recent_commits_all == 1
+    said = [line.split(":")[0] for line in seen.degraded]
+    assert list(dict.fromkeys(said)) == ["repo_map", "recent_commits", "open_pull_requests"]
+
+
+def failing_git(folder: Path, *commands: str) -> str:
+    """A PATH with a git that breaks at these."""
+    folder.mkdir()
+    cases = "".join(f'case " $* " in *" {command} "*) echo it broke >&2; exit 128;; esac\n' for command in commands)
+    (folder / "git").write_text(f'#!/bin/sh\n{cases}exec {shutil.which("git")} "$@"\n')
+    (folder / "git").chmod(0o755)
+    return f"{folder}:{os.environ['PATH']}"
 
 
 async def test_a_forge_that_fails_is_named_and_the_others_stand(place: World) -> None:

@@ -40,6 +40,7 @@ class Shown(Struct, frozen=True, kw_only=True):
     text: str
     score: float
     words: tuple[str, ...]
+    path_words: tuple[str, ...]
     why: str
 
 
@@ -126,6 +127,7 @@ def make_map(
                 text=entry.definition.text,
                 score=round(entry.score, 6),
                 words=entry.words,
+                path_words=entry.path_words,
                 why=reason(entry),
             )
             for entry in rendered.shown[:ENTRIES_MAX]

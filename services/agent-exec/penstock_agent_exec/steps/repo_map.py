@@ -50,6 +50,7 @@ class Made:
 class _Shown(msgspec.Struct, frozen=True):
     path: str
     words: tuple[str, ...]
+    path_words: tuple[str, ...]
 
 
 class _Map(msgspec.Struct, frozen=True):
@@ -79,7 +80,8 @@ async def repo_map(bench: Bench, mirror: Mirror, commit: str, words: Sequence[st
         raise MapFailed(f"it answered something else: {error}") from error
     lacking = ", ".join(f"{found.left_out[why]} files: {why}" for why in _NOT_READ if why in found.left_out)
     # A path that is no UTF-8 came as marks, and would be another file's.
-    files = dict.fromkeys(one.path for one in found.shown if one.words and "\N{REPLACEMENT CHARACTER}" not in one.path)
+    fitting = [one.path for one in found.shown if one.words or one.path_words]
+    files = dict.fromkeys(path for path in fitting if "\N{REPLACEMENT CHARACTER}" not in path)
     return Made(
         text=bench.secrets.redactor().text(found.text)[:MAP_LENGTH_MAX],
         names=frozenset(found.known),
