@@ -215,7 +215,7 @@ async def test_what_cannot_be_taken_is_named(house: House) -> None:
         ("DELETE", ids.fresh(), 404),
         ("GET", "no-id", 404),
     ):
-        body = {} if method == "PATCH" else None
+        body: dict[str, object] | None = {} if method == "PATCH" else None
         answer = await house.client.request(method, f"/v1/memories/{path}", json=body)
         assert answer.status_code == status, answer.text
 

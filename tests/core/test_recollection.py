@@ -115,13 +115,14 @@ def test_a_story_under_other_limits_is_told_what_the_log_was_told() -> None:
     story = what_if(log, {"policy.recall_max": "3"})
     assert story.task.outcome == "succeeded"
     assert any("taken for nothing" in one for one in story.assumed)
-    at = next(index for index, one in enumerate(log) if isinstance(one.data, e.AgentRequested))
-    spec = log[0].data
+    night = read_file(FOLDER / "night_window.jsonl")
+    at = next(index for index, one in enumerate(night) if isinstance(one.data, e.AgentRequested))
+    spec = night[0].data
     assert isinstance(spec, e.TaskSubmitted)
-    first = replace(log[0], data=replace(spec, policy=replace(spec.policy, recall_max=3)))
-    with_it = [first, *log[1:at], replace(log[at], data=recalled()), *log[at:]]
-    sooner = what_if(with_it, {"policy.budget_warning": "0.0000001", "max_cost_usd": "1000"})
-    assert sooner.task.recalled == ()
+    first = replace(night[0], data=replace(spec, policy=replace(spec.policy, recall_max=3)))
+    by_day = what_if([first, *night[1:at], replace(night[at], data=recalled()), *night[at:]], {"window": "null"})
+    assert by_day.task.recalled == ()
+    assert "what is recalled is what the log has" in by_day.assumed
 
 
 # What the agent reads
