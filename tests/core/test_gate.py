@@ -110,6 +110,12 @@ def test_a_signal_below_a_half_is_a_warning_in_words() -> None:
     )
 
 
+def test_words_that_names_know_count_and_the_reason_says_that_names_were_looked_at() -> None:
+    evidence = replace(KNOWN, overlap=1, symbols=1, map="src/cart.py\n     1: class Cart:\n")
+    (warning, *_) = score(evidence, History()).warnings
+    assert "the repository's paths and the names that it defines know: 1 of 8" in warning
+
+
 @pytest.mark.parametrize(
     ("succeeded", "failed", "expected"),
     [(0, 0, 0.5), (1, 0, 0.85), (3, 1, 0.85), (2, 1, 0.6), (1, 1, 0.6), (1, 2, 0.35), (0, 1, 0.35)],
