@@ -156,15 +156,11 @@ class Gitea:
         words = (DRAFT if draft else "") + neutral_title(title)
         wanted = {"title": words, "body": neutral(body), "head": branch, "base": base}
 
-        async def find() -> PullRequest | None:
-            found = await self.find(branch)
-            return found if found is not None and found.state == "open" else None
-
         async def make() -> PullRequest:
             return _told((await self._api.ask("POST", f"{self._repo}/pulls", body=wanted)).read(_Pull))
 
         async with self._api.session():
-            pull = await opened(find, make, _exists)
+            pull = await opened(lambda: self.find(branch), make, _exists, task=task_of(body))
             await self.label(pull.number, labels)
             return pull
 

@@ -63,7 +63,7 @@ class _Pull(Struct):
     draft: bool = False
 
 
-class _Output(Struct):
+class _Output(Struct, frozen=True):
     title: str | None = None
     summary: str | None = None
 
@@ -148,13 +148,9 @@ class GitHub:
             return await make()
 
         async with self._api.session():
-            pull = await opened(lambda: self._open_one(branch), make, _exists)
+            pull = await opened(lambda: self.find(branch), make, _exists, task=task_of(body))
             await self.label(pull.number, labels)
             return pull
-
-    async def _open_one(self, branch: str) -> PullRequest | None:
-        found = await self.find(branch)
-        return found if found is not None and found.state == "open" else None
 
     async def update(self, number: int, *, title: str, body: str) -> None:
         wanted = {"title": neutral_title(title), "body": neutral(body)}

@@ -141,15 +141,11 @@ class GitLab:
             "description": neutral(body),
         }
 
-        async def find() -> PullRequest | None:
-            found = await self.find(branch)
-            return found if found is not None and found.state == "open" else None
-
         async def make() -> PullRequest:
             return _told((await self._api.ask("POST", self._merges, body=wanted)).read(_Merge))
 
         async with self._api.session():
-            pull = await opened(find, make, _exists)
+            pull = await opened(lambda: self.find(branch), make, _exists, task=task_of(body))
             await self.label(pull.number, labels)
             return pull
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, TypeAlias
 
 from penstock_agent_exec.forge import ForgeRefused, ForgeUnreachable, PullRequest
 
@@ -18,23 +18,28 @@ LOOKS_MAX: Final = 6
 PAUSE_SECONDS: Final = 0.3
 PAUSE_SECONDS_MAX: Final = 5.0
 
-Find = Callable[[], Awaitable[PullRequest | None]]
-"""The open pull request."""
+Find: TypeAlias = Callable[[], Awaitable[PullRequest | None]]
+"""The pull request from the branch: the open one, else the newest that was merged or closed."""
 
 
 async def opened(
-    find: Find, make: Callable[[], Awaitable[PullRequest]], exists: Callable[[ForgeRefused], bool]
+    find: Find,
+    make: Callable[[], Awaitable[PullRequest]],
+    exists: Callable[[ForgeRefused], bool],
+    *,
+    task: str,
 ) -> PullRequest:
-    """The open pull request, made or found. `exists`: whether a refusal says that there is one. Raises ForgeFailed."""
+    """The pull request, made or found. `exists`: whether a refusal says that there is one. One of this `task` that somebody has
+    ended while its answer was lost is found too, and not made again. Raises ForgeFailed."""
     for nth in range(1, TRIES_MAX + 1):
-        if nth > 1 and (found := await find()) is not None:
+        if nth > 1 and (found := await _ours(find, task)) is not None:
             return found
         try:
             return await make()
         except ForgeRefused as refused:
             if not exists(refused):
                 raise
-            return await _seen(find, refused)
+            return await _seen(find, task, refused)
         except ForgeUnreachable:
             if nth == TRIES_MAX:
                 raise
@@ -42,9 +47,14 @@ async def opened(
     raise AssertionError
 
 
-async def _seen(find: Find, refused: ForgeRefused) -> PullRequest:
+async def _ours(find: Find, task: str) -> PullRequest | None:
+    found = await find()
+    return found if found is not None and (found.state == "open" or (task and found.task == task)) else None
+
+
+async def _seen(find: Find, task: str, refused: ForgeRefused) -> PullRequest:
     for nth in range(1, LOOKS_MAX + 1):
-        if (found := await find()) is not None:
+        if (found := await _ours(find, task)) is not None:
             return found
         await _pause(nth)
     raise ForgeUnreachable(f"the forge says that there is one, and shows none yet: {refused}")
