@@ -127,9 +127,9 @@ def _open(root: Path, path: str, flags: int) -> int:
     return fd
 
 
-def read_new(root: Path, before: Marks, after: Marks, redactor: Redactor) -> Reading | None:
+def read_new(root: Path, before: Marks, after: Marks, redactor: Redactor, *, seen_as: str = "") -> Reading | None:
     """What the files say that are new or another since `before`: JUnit where there is any, else JSON; None where there are no
-    reports among them."""
+    reports among them. `seen_as`: where the command saw the work tree, if not at `root`."""
     junit, other, room = Reading("junit"), list[Reading](), ALL_BYTES_MAX
     is_any, is_all = False, True
     for path in sorted(path for path, mark in after.items() if before.get(path) != mark):
@@ -138,7 +138,7 @@ def read_new(root: Path, before: Marks, after: Marks, redactor: Redactor) -> Rea
             is_all = False
             continue
         room -= len(content)
-        content = without_root(redactor.whole(content), str(root))
+        content = without_root(redactor.whole(content), seen_as or str(root))
         try:
             if path.endswith(".xml"):
                 junit.add_all(read_junit(content))

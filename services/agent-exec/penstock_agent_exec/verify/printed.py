@@ -150,7 +150,7 @@ _SUMS: Final = (
         r"^\d+% tests passed, \d+ tests? failed out of \d+",
         total=r"^\d+% tests passed, \d+ tests? failed out of (\d+)",
         failed=(r"^\d+% tests passed, (\d+) tests? failed",),
-        names=(r"^\t *\d+ - (\S+) \(",),
+        names=(r"^\t *\d+ - (\S+) \((?:[A-CE-Z]|D[^i])",),
     ),
     _Sums(
         "rspec",
