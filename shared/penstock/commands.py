@@ -284,7 +284,7 @@ VERBS: Final[dict[type[Command], tuple[str, str]]] = {
     RaiseDecision: ("decision", "raise"),
     AnswerDecision: ("decision", "answer"),
     ClaimJob: CLAIM_VERB,
-    StirPullRequest: ("review", "stir"),
+    StirPullRequest: ("task", "stir"),
     WhyTask: ("task", "why"),
     ExplainTask: ("task", "explain"),
 }

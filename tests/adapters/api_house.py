@@ -33,6 +33,8 @@ from penstock.commands import (
     Reply,
     RetryTask,
     SendMessage,
+    StirPullRequest,
+    Stirred,
     SubmitTask,
     Transition,
     UnblockTask,
@@ -77,7 +79,7 @@ def cancelled() -> TaskCancelled:
 class Orchestrator:
     """Decides like the real one as far as the api can see: one log entry per wish, the same answer for the same wish.
     `why`: what it says to that question; where it is None it is not ready to say. `told`: the history of every task, a page
-    of `page` steps at a time."""
+    of `page` steps at a time. `follows`: tasks that follow any pull request."""
 
     def __init__(self, nc: Client) -> None:
         self.mood: Mood = "willing"
@@ -86,6 +88,7 @@ class Orchestrator:
         self.why: Why | None = None
         self.told: tuple[Transition, ...] = ()
         self.page = 2
+        self.follows: tuple[str, ...] = ()
         self.last: dict[str, int] = {}
         self._log = LogWriter(nc)
         self._wishes: dict[str, tuple[bytes, int]] = {}
@@ -120,6 +123,8 @@ class Orchestrator:
                 return await self._new(command, submitted("once more"))
             case ContinueTask():
                 return await self._new(command, submitted(command.title))
+            case StirPullRequest():
+                return Stirred(tasks=self.follows)
             case _ if command.task not in self.last:
                 return RefusedReply(code="unknown_task", message=f"there is no task {command.task}", field="task")
             case ExplainTask():

@@ -54,6 +54,7 @@ BODIES: Final[dict[tuple[str, str], dict[str, object]]] = {
     },
     ("POST", "/v1/memories"): {"repo": "shop", "kind": "lesson", "title": "t", "text": "x", "pinned": True},
     ("PATCH", "/v1/memories/{memory}"): {"kind": "lesson", "title": "t", "text": "x", "pinned": False},
+    ("POST", "/v1/hooks/{provider}/{repo}"): {"pull_request": {"number": 7, "head": {"ref": "agent/x"}}},
     ("POST", "/v1/tokens"): {"name": "n", "role": "viewer", "expires_in_days": 1},
 }
 QUERIES: Final = ("", "", "?limit=5", "?after=3", "?repo=shop&phase=queued", "?repo=shop&q=a+b&kind=lesson", "?cursor=MjAyNnwx", "?follow=forever")
@@ -143,6 +144,8 @@ class Mutants:
             "id": "0" * 16,
             "job": "j" * 26,
             "memory": "m" * 26,
+            "provider": "gitea",
+            "repo": "shop",
         }
         path = template.format(**names)
         target = (path + draw.choice(QUERIES)).encode()
