@@ -93,6 +93,14 @@ OfAnEnd: TypeAlias = (
     | e.PublishSucceeded
     | e.PublishFailed
 )
+OfReview: TypeAlias = (
+    e.ObserveRequested
+    | e.PullRequestObserved
+    | e.ObserveFailed
+    | e.PullRequestStirred
+    | e.FeedbackAccepted
+    | e.PullRequestTakenOver
+)
 OfPeople: TypeAlias = (
     e.PlanProposed
     | e.PlanCommented
@@ -118,6 +126,8 @@ def _line_of(event: e.KnownEvent) -> Line:
         return _end_line(event)
     if isinstance(event, OfPeople):
         return _people_line(event)
+    if isinstance(event, OfReview):
+        return _review_line(event)
     match event:
         case e.GateScored():
             asks = "; a person is asked first" if event.abstained else ""
@@ -145,6 +155,36 @@ def _line_of(event: e.KnownEvent) -> Line:
             return Line("bad", "held back", f"{event.error_class}: {event.message}")
         case never:
             assert_never(never)
+
+
+def _review_line(event: OfReview) -> Line:
+    match event:
+        case e.ObserveRequested():
+            return Line("dim", "looks", f"at the pull request: {event.why.replace('_', ' ')}")
+        case e.PullRequestObserved():
+            new = _feedback(len(event.comments), len(event.failed_checks))
+            mood = "bad" if event.state == "closed" else "good" if event.state == "merged" else "note" if new else "dim"
+            said = f"pull request {event.pull_request} is {event.state}, checks {event.checks}"
+            return Line(mood, "in review", said + (f"; new: {new}" if new else ""))
+        case e.ObserveFailed():
+            return Line("note", "cannot look", f"{event.error_class}: {event.message}")
+        case e.PullRequestStirred():
+            return Line("dim", "hinted", f"the forge has news: {event.what}" + (f", by {event.by}" if event.by else ""))
+        case e.FeedbackAccepted():
+            return Line("step", f"fix run {event.number}", f"for {_feedback(len(event.comments), len(event.checks))}")
+        case e.PullRequestTakenOver():
+            return Line(
+                "note", "taken over", f"somebody else has pushed {event.head_commit[:12]}: theirs to merge or close"
+            )
+        case _:
+            assert_never(event)
+
+
+def _feedback(comments: int, checks: int) -> str:
+    said = [
+        f"{count} {thing}{'' if count == 1 else 's'}" for count, thing in ((comments, "comment"), (checks, "check"))
+    ]
+    return " and ".join(one for one in said if not one.startswith("0 "))
 
 
 def _task_line(event: OfTheTask) -> Line:

@@ -25,14 +25,14 @@ from penstock_notifier.lane import (
 )
 from penstock_notifier.render import LINE_LENGTH_MAX, OfAJob, OfAStep, OfTheTask, clean, line
 from penstock_notifier.route import TYPES_BY_DEFAULT, matching
-from penstock_notifier.words import OfCompaction, OfJudgement, OfTalk, OfThePlan, OfTheQueue
+from penstock_notifier.words import OfCompaction, OfJudgement, OfReview, OfTalk, OfThePlan, OfTheQueue
 
 ALL: tuple[KnownEvent, ...] = tuple(
     recorded.data for recorded in EXPECTED.values() if not isinstance(recorded.data, Unknown)
 )
 
 
-GROUPS = (OfTheTask, OfAJob, OfAStep, OfTheQueue, OfThePlan, OfTalk, OfJudgement, OfCompaction)
+GROUPS = (OfTheTask, OfAJob, OfAStep, OfTheQueue, OfThePlan, OfTalk, OfJudgement, OfCompaction, OfReview)
 
 
 def names(routes: list[Route], repo: str, event: KnownEvent) -> list[str]:

@@ -44,6 +44,7 @@ from penstock.events import (
 from penstock.values import Delivery, Usage
 from penstock_notifier.words import (
     OfJudgement,
+    OfReview,
     OfTalk,
     OfThePlan,
     OfTheQueue,
@@ -53,6 +54,7 @@ from penstock_notifier.words import (
     says_judgement,
     says_plan,
     says_queue,
+    says_review,
     says_talk,
 )
 
@@ -127,6 +129,8 @@ def says(event: KnownEvent) -> str:
         return says_talk(event)
     if isinstance(event, OfJudgement):
         return says_judgement(event)
+    if isinstance(event, OfReview):
+        return says_review(event)
     return says_compaction(event)
 
 

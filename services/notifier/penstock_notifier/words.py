@@ -19,6 +19,7 @@ from penstock.events import (
     DependencyResolved,
     FailedOver,
     FailureClassified,
+    FeedbackAccepted,
     GateScored,
     HistoryCompacted,
     JobStopRequested,
@@ -28,6 +29,8 @@ from penstock.events import (
     MessageDelivered,
     MessageTold,
     NetworkDenied,
+    ObserveFailed,
+    ObserveRequested,
     PlanApproved,
     PlanCommented,
     PlanFailed,
@@ -37,6 +40,9 @@ from penstock.events import (
     PlanUnanswered,
     PreflightFailed,
     PriorityChanged,
+    PullRequestObserved,
+    PullRequestStirred,
+    PullRequestTakenOver,
     TaskAdmitted,
     TaskEscalated,
     TaskWoken,
@@ -61,6 +67,14 @@ OfJudgement: TypeAlias = (
     | JobStopRequested
     | AgentProgressed
     | NetworkDenied
+)
+OfReview: TypeAlias = (
+    ObserveRequested
+    | PullRequestObserved
+    | ObserveFailed
+    | PullRequestStirred
+    | FeedbackAccepted
+    | PullRequestTakenOver
 )
 OfCompaction: TypeAlias = CompactionAsked | CompactRequested | CompactSucceeded | CompactFailed | HistoryCompacted
 
@@ -154,6 +168,34 @@ def says_judgement(event: OfJudgement) -> str:
             return f"job {job} was kept from {target or 'other targets'} [{what}]{often}{because(reason)}"
         case _:
             assert_never(event)
+
+
+def says_review(event: OfReview) -> str:
+    match event:
+        case ObserveRequested(why=why):
+            return f"the pull request is to be looked at ({why.replace('_', ' ')})"
+        case PullRequestObserved() as seen:
+            new = _feedback(len(seen.comments), len(seen.failed_checks))
+            draft = ", a draft" if seen.draft else ""
+            return f"pull request {seen.pull_request} is {seen.state}{draft}, in review; checks {seen.checks}{because(new)}"
+        case ObserveFailed(error_class=error_class, message=message):
+            return f"the pull request could not be looked at: {error_class}: {message}"
+        case PullRequestStirred(what=what, by=by):
+            return f"the forge has news of the pull request: {what or 'something'}" + (f", by {by}" if by else "")
+        case FeedbackAccepted(number=number, comments=comments, checks=checks):
+            named = f" ({', '.join(checks)})" if checks else ""
+            return f"fix run {number} for {_feedback(len(comments), len(checks)) or 'nothing'}{named}"
+        case PullRequestTakenOver(head_commit=head):
+            return f"somebody else has pushed {head[:12]}: no fix run is made any more, it is theirs to merge or close"
+        case _:
+            assert_never(event)
+
+
+def _feedback(comments: int, checks: int) -> str:
+    said = [
+        f"{count} {thing}{'' if count == 1 else 's'}" for count, thing in ((comments, "comment"), (checks, "check"))
+    ]
+    return " and ".join(one for one in said if not one.startswith("0 "))
 
 
 def says_compaction(event: OfCompaction) -> str:
