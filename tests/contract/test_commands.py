@@ -76,6 +76,7 @@ SUBMIT: Final = c.SubmitTask(
     max_wall_seconds=1_800.0,
     skip_verify=True,
     window=Window(opens="22:00", closes="06:30", timezone="Europe/Berlin"),
+    scope=("src/*.py",),
 )
 
 COMMANDS: Final[tuple[c.Command, ...]] = (
