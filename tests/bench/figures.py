@@ -35,7 +35,7 @@ class Goal:
         return f"{self.way} {self.ratio:g}x"
 
 
-Unit = Literal["us", "ms", "s", "/s"]
+Unit = Literal["us", "ms", "s", "/s", "share", "MB"]
 
 
 @dataclass(frozen=True)
@@ -157,8 +157,10 @@ def _middle(side: list[Took], unit: Unit) -> str:
             return f"{value:,.0f}/s"
         case "us":
             return f"{value:,.0f} us"
-        case "ms" | "s":
+        case "ms" | "s" | "MB":
             return f"{value:,.2f} {unit}"
+        case "share":
+            return f"{value:.3f}"
         case _:
             assert_never(unit)
 

@@ -5,6 +5,7 @@ Rule of this room: what could not be read in time, or at all, is left out and co
 
 from __future__ import annotations
 
+import resource
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -49,7 +50,7 @@ class RepoMap(Struct, frozen=True, kw_only=True):
     definition knows, `known_by_paths`: those that the path of a file in the map does. `languages`: files by language.
     `left_out`: files by reason, of `files_all`. `cut_short`: files of which only the first definitions were taken. `read` files
     were parsed for this map, `remembered` ones were known; files with the same content are one. `took_seconds`: by what was
-    done."""
+    done. `cpu_seconds`: of all its processes together."""
 
     text: str
     shown: tuple[Shown, ...]
@@ -66,6 +67,7 @@ class RepoMap(Struct, frozen=True, kw_only=True):
     remembered: int
     cut_short: int
     took_seconds: dict[str, float]
+    cpu_seconds: float
 
 
 @dataclass(slots=True)
@@ -145,7 +147,14 @@ def make_map(
         remembered=remembered,
         cut_short=sum(source.symbols.more for source in sources),
         took_seconds=clock.took,
+        cpu_seconds=round(_cpu_seconds(), 3),
     )
+
+
+def _cpu_seconds() -> float:
+    """Of this process, and of those of its children that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def _times(symbols: Symbols) -> int:
