@@ -26,6 +26,7 @@ Phase: TypeAlias = Literal[
     "running",
     "verifying",
     "publishing",
+    "in_review",
     "parked",
     "blocked",
     "done",
@@ -110,6 +111,25 @@ class Step(Struct, frozen=True, kw_only=True):
     transcript: Artifact | None = None
 
 
+class Review(Struct, frozen=True, kw_only=True):
+    """The pull request of a task that goes on with it, as last seen. `fix_run`: the one at work, null where none is; `fix_runs`
+    so far, of `fix_runs_allowed`. `taken_over`: somebody else has pushed, so no fix run is made any more."""
+
+    number: int | None
+    url: str
+    state: str
+    checks: str
+    head_commit: str | None
+    seen_at: datetime | None
+    next_look_at: datetime
+    fix_run: int | None
+    fix_runs: int
+    fix_runs_allowed: int
+    comments_open: int
+    checks_open: int
+    taken_over: bool
+
+
 class TaskDetail(TaskSummary, frozen=True, kw_only=True):
     """Everything about one task. `signals`: what the score is made of; `forecast`: what the repo's history lets expect.
     `patch`: the stored patch, to be had at `/v1/tasks/{task}/patch`."""
@@ -133,6 +153,7 @@ class TaskDetail(TaskSummary, frozen=True, kw_only=True):
     branch: str | None
     base_commit: str | None
     head_commit: str | None
+    review: Review | None
     patch_job: str | None
     patch: Artifact | None
     turns: int
@@ -211,6 +232,7 @@ _JSON: Final[dict[str, type]] = {
     "patch": Artifact,
     "origin": Origin,
     "forecast": Forecast,
+    "review": Review,
     "signals": tuple[Signal, ...],
 }
 

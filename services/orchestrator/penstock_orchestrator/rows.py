@@ -15,7 +15,7 @@ from msgspec.structs import astuple, fields
 
 from penstock_orchestrator.core.checks import unverified_reason
 from penstock_orchestrator.core.reported import spent
-from penstock_orchestrator.core.task import Task
+from penstock_orchestrator.core.task import Review, Task
 from penstock_orchestrator.core.waiting import phase, waiting
 
 PlanState: TypeAlias = Literal["waiting", "commented", "approved", "rejected", "unanswered"]
@@ -74,6 +74,7 @@ class TaskRow(Struct, frozen=True, kw_only=True):
     head_commit: str | None
     delivery_kind: str | None
     delivery_url: str | None
+    review: str | None
     patch_job: str | None
     patch: str | None
     turns: int
@@ -173,6 +174,7 @@ def task_row(task: Task) -> TaskRow:
         head_commit=None if task.change is None else task.change.commit,
         delivery_kind=None if delivery is None else delivery.kind,
         delivery_url=None if delivery is None else delivery.url or None,
+        review=None if task.review is None else as_json(_review(task.review)),
         patch_job=task.delivery_job if patch is not None else None,
         patch=None if patch is None else as_json(patch),
         turns=usage.turns,
@@ -188,6 +190,42 @@ def task_row(task: Task) -> TaskRow:
         updated_at=task.updated_at,
         ended_at=task.ended_at,
         seq=task.seq,
+    )
+
+
+class ReviewRow(Struct, frozen=True, kw_only=True):
+    """What the row of a task says of its pull request. `fix_run`: the one at work, None where none is."""
+
+    number: int | None
+    url: str
+    state: str
+    checks: str
+    head_commit: str | None
+    seen_at: datetime | None
+    next_look_at: datetime
+    fix_run: int | None
+    fix_runs: int
+    fix_runs_allowed: int
+    comments_open: int
+    checks_open: int
+    taken_over: bool
+
+
+def _review(seen: Review) -> ReviewRow:
+    return ReviewRow(
+        number=seen.number,
+        url=seen.url,
+        state=seen.state or "open",
+        checks=seen.checks_say or "unknown",
+        head_commit=seen.head,
+        seen_at=seen.seen_at,
+        next_look_at=seen.look_at,
+        fix_run=None if seen.fix is None else seen.fix.number,
+        fix_runs=seen.fixes,
+        fix_runs_allowed=seen.allowed,
+        comments_open=len(seen.comments),
+        checks_open=len(seen.checks),
+        taken_over=seen.taken_over,
     )
 
 

@@ -34,8 +34,8 @@ create table penstock.task (
     admitted boolean not null,       -- it holds a slot of the queue
     admissions bigint not null,
     queued_at timestamptz not null,  -- since when it has been without a slot
-    phase text not null,             -- queued preparing planning awaiting_approval running verifying publishing parked blocked
-                                     -- done failed cancelled
+    phase text not null,             -- queued preparing planning awaiting_approval running verifying publishing in_review
+                                     -- parked blocked done failed cancelled
     outcome text,                    -- succeeded unverified no_change failed cancelled; null while the task lives
     attempt integer not null,
     attempts_max integer not null,
@@ -60,6 +60,7 @@ create table penstock.task (
     head_commit text,
     delivery_kind text,
     delivery_url text,
+    review jsonb,                    -- of a pull request that is followed: what was seen, and the fix runs
     patch_job text,                  -- the job under whose id the patch is stored
     patch jsonb,                     -- reference of the stored patch: name, size_bytes, sha256, chunks, media_type
     turns bigint not null,
