@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 from penstock.bounds import (
     COUNT_MAX,
     EGRESS_HOSTS_MAX,
+    LABELS_MAX,
     PATHS_MAX,
     REPORT_GLOBS_MAX,
     TEST_NAMES_MAX,
@@ -21,11 +22,13 @@ from penstock.bounds import (
     EgressHost,
     Glob,
     Id,
+    Label,
     Line,
     MapText,
     Message,
     Name,
     Oid,
+    PublicUrl,
     Ref,
     Score,
     Seconds,
@@ -94,6 +97,13 @@ class Preflight(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     fixtures: Annotated[tuple[Line, ...], Meta(max_length=PATHS_MAX)] = ()
 
 
+class PullRequests(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How pull requests of a repo are opened: as drafts, and with which labels."""
+
+    draft: bool = False
+    labels: Annotated[tuple[Label, ...], Meta(max_length=LABELS_MAX)] = ()
+
+
 class RepoSnapshot(Struct, frozen=True, kw_only=True):
     """A repo's settings as they were when the task was submitted, so that its log replays to the same decisions. `egress`:
     the hosts that its agents and checks may reach; without any they have no network at all."""
@@ -107,6 +117,7 @@ class RepoSnapshot(Struct, frozen=True, kw_only=True):
     egress: Annotated[tuple[EgressHost, ...], Meta(max_length=EGRESS_HOSTS_MAX)] = ()
     preflight: Preflight = Preflight()
     checking: Checking = Checking(rerun="off")
+    pull_requests: PullRequests = PullRequests()
 
 
 class Usage(Struct, frozen=True, kw_only=True):
@@ -195,12 +206,6 @@ class Baseline(Struct, frozen=True, kw_only=True):
     fixed: Count | None = None
     fixed_names: Names = ()
 
-    @property
-    def excuses(self) -> bool:
-        """Whether nothing is known to be worse than it was."""
-        failed = self.exit_code not in (0, None) and self.ended == "exited"
-        return failed and (self.new_failures is None or (self.new_failures == 0 and bool(self.failed_before)))
-
 
 class CommandResult(Struct, frozen=True, kw_only=True):
     """One verify command: what ran, how it ended, the end of what it printed. `exit_code` is None when it was stopped.
@@ -229,14 +234,30 @@ class CommandResult(Struct, frozen=True, kw_only=True):
 
     @property
     def failed_before(self) -> bool:
-        """Failed, and nothing is known to have failed that did not fail at the task's beginning."""
-        return not self.passed and self.ended == "exited" and self.before is not None and self.before.excuses
+        """Failed by itself, as it had at the task's beginning, and nothing is known to be worse: by the names of its tests, or
+        where neither side has a report, by that it failed."""
+        was = self.before
+        if self.passed or was is None or not (_has_failed(self) and _has_failed(was)):
+            return False
+        if was.new_failures is None:
+            return self.tests is None and was.tests is None
+        return was.new_failures == 0 and bool(was.failed_before)
 
     @property
     def all_wall_seconds(self) -> float:
         """What it took to say so, all runs together."""
         more = (self.again.wall_seconds if self.again else 0.0) + (self.before.wall_seconds if self.before else 0.0)
         return self.wall_seconds + more
+
+
+def _has_failed(run: CommandResult | Baseline) -> bool:
+    """Whether it has said no itself: a program that is not there, or that a signal has ended, says nothing."""
+    code = run.exit_code
+    return run.ended == "exited" and code is not None and code != 0 and code not in _SAYS_NOTHING
+
+
+_SAYS_NOTHING = frozenset((126, 127, *range(128, 160)))
+"""What a shell ends with where its command was not started, or was ended by a signal."""
 
 
 class Parcel(Struct, frozen=True, kw_only=True):
@@ -325,7 +346,8 @@ class Policy(Struct, frozen=True, kw_only=True):
     done is left beside the log for others. `publish_pool`: hosts of this pool hand the change over, not the one that made it.
     `rebases_max`: so often a change is put on top of what its branch has become meanwhile; 0 is never.
     `recall_max`: so many memories of the repo are recalled before the first agent run; 0 is off.
-    `follow`: what becomes of the pull request is followed; None: the task ends when it is opened."""
+    `follow`: what becomes of the pull request is followed; None: the task ends when it is opened.
+    `public_url`: where people find the api, for links in what is handed over; empty: no links."""
 
     park_seconds_min: Seconds = 5.0
     park_seconds_max: Seconds = 600.0
@@ -349,6 +371,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     rebases_max: Count = 0
     recall_max: Count = 0
     follow: Follow | None = None
+    public_url: PublicUrl = ""
 
 
 class PlanGate(Struct, frozen=True, kw_only=True):
