@@ -155,7 +155,8 @@ _JAVA: Final = {
         "package org.example;\n\npublic final class Calc {\n    static int add(int a, int b) { return a - b; }\n}\n"
     ),
     "src/test/java/org/example/CalcTest.java": (
-        "package org.example;\n\nimport static org.junit.Assert.assertEquals;\nimport org.junit.Ignore;\nimport org.junit.Test;\n\n"
+        "package org.example;\n\nimport static org.junit.Assert.assertEquals;\nimport org.junit.Ignore;\n"
+        "import org.junit.Test;\n\n"
         "public class CalcTest {\n    @Test public void zero() { assertEquals(1, Calc.add(1, 0)); }\n"
         "    @Test public void none() { assertEquals(0, Calc.add(0, 0)); }\n"
         "    @Test public void sum() { assertEquals(4, Calc.add(2, 2)); }\n    @Ignore @Test public void big() { }\n}\n"
@@ -163,7 +164,10 @@ _JAVA: Final = {
 }
 _LINT_PY: Final = {"bad.py": "import os\nimport sys\n\n\ndef f():\n    x = 1\n"}
 _LINT_JS: Final = {
-    ".eslintrc.json": '{"root": true, "env": {"node": true, "es2021": true}, "rules": {"no-undef": "error", "no-unused-vars": "warn"}}\n',
+    ".eslintrc.json": (
+        '{"root": true, "env": {"node": true, "es2021": true},'
+        ' "rules": {"no-undef": "error", "no-unused-vars": "warn"}}\n'
+    ),
     "bad.js": "const a = 1;\nfoo();\nfoo();\n",
 }
 _MAVEN: Final = "mvn -o -B -s /etc/maven/settings-debian.xml -Dmaven.repo.local=/usr/share/maven-repo test"
