@@ -48,7 +48,7 @@ class Question(NamedTuple):
 def corpus(folder: Path, entries: int, questions: int) -> tuple[list[Entry], list[Question]]:
     """So many entries and questions, the same every time. Archives that are not in `folder` are fetched by pip."""
     found = list(dict.fromkeys(text for text in _texts(folder) if len(text.split()) >= WORDS_MIN))
-    chance = random.Random(20)  # noqa: S311 - the same corpus every time
+    chance = random.Random(20)  # the same corpus every time
     chance.shuffle(found)
     assert len(found) >= entries, f"there are {len(found)} entries"
     remembered: list[Entry] = []
