@@ -24,6 +24,7 @@ TEST_NAMES_MAX = 20
 """Of tests, that one list in an event names at most; beside it stands how many there are."""
 RECALLED_MAX = 10
 """Memories that one task is told of at most."""
+LABELS_MAX = 10
 NO_NUL = r"^[^\x00]*$"
 
 EVENT_BYTES_MAX = 256 * 1024
@@ -50,6 +51,8 @@ EgressHost = Annotated[
     Meta(max_length=262, pattern=EGRESS_PATTERN, description="host:port or *.host:port, in lower case; no addresses"),
 ]
 Url = Annotated[str, Meta(min_length=1, max_length=1_000)]
+PublicUrl = Annotated[str, Meta(max_length=500, pattern=r"^(https?://[A-Za-z0-9.:\[\]_~%/-]+[^/\n])?(?!\n)$")]
+Label = Annotated[str, Meta(min_length=1, max_length=50, pattern=r"^[^\x00-\x1f,@<>`]*$")]
 Shell = Annotated[str, Meta(min_length=1, max_length=4_000, pattern=r"^(?=[\s\S]*\S)[^\x00]*$")]
 Text = Annotated[str, Meta(max_length=20_000, pattern=NO_NUL)]
 Message = Annotated[str, Meta(max_length=4_000)]

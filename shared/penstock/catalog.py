@@ -22,7 +22,7 @@ from penstock.bounds import (
     Usd,
     Word,
 )
-from penstock.values import Checking, Preflight, Price, RepoSnapshot, Utc, VerifyCommands, Window
+from penstock.values import Checking, Preflight, Price, PullRequests, RepoSnapshot, Utc, VerifyCommands, Window
 from penstock.wish import Wish
 
 Days = Annotated[float, Meta(ge=0, le=36_500)]
@@ -53,6 +53,7 @@ class Repo(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     egress: Annotated[tuple[EgressHost, ...], Meta(max_length=EGRESS_HOSTS_MAX)] = ()
     preflight: Preflight = Preflight()
     checking: Checking = Checking()
+    pull_requests: PullRequests = PullRequests()
     follow: bool | None = None
     fix_runs_max: Annotated[int, Meta(ge=0, le=100)] | None = None
     reviewers: Annotated[tuple[Word, ...], Meta(max_length=REVIEWERS_MAX)] = ()
@@ -80,6 +81,7 @@ def snapshot(repo: Repo) -> RepoSnapshot:
         egress=repo.egress,
         preflight=repo.preflight,
         checking=repo.checking,
+        pull_requests=repo.pull_requests,
     )
 
 

@@ -29,4 +29,14 @@ FORGES: Final[tuple[e.KnownEvent, ...]] = (
         ),
         retry_at=datetime(2026, 3, 1, 9, 40, tzinfo=UTC),
     ),
+    e.TaskSubmitted(
+        title="Round prices half to even",
+        repo=v.RepoSnapshot(
+            name="shop",
+            clone_url="https://forge.example/shop.git",
+            provider="gitlab",
+            pull_requests=v.PullRequests(draft=True, labels=("penstock",)),
+        ),
+        policy=v.Policy(public_url="https://penstock.example/api"),
+    ),
 )

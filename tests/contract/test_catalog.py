@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from penstock.catalog import Control, FleetSettings, PriceOf, Repo, Route, Schedule, Template, snapshot
 from penstock.codec import Codec, Undecodable, encode
-from penstock.values import Checking, PlanGate, Preflight, Price, RepoSnapshot, VerifyCommands, Window
+from penstock.values import Checking, PlanGate, Preflight, Price, PullRequests, RepoSnapshot, VerifyCommands, Window
 from penstock.wish import Wish
 
 LATER: Final = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -32,6 +32,7 @@ REPO: Final = Repo(
     egress=("pypi.org:443", "*.pythonhosted.org:443"),
     preflight=Preflight(scope=("src/*",)),
     checking=Checking(baseline="failed"),
+    pull_requests=PullRequests(draft=True, labels=("penstock",)),
 )
 ROUTE: Final = Route(
     name="team",

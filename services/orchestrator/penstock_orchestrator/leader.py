@@ -226,6 +226,7 @@ def policy_of(settings: Settings) -> Policy:
         plan_seconds_max=settings.plan_seconds_max,
         plans_max=settings.plans_max,
         rebases_max=settings.rebases_max,
+        public_url=settings.public_url,
         follow=Follow(
             look_seconds_min=settings.look_seconds_min,
             look_seconds=settings.look_seconds,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from penstock.bounds import NAME_PATTERN, RECALLED_MAX, Count, Score, Seconds, Share
+from penstock.bounds import NAME_PATTERN, RECALLED_MAX, Count, PublicUrl, Score, Seconds, Share
 from penstock.settings import Common, Secret
 from penstock.subjects import PUBLISH_POOL
 
@@ -16,7 +16,8 @@ Names = Annotated[str, Meta(pattern=NAME_PATTERN.replace("(?!\\n)$", "(,[a-z0-9]
 class Settings(Common, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`pools`: the vendors that tasks may ask for, separated by commas. `publish_pools`: pools of hosts that hand changes over,
     of which the fleet's settings may name one. `nats_monitor_url`: the server's HTTP monitor, which alone tells whether an
-    acknowledged event is on disk. `leader_lease_seconds`: how long a dead leader is waited for. `clock_offset_file`: for
+    acknowledged event is on disk. `public_url`: where people find
+    the api, for links in pull requests. `leader_lease_seconds`: how long a dead leader is waited for. `clock_offset_file`: for
     demonstrations and tests only, a file with the seconds by which this orchestrator's clock goes ahead. The limits from
     `park_seconds_min` on are copied into every new task."""
 
@@ -46,6 +47,7 @@ class Settings(Common, frozen=True, kw_only=True, forbid_unknown_fields=True):
     plan_seconds_max: Seconds = 900.0
     plans_max: Count = 10
     rebases_max: Count = 1
+    public_url: PublicUrl = ""
     look_seconds_min: Seconds = 5.0
     look_seconds: Annotated[float, Meta(ge=1, le=86_400)] = 60.0
     look_seconds_max: Seconds = 1_800.0

@@ -132,10 +132,8 @@ class Gitea:
 
     async def find(self, branch: str) -> PullRequest | None:
         async with self._api.session():
-            named = await self._named(branch)
-            if named is not None and named.state == "open":
-                return named
-            return await self._listed(branch) or named
+            # In this order: what is opened and ended between the two is known by its name.
+            return await self._listed(branch) or await self._named(branch)
 
     async def _named(self, branch: str) -> PullRequest | None:
         path = f"{self._repo}/pulls/{quote(self._base, safe='')}/{quote(branch)}"

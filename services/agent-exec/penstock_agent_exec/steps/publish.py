@@ -117,7 +117,14 @@ async def _branch(bench: Bench, hand: InHand, work: PublishWork, notes: str) -> 
     title = hand.redactor.text(work.title)
     body = hand.redactor.text("\n\n".join(part for part in (work.body, notes) if part))
     pull_request, adopted = await find_or_open(
-        forge, work.branch, task=hand.job.task, base=work.repo.default_branch, title=title, body=body
+        forge,
+        work.branch,
+        task=hand.job.task,
+        base=work.repo.default_branch,
+        title=title,
+        body=body,
+        draft=work.repo.pull_requests.draft,
+        labels=work.repo.pull_requests.labels,
     )
     if work.says and pull_request.state == "open":
         # The branch has it already, and both are said once however often they are asked for.

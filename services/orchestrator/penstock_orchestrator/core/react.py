@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Final, assert_never
 
-from penstock.bounds import clip
 from penstock.jobs import (
     WAIVABLE,
     AgentWork,
@@ -26,8 +25,8 @@ from penstock_orchestrator.core import checks
 from penstock_orchestrator.core.budget import SUBSCRIPTION
 from penstock_orchestrator.core.feedback import answer_text
 from penstock_orchestrator.core.gate import words
-from penstock_orchestrator.core.plan_text import render_plan
 from penstock_orchestrator.core.prompt import compact_prompt, fitting, fresh_prompt, next_prompt, plan_prompt, spoken
+from penstock_orchestrator.core.pull_request import pull_request_body
 from penstock_orchestrator.core.review import last_pushed
 from penstock_orchestrator.core.step import side_session
 from penstock_orchestrator.core.task import CurrentJob, Task
@@ -37,8 +36,6 @@ SIDE_SECONDS_MAX: Final = 900.0
 
 WALL_SECONDS_MIN: Final = 30.0
 """An agent run is never asked to be shorter than this, however little of the budget is left."""
-
-BODY_LENGTH_MAX: Final = 10_000
 
 
 def react(task: Task) -> Job | None:
@@ -246,34 +243,3 @@ def _left(limit: float | None, spent: float) -> float | None:
 
 def _wall_left(task: Task) -> float:
     return max(task.max_wall_seconds - task.usage.wall_seconds, WALL_SECONDS_MIN)
-
-
-def pull_request_body(task: Task) -> str:
-    """What a reviewer reads: what was asked, what was checked, what it took. Says "unknown" where nobody knows."""
-    spec, usage = task.spec, task.usage
-    cost = "unknown" if usage.cost_usd is None else f"{usage.cost_usd:.2f} USD"
-    change = task.change
-    size = "" if change is None else f"{change.files_changed} files, +{change.lines_added} -{change.lines_removed}"
-    parts = [
-        spec.description,
-        f"**Checks**: {checks.headline(task)}",
-        "\n".join(f"- `{one.stage}`: {checks.summary(one)}" for one in task.results),
-        f"**Change**: {size}",
-        f"**Attempts**: {task.attempts}, **agent**: {task.vendor} {task.model}".rstrip() + _over_from(task),
-        f"**Turns**: {usage.turns}, **cost**: {cost}, **work time**: {usage.wall_seconds:.0f} s",
-        _plan_part(task),
-        f"Task `{task.id}`",
-    ]
-    return clip("\n\n".join(part for part in parts if part), BODY_LENGTH_MAX)
-
-
-def _over_from(task: Task) -> str:
-    return f" (after {task.spec.vendor} {task.spec.model}".rstrip() + ")" if task.failed_over else ""
-
-
-def _plan_part(task: Task) -> str:
-    plan = task.plan
-    if plan is None or plan.answer != "approved":
-        return ""
-    by = plan.answered_by or "silence, by the rule for low risk"
-    return f"<details><summary>The plan, approved by {by}</summary>\n\n{render_plan(plan.plan)}\n\n</details>"
