@@ -251,7 +251,7 @@ class World:
         }
         return AgentWork(**(given | more))
 
-    def verify(self, task: str, commit: str, *, seconds: float = 60.0, **commands: str) -> VerifyWork:
+    def verify(self, task: str, commit: str, *, seconds: float = 60.0, **commands: Any) -> VerifyWork:
         return VerifyWork(
             repo=self.repo,
             branch=f"agent/{task}",

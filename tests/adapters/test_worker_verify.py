@@ -7,7 +7,7 @@ import gzip
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from executor_world import COMMIT, World, until, world
@@ -78,7 +78,7 @@ async def changed(place: World, task: str, **cases: str) -> tuple[str, str]:
 
 
 def checks(
-    place: World, task: str, commit: str, checking: Checking, base: str | None = None, **commands: str
+    place: World, task: str, commit: str, checking: Checking, base: str | None = None, **commands: Any
 ) -> VerifyWork:
     work = place.verify(task, commit, **(commands or {"test": TEST}))
     return replace(work, repo=replace(work.repo, checking=checking), base_commit=base)
