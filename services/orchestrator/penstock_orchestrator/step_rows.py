@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import fields, replace
 
 from penstock import events as e
-from penstock.values import CommandResult, Usage
+from penstock.values import CommandResult, Finding, Usage
 from penstock_orchestrator.core.task import Task
 from penstock_orchestrator.rows import as_json
 
@@ -196,6 +196,12 @@ def _changed(row: StepRow, at: datetime, event: e.JobClaimed | e.AgentProgressed
     return _finished(replace(row, ended_at=at), event)
 
 
+def _worth_a_look(findings: tuple[Finding, ...]) -> str | None:
+    """What was let pass, a line for each."""
+    lines = [f"{one.file}:{one.line or ''} [{one.rule}] {one.message}" for one in findings]
+    return "\n".join(lines) or None
+
+
 def _finished(row: StepRow, event: Finished) -> StepRow:
     match event:
         case e.JobLost():
@@ -203,9 +209,10 @@ def _finished(row: StepRow, event: Finished) -> StepRow:
         case e.JobStopped():
             return _used(replace(row, ended="stopped", message=event.reason), event.usage)
         case e.PrepareSucceeded():
-            return replace(row, ended="succeeded", wall_seconds=event.wall_seconds)
+            both = f"both sides are marked in {', '.join(event.conflicts)}" if event.conflicts else None
+            return replace(row, ended="succeeded", wall_seconds=event.wall_seconds, message=both)
         case e.PublishSucceeded():
-            return replace(row, ended="succeeded")
+            return replace(row, ended="succeeded", message=_worth_a_look(event.findings))
         case e.PrepareFailed() | e.PublishFailed():
             return replace(row, ended="failed", error_class=event.error_class, message=event.message)
         case e.PlanProposed():

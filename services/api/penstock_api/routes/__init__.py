@@ -52,6 +52,7 @@ ROUTES: Final[list[ControllerRouterHandler]] = [
     tasks.list_events,
     explain.explain_task,
     tasks.get_patch,
+    tasks.get_patch_of_commit,
     tasks.get_transcript,
     streams.stream_task,
     streams.stream_all,

@@ -5,16 +5,29 @@ Rule of this room: what will reach git or a shell is checked here, before it is 
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from litestar import Response, delete, get, put
 from litestar.openapi.spec import Example
 from litestar.params import BodyKwarg
 from msgspec import Meta, Struct, structs
 
-from penstock.bounds import EGRESS_HOSTS_MAX, Line, Name, Ref, Score, Seconds, Shell, Url, Usd, Word
+from penstock.bounds import (
+    COUNT_MAX,
+    EGRESS_HOSTS_MAX,
+    PATHS_MAX,
+    Line,
+    Name,
+    Ref,
+    Score,
+    Seconds,
+    Shell,
+    Url,
+    Usd,
+    Word,
+)
 from penstock.catalog import REVIEWERS_MAX, Repo
-from penstock.values import VerifyCommands
+from penstock.values import LOCAL, Preflight, VerifyCommands
 from penstock_api.hooks import SECRET_REF
 from penstock_api.problems import Problem, invalid
 from penstock_api.remotes import ACCEPTED, ACCEPTED_LOCAL, branch_problem, clone_url_problem, egress_problem
@@ -31,6 +44,17 @@ class Verify(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     build: Shell | None = None
     test: Shell | None = None
     lint: Shell | None = None
+
+
+class PreflightBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What changes are looked at for before they are handed over. `file_bytes_max`: of a file. `workflows`: what a change of
+    the forge's own automation means: it is flagged, it blocks, or it is allowed. `scope`: what changes may touch, as paths,
+    folders and globs; empty is everything. `fixtures`: files whose secrets are made up."""
+
+    file_bytes_max: Annotated[int, Meta(ge=1, le=COUNT_MAX)] = 1_000_000
+    workflows: Literal["flag", "block", "allow"] = "flag"
+    scope: Annotated[tuple[Line, ...], Meta(max_length=PATHS_MAX)] = ()
+    fixtures: Annotated[tuple[Line, ...], Meta(max_length=PATHS_MAX)] = ()
 
 
 class RepoBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,6 +77,7 @@ class RepoBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     abstain_below: Score | None = None
     window: WindowBody | None = None
     egress: Annotated[tuple[Line, ...], Meta(max_length=EGRESS_HOSTS_MAX)] = ()
+    preflight: PreflightBody = PreflightBody()
     follow: bool | None = None
     fix_runs_max: Annotated[int, Meta(ge=0, le=100)] | None = None
     reviewers: Annotated[tuple[Word, ...], Meta(max_length=REVIEWERS_MAX)] = ()
@@ -85,7 +110,12 @@ async def put_repo(
 ) -> Response[Repo]:
     if data.name not in (None, name):
         raise invalid("name", f"the path says {name}", value=data.name, hint="leave it out, or give the same name")
-    allow_local = request.parts.settings.allow_local_remotes
+    local = data.provider == LOCAL
+    if local and (not data.clone_url.startswith("/") or "//" in data.clone_url):
+        detail = "a repo of the provider local is a folder of a host, named by its absolute path"
+        raise Problem(422, "invalid", detail, field="clone_url", hint="such as /home/ann/shop")
+    # Which folders may be one, each host says for itself.
+    allow_local = local or request.parts.settings.allow_local_remotes
     if reason := clone_url_problem(data.clone_url, allow_local=allow_local):
         # The URL is not repeated: what is wrong with it may be the password in it.
         hint = f"accepted: {ACCEPTED_LOCAL if allow_local else ACCEPTED}"
@@ -112,6 +142,7 @@ async def put_repo(
         abstain_below=data.abstain_below,
         window=None if data.window is None else checked_window(data.window, "window"),
         egress=tuple(dict.fromkeys(data.egress)),
+        preflight=Preflight(**structs.asdict(data.preflight)),
         follow=data.follow,
         fix_runs_max=data.fix_runs_max,
         reviewers=tuple(dict.fromkeys(data.reviewers)),

@@ -22,6 +22,7 @@ EntryName: TypeAlias = Annotated[str, PathParameter(pattern=NAME_PATTERN, descri
 TokenId: TypeAlias = Annotated[str, PathParameter(pattern=r"^[0-9a-f]{16}(?!\n)$", description="the token's id")]
 Limit: TypeAlias = Annotated[int, QueryParameter(ge=1, le=200, description="how many at most")]
 After: TypeAlias = Annotated[int, QueryParameter(ge=0, le=SEQUENCE_MAX, description="only what is after this sequence")]
+PatchNumber: TypeAlias = Annotated[int, PathParameter(ge=1, le=1_000, description="which commit, 1 first")]
 JobId: TypeAlias = Annotated[str, PathParameter(pattern=ID_PATTERN, description="the job's id")]
 DecisionId: TypeAlias = Annotated[str, PathParameter(pattern=ID_PATTERN, description="the decision's id")]
 IfMatch: TypeAlias = Annotated[

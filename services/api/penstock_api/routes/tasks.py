@@ -16,6 +16,8 @@ from msgspec import Struct, structs
 
 from penstock import artifacts
 from penstock import subjects as s
+from penstock.codec import decode_event
+from penstock.events import PublishSucceeded
 from penstock.values import Artifact
 from penstock_api.history import last_message
 from penstock_api.problems import Problem, broker_errors, invalid, not_found, unavailable
@@ -35,7 +37,7 @@ from penstock_api.queries import (
 )
 from penstock_api.queries_memory import without_forgotten
 from penstock_api.request import ApiRequest, Parts
-from penstock_api.routes.shapes import After, JobId, Limit, TaskId, problems
+from penstock_api.routes.shapes import After, JobId, Limit, PatchNumber, TaskId, problems
 
 PROJECTION_SECONDS: Final = 2.0
 PROJECTION_PAUSE_SECONDS: Final = 0.03
@@ -169,6 +171,27 @@ async def get_patch(request: ApiRequest, task: TaskId) -> Response[bytes]:
         raise not_found("patch of this task", hint="a patch is stored when a task of flow patch is handed over")
     body = await _loaded(parts, found.patch, task=task, job=found.patch_job)
     return _download(body, found.patch, f"{task}.patch", "application/mbox")
+
+
+@get(
+    "/v1/tasks/{task:str}/patches/{number:int}",
+    summary="One commit of the change as a patch (mbox), 1 first",
+    media_type="application/mbox",
+    responses=problems(404, 410),
+    tags=["tasks"],
+)
+async def get_patch_of_commit(request: ApiRequest, task: TaskId, number: PatchNumber) -> Response[bytes]:
+    parts = request.parts
+    found = await find(parts, task)
+    with broker_errors():
+        last = await last_message(parts.nc, s.EVENTS, s.event(found.repo, task, "publish_succeeded"))
+    said = None if last is None else decode_event(last.body, last.seq).data
+    if not isinstance(said, PublishSucceeded) or number > len(said.delivery.patches):
+        hint = "a change of several commits is stored commit by commit when a task of flow patch is handed over"
+        raise not_found("patch of this commit", hint=hint)
+    patch = said.delivery.patches[number - 1]
+    body = await _loaded(parts, patch, task=task, job=said.job)
+    return _download(body, patch, f"{task}-{number}.patch", "application/mbox")
 
 
 @get(

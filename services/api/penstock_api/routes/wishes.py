@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
-from penstock.bounds import Attempts, Id, Name, Priority, Seconds, Text, Title, Turns, Usd, Word
+from penstock.bounds import PATHS_MAX, Attempts, Id, Line, Name, Priority, Seconds, Text, Title, Turns, Usd, Word
 from penstock.catalog import Template
 from penstock.values import Clock, PlanGate, Window
 from penstock.wish import Wish
@@ -21,7 +21,7 @@ from penstock_api.request import Parts
 KNOWN_NAMED_MAX: Final = 20
 LABELS_MAX: Final = 20
 DEPENDENCIES_MAX: Final = 50
-Flow: TypeAlias = Literal["branch", "patch"]
+Flow: TypeAlias = Literal["branch", "commit", "patch", "untracked"]
 
 
 class WindowBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -42,7 +42,9 @@ class PlanGateBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class WishBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Settings of a task. What is left out comes from the template, then the repo, then the defaults: priority 5, vendor
     claude, flow branch, mode autonomous, 3 attempts, 50 turns, an hour of work, no limit of cost. `mode` interactive: a plan
-    waits for a person first. `flow`: hand it over as a branch (with a pull request where the forge can), or as a patch."""
+    waits for a person first. `flow`: hand it over as a branch (with a pull request where the forge can), as one commit on the
+    default branch, as a patch, or as edits in the folder of a local repo (`untracked`). `scope`: what it may touch, as paths,
+    folders and globs; empty: what the repo says."""
 
     repo: Name | UnsetType = UNSET
     title: Title | UnsetType = UNSET
@@ -66,6 +68,7 @@ class WishBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_wall_seconds: Seconds | UnsetType = UNSET
     skip_verify: bool | UnsetType = UNSET
     window: WindowBody | UnsetType | None = UNSET
+    scope: Annotated[tuple[Line, ...], Meta(max_length=PATHS_MAX)] | UnsetType = UNSET
 
 
 async def checked_wish(parts: Parts, body: WishBody, at: str = "") -> Wish:

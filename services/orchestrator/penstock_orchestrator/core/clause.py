@@ -115,7 +115,10 @@ def _asked(event: _Asked) -> str:
 def _went(event: _Went) -> str:
     match event:
         case e.PrepareSucceeded():
-            return f"the clone stands on {event.host}, based on {event.base_commit[:12]}"
+            stands = f"the clone stands on {event.host}, based on {event.base_commit[:12]}"
+            if event.conflicts:
+                return f"{stands}, and the change does not fit there: both sides are in {', '.join(event.conflicts)}"
+            return stands + (", with the change on top" if event.change is not None else "")
         case e.PlanProposed():
             return f"a plan is there (risk {event.plan.risk}): {event.plan.summary}"
         case e.AgentProgressed():
@@ -133,7 +136,8 @@ def _went(event: _Went) -> str:
             flaky = ", some only when they were run again" if any(one.flaky for one in event.commands) else ""
             return f"the checks of {event.commit[:12]} passed{flaky}"
         case e.PublishSucceeded():
-            return f"the change is handed over ({event.delivery.kind})"
+            seen = f", with {_many(len(event.findings), 'finding')} to look at" if event.findings else ""
+            return f"the change is handed over ({event.delivery.kind}){seen}"
         case _:
             assert_never(event)
 
