@@ -57,6 +57,7 @@ def example_path(template: str) -> str:
     names = {
         "task": ids.fresh(),
         "job": ids.fresh(),
+        "number": 1,
         "decision": ids.fresh(),
         "kind": "host",
         "name": "nothing",

@@ -76,6 +76,12 @@ async def test_a_repo_is_put_read_listed_replaced_and_removed(house: House) -> N
         ({"verify": "make test"}, "verify"),
         ({"command_timeout_seconds": -1}, "command_timeout_seconds"),
         ({"token": "x"}, "token"),
+        ({"provider": "local"}, "clone_url"),
+        ({"provider": "local", "clone_url": "file:///home/ann/shop"}, "clone_url"),
+        ({"preflight": {"workflows": "shrug"}}, "preflight.workflows"),
+        ({"preflight": {"file_bytes_max": 0}}, "preflight.file_bytes_max"),
+        ({"preflight": {"scope": ["x" * 501]}}, "preflight.scope[0]"),
+        ({"preflight": {"secrets": "allow"}}, "preflight.secrets"),
     ],
 )
 async def test_a_repo_that_cannot_be_taken_is_refused_by_field(
@@ -85,6 +91,15 @@ async def test_a_repo_that_cannot_be_taken_is_refused_by_field(
     assert (answer.status_code, answer.json()["field"]) == (422, field)
     assert answer.json()["hint"]
     assert (await house.client.get("/v1/repos/bad")).status_code == 404
+
+
+async def test_a_folder_of_a_host_and_what_changes_are_looked_at_for_are_kept_as_they_were_put(house: House) -> None:
+    rules = {"file_bytes_max": 5_000, "workflows": "block", "scope": ["src"], "fixtures": ["tests/fixtures"]}
+    body = {"provider": "local", "clone_url": "/home/ann/shop", "preflight": rules}
+    assert (await house.client.put("/v1/repos/folder", json=body)).status_code == 200
+    said = (await house.client.get("/v1/repos/folder")).json()
+    assert (said["provider"], said["clone_url"], said["preflight"]) == ("local", "/home/ann/shop", rules)
+    assert (await house.client.delete("/v1/repos/folder")).status_code == 204
 
 
 async def test_credentials_in_a_clone_url_are_refused_and_not_repeated(house: House) -> None:

@@ -143,6 +143,7 @@ class Mutants:
             "name": "fuzz",
             "id": "0" * 16,
             "job": "j" * 26,
+            "number": 1,
             "memory": "m" * 26,
             "provider": "gitea",
             "repo": "shop",

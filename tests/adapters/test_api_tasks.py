@@ -16,6 +16,8 @@ from servers import PostgresForTest
 
 from penstock import artifacts, ids
 from penstock.commands import CancelTask, RefusedReply, SubmitTask
+from penstock.events import PublishSucceeded
+from penstock.values import Delivery
 
 pytestmark = pytest.mark.anyio
 
@@ -381,3 +383,22 @@ async def test_what_an_agent_has_printed_is_handed_out_by_its_job(house: House) 
         problem(await house.client.get(f"/v1/tasks/{ids.fresh()}/transcripts/{job}"), 404)
     finally:
         await connection.close()
+
+
+async def test_a_patch_is_handed_out_commit_by_commit_as_the_log_names_them(house: House) -> None:
+    task, job = await house.submit("a patch of two commits"), ids.fresh()
+    problem(await house.client.get(f"/v1/tasks/{task}/patches/1"), 404)
+    mboxes = (b"From 0001\n+one\n", b"From 0002\n+two\n")
+    parts = [
+        await artifacts.store(
+            house.executor, task=task, job=job, name=f"patch-{n}", body=mbox, media_type="application/mbox"
+        )
+        for n, mbox in enumerate(mboxes, 1)
+    ]
+    delivery = Delivery(kind="patch", commit="c" * 40, patches=tuple(parts))
+    await house.append(task, PublishSucceeded(job=job, epoch=1, delivery=delivery))
+    for n, mbox in enumerate(mboxes, 1):
+        answer = await house.client.get(f"/v1/tasks/{task}/patches/{n}")
+        assert (answer.content, answer.headers["content-type"]) == (mbox, "application/mbox")
+    problem(await house.client.get(f"/v1/tasks/{task}/patches/3"), 404)
+    problem(await house.client.get(f"/v1/tasks/{task}/patches/0"), 404)

@@ -62,6 +62,7 @@ ACCESS: Final[Mapping[tuple[str, str], Role | None]] = {
     ("GET", "/v1/tasks/{task}/explain"): "viewer",
     ("GET", "/v1/tasks/{task}/stream"): "viewer",
     ("GET", "/v1/tasks/{task}/patch"): "viewer",
+    ("GET", "/v1/tasks/{task}/patches/{number}"): "viewer",
     ("GET", "/v1/tasks/{task}/transcripts/{job}"): "viewer",
     ("GET", "/v1/stream"): "viewer",
     ("GET", "/v1/memories"): "viewer",
