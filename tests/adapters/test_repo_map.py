@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from adapters.git_world import host_git
+from repo_map_samples import SAMPLES
 
 from penstock_agent_exec.repo_map import cache as caches
 from penstock_agent_exec.repo_map import parse as parsing
@@ -30,6 +31,7 @@ from penstock_agent_exec.repo_map.answer import (
     Symbols,
 )
 from penstock_agent_exec.repo_map.cache import Cache
+from penstock_agent_exec.repo_map.languages import LANGUAGES
 from penstock_agent_exec.repo_map.make import RepoMap, make_map
 from penstock_agent_exec.repo_map.parse import DEATHS_MAX, GIVEN_UP, NO_TIME, ParserMissing, parse
 from penstock_agent_exec.repo_map.render import BYTES_PER_TOKEN, OF_A_FILE_MAX, tokens_of
@@ -476,18 +478,27 @@ def test_what_cannot_be_read_in_time_is_said_and_what_was_read_is_kept(repo: Rep
     assert (none.files, none.left_out) == (0, {NO_TIME: 50})
 
 
-def test_the_real_worker_has_no_files_no_children_and_little_memory(shop: Repo, tmp_path: Path) -> None:
+def test_the_real_worker_can_open_nothing_start_nothing_and_reach_nobody(shop: Repo, tmp_path: Path) -> None:
     blob = tree_of(shop.git_dir, shop.commit()).files[0]
     tries = tmp_path / "tries.py"
     tries.write_text(
         "import os, resource, socket, sys\nfrom penstock_agent_exec.repo_map import worker\nworker._give_up_rights()\n"
-        "def fails(what):\n    try: what()\n    except OSError: return True\n    return False\n"
+        "def fails(what):\n    try: what()\n    except (OSError, ValueError): return True\n    return False\n"
         "assert fails(lambda: open('/etc/passwd'))\nassert fails(lambda: socket.socket())\nassert fails(os.pipe)\n"
-        "assert resource.getrlimit(resource.RLIMIT_AS)[0] == worker.MEMORY_BYTES_MAX\nos._exit(7)\n"
+        "assert fails(os.fork)\nassert fails(lambda: os.kill(os.getppid(), 0))\n"
+        "assert fails(lambda: os.execv('/bin/true', ['true']))\n"
+        "assert fails(lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (9, 9)))\nos._exit(7)\n"
     )
     done = subprocess.run([sys.executable, str(tries)], capture_output=True, timeout=60)
     assert done.returncode == 7, done.stderr.decode()
     assert parse(shop.git_dir, [blob], until=time.monotonic() + 60).found[blob.key].definitions
+
+
+def test_a_confined_worker_reads_every_language(repo: Repo) -> None:
+    repo.write({sample.file: sample.text for sample in SAMPLES.values()})
+    found = repo.map(tokens_max=20_000)
+    assert (found.left_out, found.files, found.languages.keys()) == ({}, len(SAMPLES), {one.name for one in LANGUAGES})
+    assert found.definitions == sum(len(sample.defines.split()) for sample in SAMPLES.values())
 
 
 def test_a_worker_stops_at_a_file_that_takes_all_its_time() -> None:

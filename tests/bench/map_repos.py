@@ -64,7 +64,7 @@ def repository(project: Project) -> Path:
         (inside,) = (fetched / "in").iterdir()
         inside.rename(folder)
         shutil.rmtree(fetched)
-        who = ("-c", "user.name=Bench", "-c", "user.email=bench@localhost")
+        who = ("-c", "user.name=Bench", "-c", "user.email=bench@localhost", "-c", "gc.auto=0")
         _run("git", "-C", str(folder), "init", "-q", "-b", "main", "--template=")
         _run("git", "-C", str(folder), "add", "-A", "-f")
         _run("git", "-C", str(folder), *who, "commit", "-q", "-m", "All of it")

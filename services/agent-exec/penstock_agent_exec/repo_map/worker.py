@@ -1,7 +1,8 @@
 """`python -m penstock_agent_exec.repo_map.worker`: reads files as `git cat-file --batch` gives them, answers what they define.
 
 Rule of this room: whatever a file does to a grammar happens here. The process may die of any file and nothing is lost but that
-file; it has little memory, little time for each file, and can open, start and reach nothing once it has begun.
+file; it has little memory, little time for each file, and can open, start and reach nothing once it has begun (where the kernel
+has no filters for that: it can open nothing).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import ast_grep_py  # before this process gives away what loading it needs
 import msgspec
 
 from penstock_agent_exec.repo_map.answer import FAILED, LENGTH, MISSING, READY, Symbols
+from penstock_agent_exec.repo_map.confine import confine
 from penstock_agent_exec.repo_map.languages import BY_GRAMMAR
 from penstock_agent_exec.repo_map.symbols import symbols_of
 
@@ -64,6 +66,7 @@ def _give_up_rights() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+    confine()
 
 
 if __name__ == "__main__":
