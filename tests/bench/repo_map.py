@@ -1,7 +1,7 @@
 """map: what a repository defines, ranked, from nothing and out of the cache, against aider's RepoMap over the very same files.
 
 Ours is timed as a whole process, with its start; aider without the seconds that importing it takes. Memory is that of all
-processes together, shared pages shared out (PSS), looked at every 20 ms, for both sides alike.
+processes together, shared pages shared out (PSS), looked at every 50 ms, for both sides alike.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bench.plan import Plan
 from penstock_agent_exec.repo_map.tree import tree_of
 
 TOKENS: Final = 2_000
-LOOK_EVERY_SECONDS: Final = 0.02
+LOOK_EVERY_SECONDS: Final = 0.05
 RUN_SECONDS_MAX: Final = 3_600
 SHOWN_LINES: Final = 12
 
