@@ -62,9 +62,9 @@ async def double(nc: Client) -> AsyncIterator[ExecutorDouble]:
         yield executor
 
 
-async def lives(nc: Client, title: str, **more: object) -> list[Recorded]:
+async def lives(nc: Client, title: str, *, max_attempts: int = 3) -> list[Recorded]:
     """A task's whole log."""
-    command = submission(title=title, **more)
+    command = submission(title=title, max_attempts=max_attempts)
     assert isinstance(await ask(nc, command), Accepted)
     return await until(nc, command.task, is_end)
 

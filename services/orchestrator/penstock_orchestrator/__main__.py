@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import os
 import sys
+from functools import partial
 
 import asyncpg
 import nats
@@ -22,6 +23,7 @@ from penstock.settings import BadSettings, environment, load
 from penstock_orchestrator import migrate
 from penstock_orchestrator.clock import Clock
 from penstock_orchestrator.core.fleet import Fleet
+from penstock_orchestrator.embeddings import Embeddings
 from penstock_orchestrator.fold import Fold
 from penstock_orchestrator.leader import Candidate
 from penstock_orchestrator.memory_notes import Notes
@@ -50,7 +52,11 @@ async def serve(runtime: Runtime) -> None:
     fold, leases, catalogue = Fold(nc, fleet), Leases(nc), Catalogue(nc, fleet)
     projector = Projector(runtime, given.database_url.reveal())
     clock = Clock(given.clock_offset_file)
-    recall = Recall(given.database_url.reveal(), settings=lambda: fleet.settings.memory, clock=clock)
+    dsn = given.database_url.reveal()
+    embeddings = None
+    if given.embeddings_url and given.embeddings_model:
+        embeddings = Embeddings(dsn, given.embeddings_url, given.embeddings_model, given.embeddings_key)
+    recall = Recall(dsn, settings=lambda: fleet.settings.memory, clock=clock, embeddings=embeddings)
     candidate = Candidate(
         runtime,
         given,
@@ -63,6 +69,8 @@ async def serve(runtime: Runtime) -> None:
     )
     notes = Notes(runtime, given.database_url.reveal())
     candidate.duties += [projector.run, notes.run]
+    if embeddings is not None:
+        candidate.duties.append(partial(embeddings.run, runtime))
     duties = [asyncio.create_task(part.run()) for part in (fold, leases, catalogue, candidate)]
     stopped = asyncio.create_task(runtime.stop.wait())
     runtime.waiting_for["leader"] = "the log is being read, and a leader found"
@@ -75,6 +83,8 @@ async def serve(runtime: Runtime) -> None:
                 await asyncio.shield(duties[-1])
     finally:
         await recall.close()
+        if embeddings is not None:
+            await embeddings.close()
         for duty in duties:
             duty.cancel()
         for outcome in await asyncio.gather(*duties, return_exceptions=True):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import asyncpg
 import structlog
@@ -21,6 +21,7 @@ from penstock.events import MemoryRecalled
 from penstock.values import Recalled
 from penstock_orchestrator.core.recollection import HAPPENED_ROOM
 from penstock_orchestrator.core.task import Task
+from penstock_orchestrator.embeddings import Embeddings, NoEmbedding
 from penstock_orchestrator.projector import DATABASE_AWAY, NAME
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ CANDIDATES_MAX: Final = 50
 SIMILARITY_MIN: Final = 0.1
 """What knows less of the task's words than this is like it by chance."""
 
+COSINE_MIN: Final = 0.5
+RANK_OFFSET: Final = 60
+"""Of the reciprocal rank fusion: how little the first places of one list count alone."""
+
 WORDS_ROOM: Final = 2_000
 """Characters of the task that are searched for: each word costs time, and the first say most."""
 
@@ -47,11 +52,22 @@ select memory, found.score, found.similarity, m.kind, m.title, m.happened, coale
        coalesce(m.outcome, '') as outcome, coalesce(m.error_class, '') as error_class, m.files
 from penstock.memory_search($1, $2, $3, $4, $5, $6) as found join penstock.memory as m using (memory)
 order by found.score desc, m.number"""
+ROWS: Final = """\
+select memory, 0::float8 as score, 0::float8 as similarity, kind, title, happened, coalesce(task, '') as task,
+       coalesce(outcome, '') as outcome, coalesce(error_class, '') as error_class, files
+from penstock.memory where memory = any($1::text[]) and not forgotten"""
 
 RECALLS: Final = Counter("penstock_recalls", "memories asked for, by how it went", ["ended"])
 RECALL_SECONDS: Final = Histogram("penstock_recall_seconds", "how long asking for memories took")
 
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
+
+
+class Candidate(NamedTuple):
+    """A row of what was found, and how like the task it is."""
+
+    row: asyncpg.Record
+    similarity: float
 
 
 class Recall:
@@ -63,8 +79,9 @@ class Recall:
         *,
         settings: Callable[[], MemorySettings],
         clock: Callable[[], datetime],
+        embeddings: Embeddings | None = None,
     ) -> None:
-        self._dsn, self._settings, self._clock = dsn, settings, clock
+        self._dsn, self._settings, self._clock, self._embeddings = dsn, settings, clock, embeddings
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._rests_until = 0.0
 
@@ -98,7 +115,27 @@ class Recall:
         async with self._pool.acquire() as connection:
             behind = await self._behind(connection, task)
             rows = await self._rows(connection, task)
-        return MemoryRecalled(items=_items(rows, task.spec.policy.recall_max), degraded=behind)
+            found = [Candidate(row, float(row["similarity"])) for row in rows]
+            degraded = [behind] if behind else []
+            if self._embeddings is not None:
+                try:
+                    found = await self._fused(connection, self._embeddings, task, found)
+                except (NoEmbedding, asyncpg.PostgresError) as error:
+                    degraded.append(f"by words alone: {' '.join(str(error).split())}")
+        items = _items(found, task.spec.policy.recall_max)
+        return MemoryRecalled(items=items, degraded=clip("; ".join(degraded), LINE_LENGTH_MAX))
+
+    async def _fused(
+        self, connection: Connection, embeddings: Embeddings, task: Task, by_words: list[Candidate]
+    ) -> list[Candidate]:
+        """Both lists as one, by reciprocal ranks. Raises NoEmbedding, asyncpg.PostgresError."""
+        near = await embeddings.near(connection, task.repo, words_of(task), self._clock(), self._settings())
+        known = {one.row["memory"]: one for one in by_words}
+        more = [memory for memory, cosine in near if memory not in known and cosine >= COSINE_MIN]
+        known |= {row["memory"]: Candidate(row, 0.0) for row in await connection.fetch(ROWS, more)}
+        cosines = {memory: cosine for memory, cosine in near if cosine >= COSINE_MIN}
+        ranked = fused([one.row["memory"] for one in by_words], [memory for memory in cosines if memory in known])
+        return [Candidate(known[one].row, max(known[one].similarity, cosines.get(one, 0.0))) for one in ranked]
 
     async def _behind(self, connection: Connection, task: Task) -> str:
         """Wait a moment for the read model to know what came before the task's last event; words where it does not."""
@@ -124,16 +161,25 @@ class Recall:
         )
 
 
+def fused(*lists: Sequence[str]) -> list[str]:
+    """One order of what stands in several, by the sum of the reciprocal ranks; what is equal stays in the first list's order."""
+    scores: dict[str, float] = {}
+    for names in lists:
+        for rank, name in enumerate(names, 1):
+            scores[name] = scores.get(name, 0.0) + 1.0 / (RANK_OFFSET + rank)
+    return sorted(scores, key=lambda name: -scores[name])
+
+
 def words_of(task: Task) -> str:
     """What memories are searched for."""
     return clip("\n".join((task.spec.title, task.spec.description, task.spec.acceptance)), WORDS_ROOM)
 
 
-def _items(rows: Sequence[asyncpg.Record], most: int) -> tuple[Recalled, ...]:
+def _items(found: Sequence[Candidate], most: int) -> tuple[Recalled, ...]:
     """The first ones, a retry of the same wish once: the most alike of them."""
     chosen: dict[str, Recalled] = {}
-    for row in rows:
-        similarity = min(max(float(row["similarity"]), 0.0), 1.0)
+    for row, likeness in found:
+        similarity = min(max(likeness, 0.0), 1.0)
         title = " ".join(row["title"].split())
         if len(chosen) >= most:
             break

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from penstock.bounds import NAME_PATTERN, RECALLED_MAX, Count, PublicUrl, Score, Seconds, Share
+from penstock.bounds import NAME_PATTERN, RECALLED_MAX, Count, PublicUrl, Score, Seconds, Share, Word
 from penstock.settings import Common, Secret
 from penstock.subjects import PUBLISH_POOL
 
@@ -19,7 +19,9 @@ class Settings(Common, frozen=True, kw_only=True, forbid_unknown_fields=True):
     acknowledged event is on disk. `public_url`: where people find
     the api, for links in pull requests. `leader_lease_seconds`: how long a dead leader is waited for. `clock_offset_file`: for
     demonstrations and tests only, a file with the seconds by which this orchestrator's clock goes ahead. The limits from
-    `park_seconds_min` on are copied into every new task."""
+    `park_seconds_min` to `recall_max` are copied into every new task. `embeddings_url`, `embeddings_model`: an endpoint in the
+    manner of OpenAI's (`<url>/embeddings`) and a model of it, for a memory that finds meanings beside words; without both,
+    words alone are searched, and nothing is asked of anybody. `embeddings_key`: its bearer token, where it wants one."""
 
     database_url: Secret = Secret("")
     nats_monitor_url: str = ""
@@ -53,6 +55,9 @@ class Settings(Common, frozen=True, kw_only=True, forbid_unknown_fields=True):
     look_seconds_max: Seconds = 1_800.0
     settle_seconds: Seconds = 20.0
     fix_runs_max: Count = 3
+    embeddings_url: Annotated[str, Meta(pattern=r"^(https?://[^\s/@]+(/[^\s@]*)?)?(?!\n)$", max_length=500)] = ""
+    embeddings_model: Word = ""
+    embeddings_key: Secret = Secret("")
     recall_max: Annotated[int, Meta(ge=0, le=RECALLED_MAX)] = 3
 
     @property
