@@ -103,6 +103,27 @@ async def test_no_more_spares_are_kept_than_a_repo_may_have_and_none_for_longer_
     assert spares_of(world.data, "sample") == [spares[1]]
 
 
+async def test_what_maps_remember_goes_by_age_with_its_mirror_and_before_anything_else_where_there_is_too_much(
+    world: World, folder: DataFolder
+) -> None:
+    maps = world.data / "maps"
+    maps.mkdir()
+    for repo, days in (("sample", 0), ("other", 15)):
+        (maps / f"{repo}.sqlite").write_bytes(bytes(1 << 20))
+        unused(maps / f"{repo}.sqlite", days)
+    clone = await old_clone(world, days=1)
+    await one_round(world, folder)
+    assert [path.name for path in maps.iterdir()] == ["sample.sqlite"]
+    await one_round(world, folder, Bounds(keep_days=14, disk_bytes_max=1))
+    assert list(maps.iterdir()) == []
+    assert not clone.path.exists()
+    (maps / "sample.sqlite").write_bytes(b"x")
+    for file in (world.mirror.path, world.mirror.fetched_file):
+        unused(file, 15)
+    await one_round(world, folder)
+    assert (world.mirror.path.exists(), list(maps.iterdir())) == (False, [])
+
+
 async def test_a_task_in_hand_keeps_its_clone_and_counts_as_used_afterwards(world: World, folder: DataFolder) -> None:
     clone = await old_clone(world)
     with in_hand(folder, TASK, "sample"):

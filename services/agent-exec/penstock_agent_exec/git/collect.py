@@ -87,9 +87,9 @@ async def collect(folder: DataFolder, bounds: Bounds, in_clone: InClone | None) 
     for task in _tasks(folder):
         if task.used_at < old:
             await _collect_task(folder, task, in_clone, why="age")
-    for spare in _spares(folder):
-        if spare.used_at < old:
-            await _drop(folder, spare.path, why="age")
+    for saving in [*_maps(folder), *_spares(folder)]:
+        if saving.used_at < old:
+            await _drop(folder, saving.path, why="age")
     await _keep_within(folder, bounds, in_clone)
     for mirror in _mirrors(folder):
         await _forget_old(folder, mirror, now - bounds.kept_work_days * DAY_SECONDS)
@@ -150,6 +150,11 @@ def _spares(folder: DataFolder) -> list[_Leaving]:
     return sorted(found, key=lambda leaving: leaving.used_at)
 
 
+def _maps(folder: DataFolder) -> list[_Leaving]:
+    found = [_Leaving(path, path.lstat().st_mtime) for path in (folder.path / "maps").glob("*.sqlite")]
+    return sorted(found, key=lambda leaving: leaving.used_at)
+
+
 def _mirrors(folder: DataFolder) -> list[Mirror]:
     return [mirror_of(folder.path, repo) for repo in repos_of(folder.path)]
 
@@ -206,13 +211,13 @@ async def _use(folder: DataFolder, clone: Clone, in_clone: InClone, *, may_be_sp
 
 
 async def _keep_within(folder: DataFolder, bounds: Bounds, in_clone: InClone | None) -> None:
-    """Spares first: they save time and nothing else."""
+    """What maps remember and spares first: they save time and nothing else."""
     if not bounds.disk_bytes_max:
         return
     size = await _size_bytes(folder.path)
     idle = time.time() - QUOTA_IDLE_SECONDS
     tasks = [task for task in _tasks(folder) if task.used_at < idle]
-    for leaving in [*_spares(folder), *tasks]:
+    for leaving in [*_maps(folder), *_spares(folder), *tasks]:
         if size <= bounds.disk_bytes_max:
             return
         size -= await _size_bytes(leaving.path)
@@ -274,6 +279,7 @@ async def _collect_mirror(folder: DataFolder, mirror: Mirror) -> None:
     log.info("mirror.collected", repo=mirror.repo)
     await _drop(folder, place, why="age")
     await _drop(folder, folder.path / "spare" / mirror.repo, why="age")
+    await _drop(folder, folder.path / "maps" / f"{mirror.repo}.sqlite", why="age")
 
 
 def _is_borrowed(folder: DataFolder, mirror: Mirror) -> bool:
