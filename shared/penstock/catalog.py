@@ -38,7 +38,7 @@ class Repo(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     the hosts that its agents and checks may reach, as `host:port` or `*.host:port`; none, and they have no network.
     `follow`: whether a task goes on after its pull request was opened, None where the provider decides; `fix_runs_max`: so many
     fix runs for one, then a person is asked, None as the orchestrator is set, 0 for none. `reviewers`: whose comments lead to
-    one, as the forge names them; empty: everybody's. `hook_secret_ref`: the secret of the forge's webhook, as `file:<name>`."""
+    one, as the forge names them; empty: all who may write there. `hook_secret_ref`: the secret of the forge's webhook, as `file:<name>`."""
 
     name: Name
     clone_url: Url

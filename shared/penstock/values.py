@@ -307,7 +307,8 @@ class Follow(Struct, frozen=True, kw_only=True):
     `look_seconds`: between two looks after news; each one without any doubles it, up to `look_seconds_max`. Who is told that
     there is news looks at once, but not sooner than `look_seconds_min` after the last look. `settle_seconds`: feedback is
     answered once nothing has been added for so long. `fix_runs_max`: so many fix runs, then a person is asked; 0: none at
-    all, the pull request is only watched. `reviewers`: whose comments count; empty: everybody's."""
+    all, the pull request is only watched. `reviewers`: whose comments count; empty: those of all who
+    may write to the repository."""
 
     look_seconds_min: Seconds = 5.0
     look_seconds: Seconds = 60.0
@@ -327,13 +328,15 @@ class FailedCheck(Struct, frozen=True, kw_only=True):
 
 class ReviewComment(Struct, frozen=True, kw_only=True):
     """What somebody has said about a pull request. `id`: unique in the forge. `path` and `line` are of what it is about,
-    empty and None where it is about the whole."""
+    empty and None where it is about the whole. `trusted`: the forge knows the author as one who may write to the repository;
+    what strangers say leads to nothing, unless they were named."""
 
     id: Word
     author: Word
     text: Message
     path: Line = ""
     line: Count | None = None
+    trusted: bool = True
 
 
 class Policy(Struct, frozen=True, kw_only=True):

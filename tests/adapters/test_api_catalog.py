@@ -82,6 +82,9 @@ async def test_a_repo_is_put_read_listed_replaced_and_removed(house: House) -> N
         ({"preflight": {"file_bytes_max": 0}}, "preflight.file_bytes_max"),
         ({"preflight": {"scope": ["x" * 501]}}, "preflight.scope[0]"),
         ({"preflight": {"secrets": "allow"}}, "preflight.secrets"),
+        ({"pull_requests": {"labels": ["x" * 51]}}, "pull_requests.labels[0]"),
+        ({"pull_requests": {"labels": ["@team"]}}, "pull_requests.labels[0]"),
+        ({"pull_requests": {"draft": "yes"}}, "pull_requests.draft"),
     ],
 )
 async def test_a_repo_that_cannot_be_taken_is_refused_by_field(
@@ -96,8 +99,10 @@ async def test_a_repo_that_cannot_be_taken_is_refused_by_field(
 async def test_a_folder_of_a_host_and_what_changes_are_looked_at_for_are_kept_as_they_were_put(house: House) -> None:
     rules = {"file_bytes_max": 5_000, "workflows": "block", "scope": ["src"], "fixtures": ["tests/fixtures"]}
     body = {"provider": "local", "clone_url": "/home/ann/shop", "preflight": rules}
-    assert (await house.client.put("/v1/repos/folder", json=body)).status_code == 200
+    opened = {"draft": True, "labels": ["penstock"]}
+    assert (await house.client.put("/v1/repos/folder", json=body | {"pull_requests": opened})).status_code == 200
     said = (await house.client.get("/v1/repos/folder")).json()
+    assert said["pull_requests"] == opened
     assert (said["provider"], said["clone_url"], said["preflight"]) == ("local", "/home/ann/shop", rules)
     assert (await house.client.delete("/v1/repos/folder")).status_code == 204
 

@@ -69,10 +69,13 @@ def _named(events: tuple[e.KnownEvent, ...]) -> Iterator[tuple[str, e.Recorded]]
         yield type_of(event) + (f".{nth}" if nth > 1 else ""), _recorded(number, event)
 
 
-def _of(room: str, begin: int, events: tuple[e.KnownEvent, ...]) -> Iterator[tuple[str, e.Recorded]]:
+def _of(
+    room: str, begin: int, events: tuple[e.KnownEvent, ...], before: tuple[e.KnownEvent, ...] = ()
+) -> Iterator[tuple[str, e.Recorded]]:
     """Those of a room of its own: numbered from `begin` on, so that rooms grow without minding each other. The document of a
-    type that is new in it has the type's name, others have the room's too (`<type>.<room>`, `<type>.<room>2`)."""
-    old = {type_of(event) for event in (*FIRST, *POLICY, *AGAIN, *EXECUTOR)}
+    type that is new in it has the type's name, others (also those of a room `before` it) have the room's too: `<type>.<room>`,
+    `<type>.<room>2`."""
+    old = {type_of(event) for event in (*FIRST, *POLICY, *AGAIN, *EXECUTOR, *before)}
     seen: Counter[str] = Counter()
     for number, event in enumerate(events, begin):
         type_ = type_of(event)
@@ -87,7 +90,7 @@ EXPECTED: Final[dict[str, e.Recorded]] = {
     **dict(_of("memory", 3_000, MEMORY)),
     **dict(_of("checks", 4_000, CHECKS)),
     **dict(_of("map", 5_000, MAP)),
-    **dict(_of("forges", 6_000, FORGES)),
+    **dict(_of("forges", 6_000, FORGES, REVIEW)),
     **dict(_of("preflight", 7_000, PREFLIGHT)),
 }
 """By the document's name without `.json`; every field of every event has a value in one of them that is not its default.

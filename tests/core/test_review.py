@@ -467,6 +467,14 @@ def test_a_forge_that_tells_more_than_can_wait_is_asked_again() -> None:
     assert (of(state).look_at - T0).total_seconds() > 150
 
 
+def test_what_strangers_say_leads_to_nothing_unless_they_were_named() -> None:
+    stranger = replace(comment(1, "mallory"), trusted=False)
+    state = seen(in_review(), 100, comments=(stranger,))
+    state.at(100).then_nothing()
+    assert of(state).known == ("c1",)
+    seen(in_review(reviewers=("mallory",)), 100, comments=(stranger,)).at(100).then(FeedbackAccepted)
+
+
 def test_only_the_reviewers_that_were_named_count() -> None:
     state = in_review(reviewers=("ann",))
     state = seen(state, 100, comments=(comment(1, "stranger"),))

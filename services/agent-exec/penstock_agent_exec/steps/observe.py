@@ -86,6 +86,7 @@ def _comment(hand: InHand, comment: Comment) -> ReviewComment:
         text=_text(hand, comment.text, COMMENT_LENGTH_MAX),
         path=_text(hand, comment.path, LINE_LENGTH_MAX),
         line=line,
+        trusted=comment.is_trusted,
     )
 
 

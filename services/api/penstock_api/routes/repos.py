@@ -15,7 +15,11 @@ from msgspec import Meta, Struct, structs
 from penstock.bounds import (
     COUNT_MAX,
     EGRESS_HOSTS_MAX,
+    LABELS_MAX,
     PATHS_MAX,
+    REPORT_GLOBS_MAX,
+    Glob,
+    Label,
     Line,
     Name,
     Ref,
@@ -27,7 +31,7 @@ from penstock.bounds import (
     Word,
 )
 from penstock.catalog import REVIEWERS_MAX, Repo
-from penstock.values import LOCAL, Preflight, VerifyCommands
+from penstock.values import LOCAL, Checking, Preflight, PullRequests, VerifyCommands
 from penstock_api.hooks import SECRET_REF
 from penstock_api.problems import Problem, invalid
 from penstock_api.remotes import ACCEPTED, ACCEPTED_LOCAL, branch_problem, clone_url_problem, egress_problem
@@ -38,12 +42,26 @@ from penstock_api.routes.wishes import WindowBody, checked_window
 
 
 class Verify(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Shell commands that say whether a change is good, in this order. A misspelled stage is refused: it would never run."""
+    """Shell commands that say whether a change is good, in this order. A misspelled stage is refused: it would never run.
+    `reports`: files that they write about their tests, as paths and globs; none: looked for in the well-known places."""
 
     pre: Shell | None = None
     build: Shell | None = None
     test: Shell | None = None
     lint: Shell | None = None
+    reports: Annotated[tuple[Glob, ...], Meta(max_length=REPORT_GLOBS_MAX)] = ()
+
+
+class CheckingBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How closely a failed check is looked at. `rerun`: it is run once more on the same commit, where it is the test command,
+    whichever it is, or never; `flaky_passes`: whether one that passes then is good enough. `baseline`: the checks are run on
+    the commit at which the task began too, to know what had failed before: after a failure, always, or never. `failed_before`:
+    what a change is whose failures are all older than itself."""
+
+    rerun: Literal["off", "test", "all"] = "test"
+    flaky_passes: bool = True
+    baseline: Literal["off", "failed", "always"] = "off"
+    failed_before: Literal["unverified", "succeeded"] = "unverified"
 
 
 class PreflightBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -57,14 +75,21 @@ class PreflightBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     fixtures: Annotated[tuple[Line, ...], Meta(max_length=PATHS_MAX)] = ()
 
 
+class PullRequestsBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How pull requests are opened: as drafts, and with which labels."""
+
+    draft: bool = False
+    labels: Annotated[tuple[Label, ...], Meta(max_length=LABELS_MAX)] = ()
+
+
 class RepoBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A repo as it is put. `name`, where it is given, is the one in the path. `parallel_max`: how many of its tasks hold a
     slot at once. `max_cost_usd_per_day`: beyond it agents wait for the next day (UTC). `abstain_below`: tasks with a lower
     score wait for a person. `window`: the time of day in which its agents may run. `egress`: the hosts that its
     agents and checks may reach, as `host:port` or `*.host:port`; none, and they have no network at all. `follow`: whether
     tasks go on after their pull request was opened (null: where the provider is a forge); `fix_runs_max`: so many fix runs for
-    one, then a person is asked (null: as the orchestrator is set; 0: none). `reviewers`: whose comments lead to one; none:
-    everybody's. `hook_secret_ref`: the secret of the forge's webhook, as `file:<name>` in the api's secrets folder."""
+    one, then a person is asked (null: as the orchestrator is set; 0: none). `reviewers`: whose comments lead to one; none: those
+    of all who may write to the repository. `pull_requests`: how they are opened. `hook_secret_ref`: the secret of the forge's webhook, as `file:<name>` in the api's secrets folder."""
 
     name: Name | None = None
     clone_url: Url
@@ -78,6 +103,8 @@ class RepoBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     window: WindowBody | None = None
     egress: Annotated[tuple[Line, ...], Meta(max_length=EGRESS_HOSTS_MAX)] = ()
     preflight: PreflightBody = PreflightBody()
+    checking: CheckingBody = CheckingBody()
+    pull_requests: PullRequestsBody = PullRequestsBody()
     follow: bool | None = None
     fix_runs_max: Annotated[int, Meta(ge=0, le=100)] | None = None
     reviewers: Annotated[tuple[Word, ...], Meta(max_length=REVIEWERS_MAX)] = ()
@@ -143,6 +170,8 @@ async def put_repo(
         window=None if data.window is None else checked_window(data.window, "window"),
         egress=tuple(dict.fromkeys(data.egress)),
         preflight=Preflight(**structs.asdict(data.preflight)),
+        checking=Checking(**structs.asdict(data.checking)),
+        pull_requests=PullRequests(**structs.asdict(data.pull_requests)),
         follow=data.follow,
         fix_runs_max=data.fix_runs_max,
         reviewers=tuple(dict.fromkeys(data.reviewers)),

@@ -190,7 +190,7 @@ def _observed(task: Task, review: Review, event: PullRequestObserved, at: dateti
     known = set(review.known)
     room = PENDING_MAX - len(review.comments)
     fresh = tuple(one for one in event.comments if one.id not in known)[:room]
-    counts = tuple(one for one in fresh if not follow.reviewers or one.author in follow.reviewers)
+    counts = tuple(one for one in fresh if (one.author in follow.reviewers if follow.reviewers else one.trusted))
     publishing = task.job is not None and task.job.kind == "publish"
     seen = replace(
         review,
