@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import random
+import string
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from penstock import artifacts, ids
 from penstock.events import AgentSucceeded, PrepareFailed, PrepareSucceeded, PublishFailed, PublishSucceeded
 from penstock.values import Preflight, RepoSnapshot
 from penstock_agent_exec.forge.recording import recorded
+from penstock_agent_exec.preflight.scanner import SCAN_SECONDS_MAX
 
 pytestmark = pytest.mark.anyio
 
@@ -144,6 +148,34 @@ async def test_a_scanner_that_crashes_holds_the_change_back(
         assert (failed.error_class, [one.rule for one in failed.findings]) == ("preflight.failed", ["failed"])
         assert "kingfisher ended with 3" in failed.message
         assert remote.pushes == []
+
+
+KINGFISHER = os.environ.get("PENSTOCK_TEST_KINGFISHER", "")
+"""A folder with the extra `secrets` in it, as by `uv pip install --target <folder> kingfisher-bin`."""
+
+
+@pytest.mark.skipif(not KINGFISHER, reason="needs PENSTOCK_TEST_KINGFISHER")
+async def test_the_real_scanner_lets_an_honest_change_pass_and_finds_a_key_in_its_sandbox(
+    tmp_path: Path, nats: NatsForTest, remote: Remote
+) -> None:
+    async with world(tmp_path / "w", nats, remote) as place:
+        executor = place.executor()
+        executor.use_environment({"PYTHONPATH": KINGFISHER})
+        executor.start()
+        await executor.ready()
+        honest, leaking = ids.fresh(), ids.fresh()
+        base, commit = await made(place, honest)
+        # The first time it compiles its rules.
+        job = await place.desk.order(place.publish(honest, base, commit), task=honest)
+        done = (await place.desk.report(job, within_seconds=SCAN_SECONDS_MAX)).body
+        assert isinstance(done, PublishSucceeded), done
+        assert done.findings == ()
+        # A kind that is none of ours, so that it must have been the scanner.
+        key = "NRAK-" + "".join(random.Random(5).choices(string.ascii_uppercase + string.digits, k=27))
+        base, commit = await made(place, leaking, MEND, write("relic.py", f'a = 1\nnew_relic = "{key}"\n'))
+        failed = await place.step(leaking, place.publish(leaking, base, commit), PublishFailed)
+        assert [(one.rule, one.file, one.line) for one in failed.findings] == [("secret", "relic.py", 2)]
+        assert "kingfisher: " in failed.findings[0].message
 
 
 # The flow `commit`
