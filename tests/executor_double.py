@@ -27,9 +27,10 @@ from penstock.events import (
     PlanProposed,
     PrepareSucceeded,
     PublishSucceeded,
+    PullRequestObserved,
     VerifySucceeded,
 )
-from penstock.jobs import AgentWork, CompactWork, Job, PlanWork, PrepareWork, PublishWork, VerifyWork
+from penstock.jobs import AgentWork, CompactWork, Job, ObserveWork, PlanWork, PrepareWork, PublishWork, VerifyWork
 from penstock.lease import Held, Lease
 from penstock.reports import Report, ReportBody
 from penstock.streams import host_consumer
@@ -63,6 +64,8 @@ def all_well(job: Job, epoch: int) -> ReportBody:
         case PublishWork():
             delivery = Delivery(kind="branch", commit=job.work.commit, branch=job.work.branch)
             return PublishSucceeded(job=job.id, epoch=epoch, delivery=delivery)
+        case ObserveWork():
+            return PullRequestObserved(job=job.id, epoch=epoch, pull_request=job.work.number or 1, state="merged")
 
 
 @dataclass

@@ -136,6 +136,21 @@ class Book:
         self.resolved: dict[str, str] = {}
         self.compaction_asked = False
         self.failovers = 0
+        self.look = ""
+        self.look_claimed: tuple[str, int] = ("", -1)
+        self.in_review = False
+        self.fixing = False
+        self.fixes = 0
+        self.caps_lifted = 0
+        self.taken_over = False
+        self.answered_comments: set[str] = set()
+        self.answered_heads: set[str] = set()
+        self.pending: set[str] = set()
+        self.red = False
+        self.known: set[str] = set()
+        self.pushed_last = ""
+        self.seen_head = ""
+        """The last commit on the branch that a look has found, while no commit of ours was on its way."""
 
     def begins_or_ends(self, recorded: Recorded) -> None:
         """What every request of a job, and every last word about one, means."""

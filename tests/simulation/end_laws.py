@@ -48,11 +48,12 @@ def the_plan_is_kept(step: Step) -> str:
 def delivered_once(step: Step) -> str:
     """A task is handed over once, and the world outside has seen one push of it. What a host has pushed that was gone for good
     before it could say so is not counted: nobody can know of it."""
-    if step.book.published:
+    # Each fix run hands over once more, on the same branch.
+    if step.book.published > step.book.fixes:
         return "it was handed over before"
     gone = step.world.hosts
     pushes = sum(not gone[host].gone for host in step.world.pushes[step.after.id])
-    return f"{pushes} pushes" if pushes > 1 else ""
+    return f"{pushes} pushes" if pushes > 1 + step.book.fixes else ""
 
 
 def outcomes_are_honest(step: Step) -> str:
@@ -63,19 +64,25 @@ def outcomes_are_honest(step: Step) -> str:
         case TaskSucceeded() | TaskUnverified():
             if not book.published:
                 return "nothing was handed over"
-            if event.delivery.kind == "branch" and event.delivery.commit not in world.pushed[event.delivery.branch]:
+            if book.in_review and world.pulls[step.after.id].state != "merged":
+                return "it is not merged"
+            if (
+                event.delivery.kind in ("branch", "pull_request")
+                and event.delivery.commit not in world.pushed[event.delivery.branch]
+            ):
                 return f"{event.delivery.commit} is not on the remote"
             if isinstance(event, TaskSucceeded) and event.delivery.commit not in world.passed:
                 return "nothing has checked it"
             right = "succeeded" if isinstance(event, TaskSucceeded) else "unverified"
         case TaskFailed():
-            if book.published:
+            closed = book.in_review and world.pulls[step.after.id].state == "closed"
+            if book.published and not (closed and event.error_class == "review.closed"):
                 return "it was handed over"
             if event.error_class == "plan.rejected" and book.answer != "rejected":
                 return "nobody has rejected its plan"
             right = "no_change" if event.error_class == "agent.no_change" else "failed"
         case TaskCancelled():
-            if not book.cancel_asked or book.published:
+            if not book.cancel_asked or (book.published and not book.in_review):
                 return "it was handed over" if book.published else "nobody has asked for that"
             right = "cancelled"
         case _:

@@ -20,6 +20,7 @@ from penstock.events import (
     DependencyResolved,
     FailedOver,
     FailureClassified,
+    FeedbackAccepted,
     HistoryCompacted,
     JobClaimed,
     JobLost,
@@ -28,6 +29,7 @@ from penstock.events import (
     MessageAccepted,
     MessageConsumed,
     MessageTold,
+    ObserveRequested,
     PlanApproved,
     PlanCommented,
     PlanFailed,
@@ -37,8 +39,12 @@ from penstock.events import (
     PlanUnanswered,
     PreflightFailed,
     PrepareFailed,
+    PrepareSucceeded,
     PublishFailed,
+    PublishRequested,
     PublishSucceeded,
+    PullRequestObserved,
+    PullRequestTakenOver,
     Recorded,
     TaskAdmitted,
     TaskBlocked,
@@ -108,7 +114,12 @@ def _outside(book: Book, event: PreflightFailed, _: Recorded) -> None:
 
 def _failed_without_a_word(book: Book, event: PrepareFailed | PublishFailed, _: Recorded) -> None:
     book.retry_at = None
-    book.count_failure(False)
+    book.count_failure(event.error_class.startswith("preflight."))
+
+
+def _stands(book: Book, event: PrepareSucceeded, _: Recorded) -> None:
+    if event.conflicts:
+        book.count_failure(True)
 
 
 def _classified(book: Book, event: FailureClassified, _: Recorded) -> None:
@@ -222,6 +233,7 @@ def _blocked(book: Book, event: TaskBlocked, _: Recorded) -> None:
 
 def _unblocked(book: Book, event: TaskUnblocked, _: Recorded) -> None:
     in_vain = book.waits_in_vain
+    book.caps_lifted += book.blocked == "review.fix_runs"
     book.waived.add(book.blocked if in_vain is None else f"dependency.{in_vain}")
     book.blocked = ""
     book.failures = min(book.failures, book.spec.max_attempts - 1)
@@ -239,6 +251,54 @@ def _cancel(book: Book, event: TaskCancelRequested, _: Recorded) -> None:
 
 def _published(book: Book, event: PublishSucceeded, _: Recorded) -> None:
     book.published += 1
+    if book.spec.policy.follow is not None and event.delivery.kind == "pull_request":
+        # It waits for others, and holds nothing.
+        book.in_review, book.fixing, book.slot = True, False, False
+        book.pushed_last = book.seen_head = event.delivery.commit
+        book.red = False
+
+
+def _of_look(book: Book, event: object) -> None:
+    """What is said of the look that is on its way."""
+    if isinstance(event, JobClaimed):
+        book.look_claimed = (event.job, event.epoch)
+        return
+    book.look, book.look_claimed = "", ("", -1)
+    if not isinstance(event, PullRequestObserved):
+        return
+    follow = book.spec.policy.follow
+    named = () if follow is None else follow.reviewers
+    for one in event.comments:
+        if one.id not in book.known and not book.taken_over and (not named or one.author in named):
+            book.pending.add(one.id)
+        book.known.add(one.id)
+    ours = event.head_commit == book.pushed_last and event.head_commit not in book.answered_heads
+    book.red = event.checks == "failed" and ours and not book.fixing and not book.taken_over
+    if not (book.job and book.job_kind is PublishRequested):
+        book.seen_head = event.head_commit or book.seen_head
+    if book.blocked.startswith("observe.") or (book.blocked == "review.fix_runs" and not (book.pending or book.red)):
+        book.blocked = ""
+
+
+def _look(book: Book, event: ObserveRequested, recorded: Recorded) -> None:
+    book.look, book.look_claimed = recorded.id, ("", -1)
+
+
+def _fix(book: Book, event: FeedbackAccepted, _: Recorded) -> None:
+    book.fixing, book.fixes, book.failures, book.slot = True, book.fixes + 1, 0, False
+    book.answered_comments |= {*event.comments}
+    book.pending -= {*event.comments}
+    book.answered_heads.add(event.head_commit)
+    book.red = False
+
+
+def _taken(book: Book, event: PullRequestTakenOver, _: Recorded) -> None:
+    book.taken_over, book.fixing, book.slot = True, False, False
+    book.blocked, book.wake_at, book.red = "", None, False
+    book.pending.clear()
+    book.open_questions.clear()
+    if not book.claimed[0]:
+        book.job = ""
 
 
 def _compaction(book: Book, event: CompactionAsked, _: Recorded) -> None:
@@ -263,6 +323,7 @@ _ENTRIES: Final[dict[type, Callable[..., None]]] = {
     PreflightFailed: _outside,
     PrepareFailed: _failed_without_a_word,
     PublishFailed: _failed_without_a_word,
+    PrepareSucceeded: _stands,
     FailureClassified: _classified,
     PlanProposed: _proposed,
     PlanApproved: _approved,
@@ -286,6 +347,9 @@ _ENTRIES: Final[dict[type, Callable[..., None]]] = {
     TaskUnblocked: _unblocked,
     TaskCancelRequested: _cancel,
     PublishSucceeded: _published,
+    ObserveRequested: _look,
+    FeedbackAccepted: _fix,
+    PullRequestTakenOver: _taken,
     CompactionAsked: _compaction,
     HistoryCompacted: _compacted,
 }
@@ -293,6 +357,9 @@ _ENTRIES: Final[dict[type, Callable[..., None]]] = {
 
 def enter(book: Book, recorded: Recorded) -> None:
     """One more event of the log."""
+    if book.look and getattr(recorded.data, "job", "") == book.look:
+        _of_look(book, recorded.data)
+        return
     book.begins_or_ends(recorded)
     entry = _ENTRIES.get(type(recorded.data))
     if entry is not None:

@@ -43,8 +43,10 @@ def judge(step: Step) -> None:
     if kind is TaskAdmitted:
         for law in (limits_hold, nobody_is_admitted_twice, whose_turn_it_is, what_is_drained_begins_nothing):
             _ask(law, step)
-    elif kind is JobClaimed:
-        _ask(hosts_hold, step)
+    elif isinstance(step.event, JobClaimed):
+        # A look takes nobody's place.
+        if step.event.job != step.book.look:
+            _ask(hosts_hold, step)
     elif kind in AGENT_REQUESTS:
         _ask(one_tries_a_held_account, step)
     before = step.book.cost_so_far

@@ -42,9 +42,15 @@ def repos(parallel_max: int, day_usd: float | None) -> dict[str, Repo]:
     checks = VerifyCommands(build="make", test="make test")
     return {
         CHECKED: Repo(
-            name=CHECKED, clone_url=url, verify=checks, parallel_max=parallel_max, max_cost_usd_per_day=day_usd
+            name=CHECKED,
+            clone_url=url,
+            verify=checks,
+            parallel_max=parallel_max,
+            max_cost_usd_per_day=day_usd,
+            follow=True,
+            reviewers=("ann",) if parallel_max == 2 else (),
         ),
-        UNCHECKED: Repo(name=UNCHECKED, clone_url=url, parallel_max=parallel_max),
+        UNCHECKED: Repo(name=UNCHECKED, clone_url=url, parallel_max=parallel_max, follow=True),
     }
 
 
@@ -57,12 +63,20 @@ SETTINGS: Final = (
 )
 
 POLICIES: Final = (
-    Policy(budget_warning=0.8, reset_seconds_max=700_000.0),
+    Policy(budget_warning=0.8, reset_seconds_max=700_000.0, rebases_max=1),
     Policy(
         budget_warning=0.8, failures_alike_max=2, compact_after_attempts=2, reset_seconds_max=90_000.0, recall_max=2
     ),
     Policy(failures_alike_max=2, compact_after_attempts=1, compaction="agent", reset_seconds_max=90_000.0, parks_max=3),
-    Policy(lost_max=1, pauses_max=1, plans_max=2, parks_max=4, reset_seconds_max=90_000.0, budget_warning=0.5),
+    Policy(
+        lost_max=1,
+        pauses_max=1,
+        plans_max=2,
+        rebases_max=2,
+        parks_max=4,
+        reset_seconds_max=90_000.0,
+        budget_warning=0.5,
+    ),
     Policy(abstain_below=60.0, failures_alike_max=1, reset_seconds_max=90_000.0, recall_max=3),
 )
 
@@ -118,6 +132,7 @@ PUBLISH_TROUBLES: Final = (
     Trouble("git.auth"),
     Trouble("forge.down", True),
     Trouble("git.hook_rejected"),
+    *(Trouble(f"preflight.{rule}") for rule in ("secret", "size", "scope", "failed")),
 )
 CHECK_TAILS: Final = (
     "FAILED tests/test_sum.py::test_sum - assert 3 == 4\n1 failed, 2 passed in 0.10s",

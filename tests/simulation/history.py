@@ -23,7 +23,7 @@ from penstock_orchestrator.core.budget import next_day
 from penstock_orchestrator.core.classify import classify
 from penstock_orchestrator.core.task import Task
 from penstock_orchestrator.core.waiting import waiting
-from simulation import moves, people, runs
+from simulation import forge, moves, people, runs
 from simulation.dice import Dice, mixed
 from simulation.fleet_laws import judge
 from simulation.leader import Leader
@@ -96,7 +96,10 @@ def every_task_can_be_moved(world: World, task: Task) -> None:
         case "blocked":
             good = task.blocked is not None and bool(task.blocked.can_do)
         case "parked":
-            good = task.parked is not None and advancing.next_look(task) == task.parked.wake_at
+            look = advancing.next_look(task)
+            good = task.parked is not None and look is not None and look <= task.parked.wake_at
+        case "in_review" | "looks_first":
+            good = task.look is not None or advancing.next_look(task) is not None
         case "dependencies":
             good = any(on not in dict(task.resolved) for on in task.spec.depends_on)
         case "plan_waits":
@@ -156,6 +159,7 @@ def _round(world: World, leader: Leader, unblocked: dict[str, int]) -> bool:
         moved = moves.watch(world, leader) or moved
     for job in list(world.queue.values()):
         moved = moves.claim(world, dice, leader, job) or moved
+    moved = forge.at_rest(world) or moved
     for task in list(leader.fleet.living.values()):
         command = people.at_rest(world, task, unblocked.get(task.id, 0))
         if command is not None:

@@ -14,7 +14,9 @@ from penstock.events import (
     MessageAccepted,
     MessageTold,
     NetworkDenied,
+    ObserveFailed,
     PlanRequested,
+    PullRequestObserved,
 )
 from simulation.book import RUN_ENDS
 from simulation.world import COMMAND, Step
@@ -104,6 +106,8 @@ def what_is_paused_waits(step: Step) -> str:
 def a_job_is_claimed_once(step: Step) -> str:
     """One holder at a time: a job that somebody holds is granted to nobody else."""
     assert isinstance(step.event, JobClaimed)
+    if step.book.look and step.event.job == step.book.look:
+        return f"it is held under {step.book.look_claimed}" if step.book.look_claimed[0] else ""
     if step.event.job != step.book.job:
         return f"job {step.event.job} is not the task's ({step.book.job or 'none'})"
     return f"it is held under {step.book.claimed}" if step.book.claimed[0] else ""
@@ -111,13 +115,19 @@ def a_job_is_claimed_once(step: Step) -> str:
 
 def the_stale_are_refused(step: Step) -> str:
     """What is said of a job comes from the one who holds it, under the epoch that was granted last."""
-    assert isinstance(step.event, (*RUN_ENDS, AgentProgressed, DecisionRaised, MessageTold, NetworkDenied))
+    said_of_jobs = (*RUN_ENDS, AgentProgressed, DecisionRaised, MessageTold, NetworkDenied)
+    assert isinstance(step.event, (*said_of_jobs, PullRequestObserved, ObserveFailed))
     said = (step.event.job, step.event.epoch)
-    return "" if said == step.book.claimed else f"{said} spoke, and {step.book.claimed} holds the job"
+    looks = step.book.look and step.event.job == step.book.look
+    holder = step.book.look_claimed if looks else step.book.claimed
+    return "" if said == holder else f"{said} spoke, and {holder} holds the job"
 
 
 def only_the_running_job_is_lost(step: Step) -> str:
     """A loss is of the job that is asked for or running, under the epoch of its holder."""
     assert isinstance(step.event, JobLost)
+    looks = step.book.look and step.event.job == step.book.look
     holder = (step.book.job, max(step.book.claimed[1], 0))
+    if looks:
+        holder = (step.book.look, max(step.book.look_claimed[1], 0))
     return "" if (step.event.job, step.event.epoch) == holder else f"the job is {holder}"

@@ -17,6 +17,7 @@ from penstock.events import (
     DecisionAnswered,
     DecisionRaised,
     FailedOver,
+    FeedbackAccepted,
     GateScored,
     JobClaimed,
     JobLost,
@@ -26,6 +27,8 @@ from penstock.events import (
     MessageDelivered,
     MessageTold,
     NetworkDenied,
+    ObserveFailed,
+    ObserveRequested,
     PlanApproved,
     PlanCommented,
     PlanRejected,
@@ -35,6 +38,7 @@ from penstock.events import (
     PriorityChanged,
     PublishRequested,
     PublishSucceeded,
+    PullRequestObserved,
     TaskCancelled,
     TaskCancelRequested,
     TaskFailed,
@@ -98,6 +102,15 @@ from simulation.people_laws import (
     questions_wait_for_a_person,
     silence_takes_its_time,
 )
+from simulation.review_laws import (
+    feedback_is_answered_once,
+    nothing_after_a_human_commit,
+    one_fix_run_at_a_time,
+    one_look_at_a_time,
+    only_a_fix_run_works_on,
+    reviewers_count_alone,
+    the_cap_holds,
+)
 from simulation.world import Step
 
 Law: TypeAlias = Callable[[Step], str]
@@ -116,6 +129,8 @@ _STEP: Final[tuple[Law, ...]] = (
     blocked_until_let_go,
     dependencies_are_closed,
     what_is_paused_waits,
+    nothing_after_a_human_commit,
+    only_a_fix_run_works_on,
 )
 _PAID: Final[tuple[Law, ...]] = (the_budget_holds, the_days_budget_holds, tries_are_counted)
 _TO_PERSON: Final[tuple[Law, ...]] = (commands_take_effect,)
@@ -155,6 +170,17 @@ ABOUT: Final[dict[type, tuple[Law, ...]]] = {
         nothing_unchecked_is_published,
         published_changes_are_read,
         the_plan_is_kept,
+    ),
+    ObserveRequested: (one_look_at_a_time,),
+    PullRequestObserved: (the_stale_are_refused,),
+    ObserveFailed: (the_stale_are_refused,),
+    FeedbackAccepted: (
+        feedback_is_answered_once,
+        reviewers_count_alone,
+        one_fix_run_at_a_time,
+        the_cap_holds,
+        nothing_after_a_human_commit,
+        blocked_until_let_go,
     ),
     PublishSucceeded: (the_stale_are_refused, delivered_once),
     VerifySkipped: (checks_are_skipped_on_purpose,),

@@ -19,6 +19,7 @@ from penstock.commands import (
     RefusedReply,
     Reply,
     RetryTask,
+    StirPullRequest,
     SubmitTask,
     TaskCommand,
 )
@@ -26,6 +27,7 @@ from penstock.events import DependencyResolved, KnownEvent, TaskAdmitted
 from penstock.reports import Report
 from penstock_orchestrator.core import advance as advancing
 from penstock_orchestrator.core import decide as deciding
+from penstock_orchestrator.core import follow as following
 from penstock_orchestrator.core import queue as queueing
 from penstock_orchestrator.core import react as reacting
 from penstock_orchestrator.core import submit as submitting
@@ -112,7 +114,9 @@ class Leader:
     def offer_again(self) -> None:
         """Orders that no host has claimed are put on the queue once more, where they are not there already."""
         self.offered.clear()
-        self.due |= {task.id for task in self.fleet.living.values() if task.job is not None and task.job.epoch is None}
+        waits = [task for task in self.fleet.living.values() if following.look_order(task) is not None]
+        waits += [task for task in self.fleet.living.values() if task.job is not None and task.job.epoch is None]
+        self.due |= {task.id for task in waits}
 
     def _look_at_clock(self) -> None:
         now = self.world.now
@@ -135,6 +139,10 @@ class Leader:
         raise Broken("it_comes_to_rest", f"task {task_id} had {STEPS_MAX} events in a row, the last {last!r}"[:300])
 
     def _offer(self, task: Task) -> None:
+        look = following.look_order(task)
+        if look is not None and look.id not in self.offered:
+            self.world.queue.setdefault(look.id, look)
+            self.offered.add(look.id)
         if task.job is None or task.job.epoch is not None or task.job.id in self.offered:
             return
         job = reacting.react(task)
@@ -217,7 +225,8 @@ class Leader:
                 return Accepted(task=command.task, seq=0 if task is None else task.seq)
             if isinstance(command, ClaimJob):
                 assert task is not None
-                if reason := queueing.may_claim(self.fleet, task, command.host, self.world.now):
+                looks = task.look is not None and task.look.id == command.job
+                if not looks and (reason := queueing.may_claim(self.fleet, task, command.host, self.world.now)):
                     return NotReady(message=reason)
             repo = task.repo if task is not None else self._repo_of(command).name
             if seq := self.append(command.task, repo, events[0], 0 if task is None else task.seq, command.id):
@@ -268,13 +277,32 @@ class Leader:
     def lost(self, job_id: str, task_id: str, reason: str, *, host_gone: bool) -> None:
         """The holder of this job is gone."""
         task = self.tasks.get(task_id)
-        if task is None or task.job is None or task.job.id != job_id:
+        events: list[KnownEvent] = []
+        if task is not None and task.look is not None and task.look.id == job_id:
+            events = advancing.look_lost(task, reason)
+        elif task is not None and task.job is not None and task.job.id == job_id:
+            events = advancing.lost(task, task.job.host or "", reason, host_gone=host_gone)
+        if task is None or not events:
             return
         try:
-            for event in advancing.lost(task, task.job.host or "", reason, host_gone=host_gone):
+            for event in events:
                 self.append(task.id, task.repo, event, task.seq, job_id)
         except AckLost:
             self.read()
         except Killed:
             self.begin()
             self.read()
+
+    def stir(self, command: StirPullRequest) -> None:
+        """The forge says that there is news."""
+        for task_id in list(self.fleet.living):
+            try:
+                for event in following.stir(self.tasks[task_id], command):
+                    task = self.tasks[task_id]
+                    self.append(task_id, task.repo, event, task.seq, command.id)
+            except AckLost:
+                self.read()
+            except Killed:
+                self.begin()
+                self.read()
+                return

@@ -13,7 +13,7 @@ from penstock.catalog import Control
 from penstock.commands import Accepted, ClaimJob, NotReady
 from penstock.jobs import Job
 from penstock_orchestrator.core.task import Task
-from simulation import people, runs
+from simulation import forge, people, runs
 from simulation.dice import Dice
 from simulation.ground import CHECKED, VENDORS
 from simulation.leader import Leader
@@ -43,6 +43,8 @@ def move(world: World, dice: Dice) -> None:
         _submit(world, dice)
     else:
         dice.pick(_TABLE)(world, dice)
+    if world.pulls and dice.percent(25):
+        _forge(world, dice)
     if dice.percent(88):
         some_leader(world, dice).tend()
 
@@ -53,6 +55,16 @@ def some_leader(world: World, dice: Dice) -> Leader:
     behind = len(world.leaders) > 1 and dice.percent(40)
     leader.read(leader.position + dice.below(4) if behind else None)
     return leader
+
+
+def _forge(world: World, dice: Dice) -> None:
+    """Something happens to a pull request, and the forge mostly says so: once or twice, or once more later."""
+    task = forge.happens(world, dice)
+    if dice.percent(60):
+        world.hints.append(forge.hint(world, task))
+    for _ in range(dice.below(3)):
+        if world.hints:
+            some_leader(world, dice).stir(dice.pick(world.hints))
 
 
 def _living(world: World) -> list[Task]:
@@ -124,9 +136,9 @@ def _watch(world: World, dice: Dice) -> None:
 def watch(world: World, leader: Leader) -> bool:
     """The leader looks at the leases of the jobs it knows: whether one was found lost."""
     before = len(world.log)
-    for task in list(leader.tasks.values()):
-        job = task.job
-        if task.outcome is not None or job is None or job.host is None:
+    held = [(task, job) for task in leader.tasks.values() for job in (task.job, task.look) if task.outcome is None]
+    for task, job in held:
+        if job is None or job.host is None:
             continue
         gone = world.hosts[job.host].gone
         run = world.runs.get((job.id, job.epoch)) if job.epoch is not None else None

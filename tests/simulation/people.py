@@ -59,6 +59,9 @@ def send(world: World, leader: Leader, command: AnyCommand) -> Reply:
     return reply
 
 
+FLOWS: Final = (*("branch",) * 7, *("commit",) * 2, "patch")
+
+
 def submit(world: World, dice: Dice) -> SubmitTask:
     """A new task, of any sort."""
     vendor = dice.pick(world.vendors)
@@ -81,7 +84,7 @@ def submit(world: World, dice: Dice) -> SubmitTask:
         backup_model=PRICED if backup == SILENT else "",
         billing="subscription" if dice.percent(15) else "api",
         account="team" if dice.percent(20) else "",
-        flow="branch" if dice.percent(85) else "patch",
+        flow=dice.pick(FLOWS),
         max_attempts=1 + dice.below(3),
         max_cost_usd=dice.pick((0.3, 0.6, 1.5)) if dice.percent(45) else None,
         max_wall_seconds=dice.pick((300.0, 1_200.0, 3_600.0)),

@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from penstock_orchestrator.core import decide, evolve, queue, reported
+from penstock_orchestrator.core import decide, evolve, queue, reported, review
 from penstock_orchestrator.core.fleet import Fleet
 from simulation import wrong
 from simulation.wrong import Put
@@ -178,7 +178,12 @@ DEFECTS: Final = (
         ("nothing_unchecked_is_published",),
         wrong.stage(lambda _, right: "publish" if right == "verify" else right),
     ),
-    Planted("published_again", "the delivery is not remembered", ("delivered_once",), wrong.forgets_the_delivery),
+    Planted(
+        "published_again",
+        "the delivery is not remembered",
+        ("delivered_once", "no_work_without_a_slot"),
+        wrong.forgets_the_delivery,
+    ),
     Planted(
         "unverified_succeeds",
         "what nobody has checked is called a success",
@@ -373,5 +378,32 @@ DEFECTS: Final = (
         "a task depends on what no event says",
         ("replay_gives_the_same", "every_reader_sees_the_same"),
         wrong.escapes_the_fold,
+    ),
+    Planted(
+        "feedback_kept",
+        "feedback that a fix run answers waits for the next one too",
+        ("feedback_is_answered_once",),
+        wrong.keeps_feedback,
+    ),
+    Planted("cap_ignored", "fix runs are made without an end", ("the_cap_holds",), wrong.ignores_the_cap),
+    Planted(
+        "human_unseen",
+        "somebody else's commit is taken for ours",
+        ("nothing_after_a_human_commit",),
+        wrong.puts(review, "foreign", wrong.never),
+    ),
+    Planted(
+        "merge_unseen",
+        "a merge does not end the task",
+        ("it_comes_to_an_end",),
+        wrong.rule("review_over", wrong.silent),
+    ),
+    Planted("closed_succeeds", "what was closed is called a success", ("outcomes_are_honest",), wrong.closed_succeeds),
+    Planted("strangers_count", "everybody's comment counts", ("reviewers_count_alone",), wrong.hears_strangers),
+    Planted(
+        "fix_runs_overlap",
+        "a fix run begins while another is at work",
+        ("one_fix_run_at_a_time", "asked_twice_it_answers_once"),
+        wrong.fixes_at_once,
     ),
 )

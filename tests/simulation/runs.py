@@ -31,14 +31,14 @@ from penstock.events import (
     VerifyFailed,
     VerifySucceeded,
 )
-from penstock.jobs import AgentWork, CompactWork, Job, PlanWork, PrepareWork, PublishWork, VerifyWork
+from penstock.jobs import AgentWork, CompactWork, Job, ObserveWork, PlanWork, PrepareWork, PublishWork, VerifyWork
 from penstock.reports import Report, ReportBody
 from penstock.values import Change, CommandResult, Delivery, Evidence, Kept, Plan, Usage
 from penstock_orchestrator.core.budget import add
+from simulation import forge
 from simulation.dice import Dice
 from simulation.ground import (
     AGENT_TROUBLES,
-    BASE,
     CHECK_TAILS,
     FILES,
     LIMITS,
@@ -140,6 +140,8 @@ def _step(world: World, dice: Dice, run: Run) -> ReportBody | None:
             return _verify(world, dice, run, run.job.work)
         case PublishWork():
             return _publish(world, dice, run, run.job.work)
+        case ObserveWork():
+            return forge.look(world, dice, run, run.job.work)
         case _:
             assert_never(run.job.work)
 
@@ -164,6 +166,9 @@ def _prepare(world: World, dice: Dice, run: Run, order: PrepareWork) -> ReportBo
         return PrepareFailed(
             job=job, epoch=epoch, error_class=trouble.error_class, message="no clone", transient=trouble.transient
         )
+    if order.rebase is not None:
+        return _on_top(world, dice, run, order, order.rebase)
+    base = order.base_commit or (_tip(world, dice, run) if order.continues is None else order.continues.base_commit)
     words = 4 if order.words else 0
     evidence = Evidence(
         words=words,
@@ -172,8 +177,33 @@ def _prepare(world: World, dice: Dice, run: Run, order: PrepareWork) -> ReportBo
         open_pull_requests=dice.below(2),
     )
     return PrepareSucceeded(
-        job=job, epoch=epoch, host=run.host, base_commit=BASE, branch=order.branch, tip=tip, evidence=evidence
+        job=job, epoch=epoch, host=run.host, base_commit=base, branch=order.branch, tip=tip, evidence=evidence
     )
+
+
+def _tip(world: World, dice: Dice, run: Run) -> str:
+    """Where the default branch is. Others push to it now and then."""
+    if world.stormy and dice.percent(world.trouble // 4):
+        world.tips[run.job.repo] = _commit(world)
+    return world.tips[run.job.repo]
+
+
+def _on_top(world: World, dice: Dice, run: Run, order: PrepareWork, commit: str) -> PrepareSucceeded:
+    """The change on top of where the default branch is now. It may not fit, and it may not work there any more."""
+    stands = PrepareSucceeded(
+        job=run.job.id,
+        epoch=run.epoch,
+        host=run.host,
+        base_commit=_tip(world, dice, run),
+        branch=order.branch,
+    )
+    if world.stormy and dice.percent(30):
+        return replace(stands, conflicts=("src/cart.py",))
+    moved = _commit(world)
+    world.passing[moved] = world.passing.get(commit, True) and not (world.stormy and dice.percent(20))
+    files = world.files_of[moved] = world.files_of.get(commit, FILES[:1])
+    change = Change(commit=moved, commits=1, files=files, files_changed=len(files), lines_added=3, lines_removed=1)
+    return replace(stands, change=change)
 
 
 def _agent(world: World, dice: Dice, run: Run, order: PlanWork | AgentWork | CompactWork) -> ReportBody | None:
@@ -201,7 +231,7 @@ def _agent(world: World, dice: Dice, run: Run, order: PlanWork | AgentWork | Com
             return AgentSucceeded(
                 job=job,
                 epoch=epoch,
-                change=_change(world, dice),
+                change=_change(world, dice, run, order),
                 usage=whole if of_session else usage,
                 usage_of_session=of_session,
                 session_restarted=of_session and restarted,
@@ -211,11 +241,16 @@ def _agent(world: World, dice: Dice, run: Run, order: PlanWork | AgentWork | Com
             assert_never(order)
 
 
-def _change(world: World, dice: Dice) -> Change:
+def _change(world: World, dice: Dice, run: Run, order: AgentWork) -> Change:
     commit = _commit(world)
+    if run.job.task in world.pulls and dice.percent(20) and (stands := world.pushed.get(order.branch)):
+        # It answers feedback with words alone.
+        commit = stands[-1]
+        files = FILES[:1]
+        return Change(commit=commit, commits=1, files=files, files_changed=1, lines_added=3, lines_removed=1)
     world.passing[commit] = not (world.stormy and dice.percent(world.trouble))
     # At rest an agent keeps to the plan, whose files are the first ones.
-    files = (dice.pick(FILES),) if world.stormy else FILES[:1]
+    files = world.files_of[commit] = (dice.pick(FILES),) if world.stormy else FILES[:1]
     return Change(commit=commit, commits=1, files=files, files_changed=len(files), lines_added=3, lines_removed=1)
 
 
@@ -352,21 +387,37 @@ def _verify(world: World, dice: Dice, run: Run, order: VerifyWork) -> ReportBody
     )
 
 
+def _push(world: World, dice: Dice, run: Run, order: PublishWork) -> Trouble | None:
+    """The effect on the outside; or why there is none."""
+    if order.on_tip and _tip(world, dice, run) != order.base_commit:
+        return Trouble("git.base_moved")
+    if order.flow == "commit":
+        world.tips[run.job.repo] = order.commit
+        world.landed.add(order.commit)
+    elif world.remote.get(order.branch) != order.expected:
+        return Trouble("git.non_fast_forward")
+    else:
+        world.remote[order.branch] = order.commit
+        world.pushed[order.branch].append(order.commit)
+    world.pushes[run.job.task].append(run.host)
+    return None
+
+
 def _publish(world: World, dice: Dice, run: Run, order: PublishWork) -> ReportBody:
     job, epoch = run.job.id, run.epoch
     trouble = _trouble(world, dice, PUBLISH_TROUBLES)
     if trouble is None:
-        stands = world.remote.get(order.branch)
-        adopted = order.flow == "branch" and stands == order.commit
-        if order.flow == "branch" and not adopted:
-            if stands != order.expected:
-                trouble = Trouble("git.non_fast_forward")
-            else:
-                world.remote[order.branch] = order.commit
-                world.pushed[order.branch].append(order.commit)
-                world.pushes[run.job.task].append(run.host)
+        there = (
+            world.remote.get(order.branch) == order.commit if order.flow == "branch" else order.commit in world.landed
+        )
+        adopted = order.flow != "patch" and there
+        if order.flow != "patch" and not adopted:
+            trouble = _push(world, dice, run, order)
         if trouble is None:
             delivery = Delivery(kind=order.flow, commit=order.commit, branch=order.branch, adopted=adopted)
+            if order.flow == "branch" and world.policy.follow is not None:
+                number = forge.opened(world, run.job.task, order.branch).number
+                delivery = replace(delivery, kind="pull_request", number=number)
             return PublishSucceeded(job=job, epoch=epoch, delivery=delivery)
     return PublishFailed(
         job=job, epoch=epoch, error_class=trouble.error_class, message="not handed over", transient=trouble.transient

@@ -12,9 +12,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from penstock.catalog import Control, FleetSettings, Repo
-from penstock.commands import NewTask, TaskCommand
+from penstock.commands import NewTask, StirPullRequest, TaskCommand
 from penstock.events import KnownEvent, MemoryRecalled, Recorded, TaskSubmitted
 from penstock.jobs import Job
 from penstock.reports import Report
@@ -23,7 +24,8 @@ from penstock_orchestrator.core import evolve as evolving
 from penstock_orchestrator.core.task import Task
 from simulation.book import Book
 from simulation.dice import Dice
-from simulation.ground import HOSTS, POLICIES, SETTINGS, T0, VENDORS, repos
+from simulation.forge import FOLLOWS, Pull
+from simulation.ground import BASE, HOSTS, POLICIES, SETTINGS, T0, VENDORS, repos
 
 if TYPE_CHECKING:
     from simulation.leader import Leader
@@ -97,6 +99,12 @@ class World:
         self.settings: FleetSettings = dice.pick(SETTINGS)
         self.repos: dict[str, Repo] = repos(1 + dice.below(3), 1.0 if dice.percent(15) else None)
         self.policy: Policy = dice.pick(POLICIES)
+        # From dice of its own, so that worlds without it are what they would be without it.
+        forges = Dice(seed ^ 0x5EED)
+        if forges.percent(35):
+            self.policy = replace(self.policy, follow=forges.pick(FOLLOWS))
+        self.pulls: dict[str, Pull] = {}
+        """By task."""
         self.tasks_most = dice.pick((1, 1, 1, 1, 2, 2, 2, 3, 4))
         self.vendors = dice.pick((VENDORS, VENDORS, VENDORS[:1], VENDORS[1:2]))
         self.two_leaders = dice.percent(35)
@@ -110,6 +118,10 @@ class World:
         self.hosts: dict[str, Host] = {name: Host(name=name) for name in HOSTS[: 1 + dice.below(3)]}
         self.limited: dict[str, datetime] = {}
         self.remote: dict[str, str] = {}
+        self.tips: defaultdict[str, str] = defaultdict(lambda: BASE)
+        """Where the default branch of each repository is; others push to it too."""
+        self.landed: set[str] = set()
+        self.files_of: dict[str, tuple[str, ...]] = {}
         self.pushed: dict[str, list[str]] = defaultdict(list)
         self.pushes: dict[str, list[str]] = defaultdict(list)
         """The hosts that have pushed for a task."""
@@ -117,6 +129,7 @@ class World:
         self.passing: dict[str, bool] = {}
         self.session_used: dict[str, Usage] = {}
         self.sent: list[NewTask | TaskCommand] = []
+        self.hints: list[StirPullRequest] = []
         self.commands_done: set[str] = set()
         self.of_agents: set[str] = set()
         self.last_day = ""

@@ -16,6 +16,7 @@ from penstock.commands import ClaimJob
 from penstock.events import (
     FailedOver,
     FailureClassified,
+    FeedbackAccepted,
     JobClaimed,
     JobLost,
     KnownEvent,
@@ -23,7 +24,9 @@ from penstock.events import (
     MessageDelivered,
     PlanRequested,
     PlanUnanswered,
+    PullRequestObserved,
     Recorded,
+    TaskBlocked,
     TaskFailed,
     TaskParked,
     TaskSucceeded,
@@ -31,11 +34,11 @@ from penstock.events import (
 )
 from penstock.reports import Report
 from penstock.values import Usage
-from penstock_orchestrator.core import advance, budget, decide, evolve, queue, reported, step, verdict
+from penstock_orchestrator.core import advance, budget, decide, evolve, follow, queue, reported, review, step, verdict
 from penstock_orchestrator.core import fleet as fleets
 from penstock_orchestrator.core.fleet import Fleet, Hold, Lane, Turn
 from penstock_orchestrator.core.step import Stage
-from penstock_orchestrator.core.task import CurrentJob, Failure, Outcome, Task
+from penstock_orchestrator.core.task import CurrentJob, Failure, Outcome, Review, Task
 
 Put: TypeAlias = Callable[[object, str, object], None]
 
@@ -69,8 +72,11 @@ def same(task: Task, *_: object) -> Task:
 
 def accepts_anybody(put: Put) -> None:
     told: dict[int, Report] = {}
+    right = decide.accept
 
     def accept(task: Task | None, report: Report) -> list[KnownEvent]:
+        if decide._kind_of(report.body) == "look":
+            return right(task, report)
         if task is None or task.outcome is not None or task.job is None or id(report) in told:
             return []
         if decide._kind_of(report.body) != task.job.kind:
@@ -371,3 +377,65 @@ def tells_no_dependant(put: Put) -> None:
 
 def puts(owner: object, name: str, wrong: object) -> Callable[[Put], None]:
     return lambda put: put(owner, name, wrong)
+
+
+# -- after the pull request --------------------------------------------------------------------------------------------
+
+
+def never(*_: object) -> bool:
+    return False
+
+
+def keeps_feedback(put: Put) -> None:
+    right = review._accepted
+
+    def accepted(task: Task, seen: Review, event: FeedbackAccepted, at: datetime) -> Task:
+        after = right(task, seen, event, at)
+        assert after.review is not None
+        return replace(after, review=replace(after.review, comments=seen.comments))
+
+    put(review, "_accepted", accepted)
+
+
+def ignores_the_cap(put: Put) -> None:
+    right = follow.feedback
+
+    def feedback(task: Task) -> FeedbackAccepted | TaskBlocked | None:
+        seen = task.review
+        return right(task if seen is None else replace(task, review=replace(seen, allowed=1_000)))
+
+    put(follow, "feedback", feedback)
+
+
+def closed_succeeds(put: Put) -> None:
+    right = follow.over
+
+    def over(task: Task) -> follow.Answer:
+        seen = task.review
+        closed = seen is not None and seen.state == review.CLOSED
+        return right(replace(task, review=replace(seen, state=review.MERGED)) if closed and seen is not None else task)
+
+    put(follow, "over", over)
+
+
+def hears_strangers(put: Put) -> None:
+    right = review._observed
+
+    def observed(task: Task, seen: Review, event: PullRequestObserved, at: datetime) -> Task:
+        spec = task.spec
+        assert spec.policy.follow is not None
+        everybody = replace(spec.policy, follow=replace(spec.policy.follow, reviewers=()))
+        after = right(replace(task, spec=replace(spec, policy=everybody)), seen, event, at)
+        return replace(after, spec=spec)
+
+    put(review, "_observed", observed)
+
+
+def fixes_at_once(put: Put) -> None:
+    right = follow.feedback
+
+    def feedback(task: Task) -> FeedbackAccepted | TaskBlocked | None:
+        seen = task.review
+        return right(task if seen is None else replace(task, review=replace(seen, fix=None)))
+
+    put(follow, "feedback", feedback)
