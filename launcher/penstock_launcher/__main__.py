@@ -12,6 +12,7 @@ from typing import Final
 from penstock_launcher.agents import doctor
 from penstock_launcher.demo import demo
 from penstock_launcher.folder import DataFolder, default_path
+from penstock_launcher.memory import memory
 from penstock_launcher.show import SCENES, show
 from penstock_launcher.up import down, status, up
 
@@ -19,6 +20,8 @@ EXIT_UNUSABLE: Final = 1
 SELFTEST: Final = "selftest"
 DOCTOR: Final = "doctor"
 MAP: Final = "map"
+PROPOSE: Final = "propose"
+MEMORY: Final = "memory"
 
 
 class _Arguments(argparse.Namespace):
@@ -35,6 +38,10 @@ def main() -> None:
         sys.exit(subprocess.call([sys.executable, "-m", "penstock_agent_exec.selftest", *sys.argv[2:]]))
     if sys.argv[1:2] == [MAP]:
         sys.exit(subprocess.call([sys.executable, "-m", "penstock_agent_exec.repo_map", *sys.argv[2:]]))
+    if sys.argv[1:2] == [PROPOSE]:
+        sys.exit(subprocess.call([sys.executable, "-m", "penstock_agent_exec.verify", *sys.argv[2:]]))
+    if sys.argv[1:2] == [MEMORY]:
+        sys.exit(memory(sys.argv[2:], os.environ))
     if sys.argv[1:2] == [DOCTOR]:
         sys.exit(doctor(sys.argv[2:], os.environ))
     sys.exit(run(_parser().parse_args(namespace=_Arguments())))
@@ -66,6 +73,8 @@ def _parser() -> argparse.ArgumentParser:
     scene = verbs.add_parser("show", help="see one decision of the pipeline happen, by HTTP, with a scripted agent")
     scene.add_argument("scene", choices=[*SCENES, "all"], help=", ".join([*SCENES, "all"]))
     verbs.add_parser(MAP, help="what a repository defines, the most telling for a task first; `map --help` says more")
+    verbs.add_parser(PROPOSE, help="which commands could check changes of a repository, for a person to confirm")
+    verbs.add_parser(MEMORY, help="what is remembered of earlier work; `memory --help` says what can be done with it")
     verbs.add_parser(DOCTOR, help="what this machine has of what agents need, what is missing, and what mends it")
     verbs.add_parser(SELFTEST, help="try to escape from the sandbox that agents get on this machine")
     for name, text in (
