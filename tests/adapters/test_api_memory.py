@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import asyncpg
 import httpx2
@@ -18,6 +19,8 @@ from penstock import subjects as s
 from penstock.catalog import Control
 from penstock.codec import encode
 from penstock.values import Change, Delivery, Recalled, RepoSnapshot, Usage
+from penstock_launcher.folder import FIRST_TOKEN, DataFolder, Running
+from penstock_launcher.memory import memory
 
 pytestmark = pytest.mark.anyio
 
@@ -350,3 +353,37 @@ async def test_an_entry_that_cannot_be_read_changes_nothing(house: House) -> Non
     after = await added(house, "shop", "Comes later", "And is there.")
     await shown(house, after)
     assert (await shown(house, memory))["title"] == "Stays as it is"
+
+
+async def test_the_command_line_does_all_of_it(
+    house: House, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = DataFolder(tmp_path)
+    with folder.locked():
+        folder.say_running(
+            Running(
+                pid=1, http_url=house.url, nats_url="", nats_monitor_url="", postgres_port=1, admin_urls={}, parts={}
+            )
+        )
+        folder.secret_file(FIRST_TOKEN).write_text(house.admin_token)
+
+        async def said(*arguments: str) -> tuple[int, str]:
+            code = await asyncio.to_thread(memory, ["--data", str(tmp_path), *arguments], {})
+            return code, "\n".join(line for line in capsys.readouterr().out.splitlines() if "http.request" not in line)
+
+        code, added_id = await said(
+            "add", "listed", "--kind", "lesson", "--title", "Otters", "--text", "Otters\x1b[31m bite."
+        )
+        assert code == 0
+        await shown(house, added_id.strip())
+        assert f"{added_id.strip()} 1.00 lesson listed: Otters" in (await said("search", "listed", "otters"))[1]
+        assert "Otters" in (await said("list", "--repo", "listed", "--kind", "lesson"))[1]
+        code, corrected = await said("correct", added_id.strip(), "--title", "Otters bite", "--pin")
+        assert code == 0
+        assert "pinned:" in corrected
+        assert "Otters [31m bite." in (await said("show", added_id.strip()))[1]
+        assert (await said("forget", added_id.strip())) == (0, "forgotten")
+        code, gone = await said("show", added_id.strip())
+        assert code == 1
+        assert "410" in gone
+    assert await asyncio.to_thread(memory, ["--data", str(tmp_path), "list"], {}) == 3
