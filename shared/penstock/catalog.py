@@ -34,11 +34,11 @@ Slots = Annotated[int, Meta(ge=1, le=100_000)]
 class Repo(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A repository tasks may be asked of. Secrets stand here by reference only. `parallel_max`: how many of its tasks hold a
     slot at once. `max_cost_usd_per_day`: beyond it agents wait for the next day (UTC). `abstain_below`: tasks whose score is
-    lower wait for a person. `window`: the time of day in which its agents may run, where a task says nothing else. `egress`:
-    the hosts that its agents and checks may reach, as `host:port` or `*.host:port`; none, and they have no network.
-    `follow`: whether a task goes on after its pull request was opened, None where the provider decides; `fix_runs_max`: so many
-    fix runs for one, then a person is asked, None as the orchestrator is set, 0 for none. `reviewers`: whose comments lead to
-    one, as the forge names them; empty: all who may write there. `hook_secret_ref`: the secret of the forge's webhook, as `file:<name>`."""
+    lower wait for a person. `window`: the time of day in which its agents may run, where a task says nothing else. `egress`: the
+    hosts that its agents and checks may reach, as `host:port` or `*.host:port`; none, and they have no network. `follow`:
+    whether a task goes on after its pull request was opened, None where the provider decides; `fix_runs_max`: so many fix runs
+    for one, then a person is asked, None as the orchestrator is set, 0 for none. `reviewers`: whose comments lead to one, as the
+    forge names them; empty: all who may write there. `hook_secret_ref`: the secret of the forge's webhook, as `file:<name>`."""
 
     name: Name
     clone_url: Url
