@@ -24,19 +24,10 @@ Files: TypeAlias = Mapping[str, str]
 
 PROPOSALS_MAX: Final = 60
 FILE_BYTES_MAX: Final = 512 * 1024
-BY_NAME: Final = frozenset(
-    (
-        "uv.lock",
-        "poetry.lock",
-        "pdm.lock",
-        "package-lock.json",
-        "npm-shrinkwrap.json",
-        "pnpm-lock.yaml",
-        "bun.lockb",
-        "bun.lock",
-    )
-    + ("Cargo.lock", "composer.lock", "Gemfile.lock", "mvnw", "gradlew")
-)
+BY_NAME: Final = frozenset((
+    "uv.lock", "poetry.lock", "pdm.lock", "package-lock.json", "npm-shrinkwrap.json", "pnpm-lock.yaml", "bun.lockb", "bun.lock",
+    "Cargo.lock", "composer.lock", "Gemfile.lock", "mvnw", "gradlew",
+))  # fmt: skip
 """Files that say all by being there, however long they are."""
 
 WANTED: Final = (
