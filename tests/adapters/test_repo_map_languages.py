@@ -32,6 +32,12 @@ def test_what_a_file_defines_and_refers_to_is_found(grammar: str) -> None:
     )
 
 
+def test_a_type_whose_name_comes_last_is_shown_where_it_begins_and_once() -> None:
+    raw = b"typedef struct Point\n{\n    int x;\n} Point;\n\ntypedef struct {\n    int y;\n} Other;\n"
+    found = [(one.name, one.line, one.text) for one in symbols_of(raw, BY_GRAMMAR["c"]).definitions]
+    assert found == [("Point", 1, "typedef struct Point"), ("Other", 6, "typedef struct {")]
+
+
 def test_a_name_that_the_file_itself_defines_is_no_reference() -> None:
     found = symbols_of(b"def own(): pass\ndef user():\n    own()\n    other()\n    other()\n", PYTHON)
     assert found.references == {"other": 2}

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-TABLE_VERSION: Final = 1
+TABLE_VERSION: Final = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)

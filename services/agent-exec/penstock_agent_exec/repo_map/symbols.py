@@ -96,6 +96,8 @@ class _Reading:
         self._around: list[_Open] = []
         self._defined: dict[tuple[str, str], Definition] = {}
         self._references: dict[str, int] = {}
+        self._begun: dict[int, str] = {}
+        """What was defined last on a line."""
 
     def read(self, nodes: list[SgNode]) -> Symbols:
         language, more = self._language, len(nodes) > NODES_MAX
@@ -141,19 +143,28 @@ class _Reading:
         name = _plain(_last_name(named.node))
         inside_function = any(around.is_function for around in self._around)
         if name and not inside_function:
-            self._keep(name, named)
+            self._keep(name, named, where.start.line)
         self._around.append(_Open(end, name, is_function=named.kind in _FUNCTIONS))
         for base in _bases(node, kind):
             self._refer(base)
         return named
 
-    def _keep(self, name: str, named: _Named) -> None:
+    def _keep(self, name: str, named: _Named, begin: int) -> None:
         # One that is defined again, as overloads and clauses are, is where it is defined first.
         scope = next((around.name for around in reversed(self._around)), "")
-        if (scope, name) not in self._defined:
-            line = named.node.range().start.line
-            text = cut(self._lines[line].strip(), TEXT_LENGTH_MAX) if line < len(self._lines) else name
-            self._defined[scope, name] = Definition(name, named.kind, line + 1, scope, text)
+        is_inside_its_typedef = self._begun.get(begin) == name == scope and named.kind in ("struct", "union", "enum")
+        if (scope, name) in self._defined or is_inside_its_typedef:
+            return
+        line = named.node.range().start.line
+        text = self._line(line)
+        if text.startswith("}"):
+            # `typedef struct {` ... `} name;`
+            line, text = begin, self._line(begin)
+        self._begun[begin] = name
+        self._defined[scope, name] = Definition(name, named.kind, line + 1, scope, text or name)
+
+    def _line(self, number: int) -> str:
+        return cut(self._lines[number].strip(), TEXT_LENGTH_MAX) if number < len(self._lines) else ""
 
 
 _FUNCTIONS: Final = frozenset({"function", "method", "macro", "property", "modifier"})
