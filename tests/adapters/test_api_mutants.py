@@ -57,7 +57,16 @@ BODIES: Final[dict[tuple[str, str], dict[str, object]]] = {
     ("POST", "/v1/hooks/{provider}/{repo}"): {"pull_request": {"number": 7, "head": {"ref": "agent/x"}}},
     ("POST", "/v1/tokens"): {"name": "n", "role": "viewer", "expires_in_days": 1},
 }
-QUERIES: Final = ("", "", "?limit=5", "?after=3", "?repo=shop&phase=queued", "?repo=shop&q=a+b&kind=lesson", "?cursor=MjAyNnwx", "?follow=forever")
+QUERIES: Final = (
+    "",
+    "",
+    "?limit=5",
+    "?after=3",
+    "?repo=shop&phase=queued",
+    "?repo=shop&q=a+b&kind=lesson",
+    "?cursor=MjAyNnwx",
+    "?follow=forever",
+)
 PIECES: Final = (
     *[b"\x00", b"\xff", b"\xed\xa0\x80", b"%00", b"%ff", b"%", b"..", b"//", b"\r\n", b"\n", b" ", b"\t", b'"', b"\\"],
     *[
@@ -144,6 +153,7 @@ class Mutants:
             "id": "0" * 16,
             "job": "j" * 26,
             "number": 1,
+            "stage": "test",
             "memory": "m" * 26,
             "provider": "gitea",
             "repo": "shop",

@@ -54,6 +54,7 @@ ROUTES: Final[list[ControllerRouterHandler]] = [
     tasks.get_patch,
     tasks.get_patch_of_commit,
     tasks.get_transcript,
+    tasks.get_output,
     streams.stream_task,
     streams.stream_all,
     memory.list_memories,

@@ -84,12 +84,13 @@ class PullRequestsBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 class RepoBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A repo as it is put. `name`, where it is given, is the one in the path. `parallel_max`: how many of its tasks hold a
-    slot at once. `max_cost_usd_per_day`: beyond it agents wait for the next day (UTC). `abstain_below`: tasks with a lower
-    score wait for a person. `window`: the time of day in which its agents may run. `egress`: the hosts that its
-    agents and checks may reach, as `host:port` or `*.host:port`; none, and they have no network at all. `follow`: whether
-    tasks go on after their pull request was opened (null: where the provider is a forge); `fix_runs_max`: so many fix runs for
-    one, then a person is asked (null: as the orchestrator is set; 0: none). `reviewers`: whose comments lead to one; none: those
-    of all who may write to the repository. `pull_requests`: how they are opened. `hook_secret_ref`: the secret of the forge's webhook, as `file:<name>` in the api's secrets folder."""
+    slot at once. `max_cost_usd_per_day`: beyond it agents wait for the next day (UTC). `abstain_below`: tasks with a lower score
+    wait for a person. `window`: the time of day in which its agents may run. `egress`: the hosts that its agents and checks may
+    reach, as `host:port` or `*.host:port`; none, and they have no network at all. `follow`: whether tasks go on after their pull
+    request was opened (null: where the provider is a forge); `fix_runs_max`: so many fix runs for one, then a person is asked
+    (null: as the orchestrator is set; 0: none). `reviewers`: whose comments lead to one; none: those of all who may write to the
+    repository. `pull_requests`: how they are opened. `hook_secret_ref`: the secret of the forge's webhook, as `file:<name>` in
+    the api's secrets folder."""
 
     name: Name | None = None
     clone_url: Url

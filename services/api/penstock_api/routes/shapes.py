@@ -24,6 +24,12 @@ Limit: TypeAlias = Annotated[int, QueryParameter(ge=1, le=200, description="how 
 After: TypeAlias = Annotated[int, QueryParameter(ge=0, le=SEQUENCE_MAX, description="only what is after this sequence")]
 PatchNumber: TypeAlias = Annotated[int, PathParameter(ge=1, le=1_000, description="which commit, 1 first")]
 JobId: TypeAlias = Annotated[str, PathParameter(pattern=ID_PATTERN, description="the job's id")]
+CheckStage: TypeAlias = Annotated[
+    str,
+    PathParameter(
+        pattern=r"^[a-z]{1,20}(-again)?$", description="the check's stage, such as test; test-again for its second run"
+    ),
+]
 DecisionId: TypeAlias = Annotated[str, PathParameter(pattern=ID_PATTERN, description="the decision's id")]
 IfMatch: TypeAlias = Annotated[
     str | None,

@@ -7,6 +7,7 @@ moments.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Final
 
@@ -18,7 +19,7 @@ from penstock import artifacts
 from penstock import subjects as s
 from penstock.codec import decode_event
 from penstock.events import PublishSucceeded
-from penstock.values import Artifact
+from penstock.values import Artifact, CommandResult
 from penstock_api.history import last_message
 from penstock_api.problems import Problem, broker_errors, invalid, not_found, unavailable
 from penstock_api.queries import (
@@ -37,7 +38,7 @@ from penstock_api.queries import (
 )
 from penstock_api.queries_memory import without_forgotten
 from penstock_api.request import ApiRequest, Parts
-from penstock_api.routes.shapes import After, JobId, Limit, PatchNumber, TaskId, problems
+from penstock_api.routes.shapes import After, CheckStage, JobId, Limit, PatchNumber, TaskId, problems
 
 PROJECTION_SECONDS: Final = 2.0
 PROJECTION_PAUSE_SECONDS: Final = 0.03
@@ -208,6 +209,32 @@ async def get_transcript(request: ApiRequest, task: TaskId, job: JobId) -> Respo
         raise not_found("transcript of this job", hint="one is stored when a run of an agent has ended by itself")
     body = await _loaded(parts, step.transcript, task=task, job=job)
     return _download(body, step.transcript, f"{task}-{job}.jsonl.gz", "application/gzip")
+
+
+@get(
+    "/v1/tasks/{task:str}/outputs/{job:str}/{stage:str}",
+    summary="All that a check printed in this job, gzipped, secrets hidden",
+    media_type="application/gzip",
+    responses=problems(404, 410),
+    tags=["tasks"],
+)
+async def get_output(request: ApiRequest, task: TaskId, job: JobId, stage: CheckStage) -> Response[bytes]:
+    parts = request.parts
+    step = next((step for step in (await find(parts, task)).steps if step.job == job), None)
+    outputs = {} if step is None else {name: output for one in step.commands for name, output in _outputs(one)}
+    output = outputs.get(stage)
+    if output is None:
+        hint = "the job of a verify step, and one of its stages, such as test, or test-again for its second run"
+        raise not_found("output of this check", hint=hint)
+    body = await _loaded(parts, output, task=task, job=job)
+    return _download(body, output, f"{task}-{job}-{stage}.txt.gz", "application/gzip")
+
+
+def _outputs(command: CommandResult) -> Iterator[tuple[str, Artifact]]:
+    if command.output is not None:
+        yield command.stage, command.output
+    if command.again is not None and command.again.output is not None:
+        yield f"{command.stage}-again", command.again.output
 
 
 async def _loaded(parts: Parts, artifact: Artifact, *, task: str, job: str) -> bytes:
