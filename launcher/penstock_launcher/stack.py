@@ -144,6 +144,7 @@ def _settings(
             "PENSTOCK_HTTP_HOST": HTTP_HOST,
             "PENSTOCK_HTTP_PORT": str(http_port),
             "PENSTOCK_FIRST_TOKEN_FILE": str(folder.secret_file(FIRST_TOKEN)),
+            "PENSTOCK_SECRETS_DIR": str(_made(folder.path / "hook-secrets")),
             "PENSTOCK_VENDORS": vendors,
             "PENSTOCK_ALLOW_LOCAL_REMOTES": "true",
         },
