@@ -10,7 +10,18 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from penstock.catalog import Control, FleetSettings, PriceOf, Repo, Route, Schedule, Template, snapshot
+from penstock.catalog import (
+    Control,
+    FleetSettings,
+    MemoryNote,
+    MemorySettings,
+    PriceOf,
+    Repo,
+    Route,
+    Schedule,
+    Template,
+    snapshot,
+)
 from penstock.codec import Codec, Undecodable, encode
 from penstock.values import Checking, PlanGate, Preflight, Price, PullRequests, RepoSnapshot, VerifyCommands, Window
 from penstock.wish import Wish
@@ -69,6 +80,7 @@ SETTINGS: Final = FleetSettings(
     max_cost_usd_per_day=200.0,
     share_work=True,
     publish_pool="publish",
+    memory=MemorySettings(half_life_days=180.0, archive_after_days=365.0),
     prices=(
         PriceOf(
             vendor="claude",
@@ -78,7 +90,20 @@ SETTINGS: Final = FleetSettings(
     ),
 )
 
-ENTRIES: Final[tuple[Struct, ...]] = (REPO, ROUTE, TEMPLATE, SCHEDULE, CONTROL, SETTINGS)
+NOTE: Final = MemoryNote(
+    memory="m" * 26,
+    repo="shop",
+    of_task=True,
+    kind="lesson",
+    title="Prices are cents",
+    text="Floats lost one.",
+    pinned=True,
+    forgotten=True,
+    written_by="ana",
+    set_by="ben",
+    set_at=LATER,
+)
+ENTRIES: Final[tuple[Struct, ...]] = (REPO, ROUTE, TEMPLATE, SCHEDULE, CONTROL, SETTINGS, NOTE)
 LEAST: Final[tuple[Struct, ...]] = (
     Repo(name="shop", clone_url="https://forge.example/shop.git"),
     Route(name="team", channel="console"),
@@ -86,6 +111,7 @@ LEAST: Final[tuple[Struct, ...]] = (
     Schedule(name="nightly", cron="0 2 * * *"),
     Control(mode="pause"),
     FleetSettings(),
+    MemoryNote(memory="m" * 26, repo="shop", set_at=LATER),
 )
 
 
