@@ -284,7 +284,7 @@ class World:
 
     def slow_git(self, command: str) -> SlowGit:
         """A git that waits before `command`, for executors started with its `settings`."""
-        return SlowGit(self.folder / f"git-{command}", command)
+        return SlowGit(self.folder / f"git-{command.replace(' ', '-')}", command)
 
 
 async def logged(process: ServiceProcess, event: str) -> float:

@@ -106,7 +106,7 @@ async def test_open_pull_requests_on_the_same_paths_are_counted(place: World, re
 
 
 async def test_a_source_that_takes_too_long_fails_alone_and_is_named(empty: World) -> None:
-    slow = empty.slow_git("ls-tree")
+    slow = empty.slow_git("ls-tree -r -z --name-only")
     process = empty.executor(path=slow.path)
     process.start()
     await process.ready()
