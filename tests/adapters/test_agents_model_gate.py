@@ -257,8 +257,3 @@ async def test_the_socket_is_for_its_owner_alone_and_goes_with_the_gate(socket_p
     async with Open(socket_path, Say("hello")):
         assert stat.S_IMODE(socket_path.stat().st_mode) == 0o600
     assert not socket_path.exists()
-
-
-def test_a_path_too_long_for_a_socket_is_refused_in_words() -> None:
-    with pytest.raises(ValueError, match="at most 107 bytes"):
-        ModelGate(Path("/tmp") / ("x" * 120), upstream="http://127.0.0.1:9", key=Secret(KEY))

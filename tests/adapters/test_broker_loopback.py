@@ -79,9 +79,12 @@ class Echo:
         self.open_now -= 1
 
 
-async def test_a_request_goes_out_and_its_answer_comes_in(folder: Path) -> None:
+@pytest.mark.parametrize("depth", ["", "deep/" * 40], ids=["short", "longer than a socket's address"])
+async def test_a_request_goes_out_and_its_answer_comes_in(folder: Path, depth: str) -> None:
+    place = folder / depth
+    place.mkdir(parents=True, exist_ok=True)
     async with Api(lambda asked: Says(body=answer_of(Dialect.CHAT))) as api:
-        gate = ModelGate(folder / "model", upstream=api.base_url, key=Secret("real"), dialect=Dialect.CHAT)
+        gate = ModelGate(place / "model", upstream=api.base_url, key=Secret("real"), dialect=Dialect.CHAT)
         async with gate:
             ending, printed = await inside(
                 """

@@ -147,7 +147,10 @@ class Careless:
                 return replace(line, argv=tuple(word for word in line.argv if word != "--bare"))
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
+# What qwen starts for such a repo does not end before its time is up.
+@pytest.mark.parametrize(
+    "program", [pytest.param(one, marks=pytest.mark.slow) if one == "qwen" else one for one in PROGRAMS]
+)
 async def test_started_by_somebody_who_trusts_it_the_same_repo_runs_its_own(tmp_path: Path, program: Program) -> None:
     careless = Careless(FIND[program]())
     async with den(program, tmp_path, careless) as found:  # type: ignore[arg-type]  # a Vendor by what it hands on

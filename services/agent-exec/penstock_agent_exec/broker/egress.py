@@ -28,8 +28,8 @@ from penstock_agent_exec.broker.addresses import (
 )
 from penstock_agent_exec.broker.client import Client
 from penstock_agent_exec.broker.denials import Denials
-from penstock_agent_exec.broker.gate import SOCKET_PATH_BYTES_MAX
 from penstock_agent_exec.broker.tunnel import Pulse, Streams, Traffic, end, pump, tunnel
+from penstock_agent_exec.unix_socket import listening_at
 
 CONNECTIONS_MAX: Final = 64
 """Of one job at one time."""
@@ -51,8 +51,7 @@ async def dial_tcp(address: str, port: int) -> Streams:
 
 
 class EgressProxy:
-    """Serves `socket_path` while it is open, for one job. `open_to`: as in `Repo.egress`. Raises ValueError for a path that
-    is too long for a socket."""
+    """Serves `socket_path` while it is open, for one job. `open_to`: as in `Repo.egress`."""
 
     def __init__(
         self,
@@ -63,8 +62,6 @@ class EgressProxy:
         resolve: Resolve = system_resolver,
         dial: Dial = dial_tcp,
     ) -> None:
-        if len(bytes(socket_path)) > SOCKET_PATH_BYTES_MAX:
-            raise ValueError(f"a socket's path has at most {SOCKET_PATH_BYTES_MAX} bytes, this has more: {socket_path}")
         self.socket_path = socket_path
         self.traffic = Traffic()
         self._open_to = Opened(open_to)
@@ -74,9 +71,7 @@ class EgressProxy:
         self._connections: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self.socket_path.unlink(missing_ok=True)
-        self._server = await asyncio.start_unix_server(self._accept, path=str(self.socket_path))
-        self.socket_path.chmod(0o600)
+        self._server = await asyncio.start_unix_server(self._accept, sock=listening_at(self.socket_path))
         return self
 
     async def __aexit__(

@@ -30,11 +30,11 @@ from penstock_agent_exec.broker.denials import Denials
 from penstock_agent_exec.broker.dialect import Dialect, OwnKind, is_metered, own_answer, upstream_target
 from penstock_agent_exec.broker.limits import TOO_MANY
 from penstock_agent_exec.broker.passing import Passing, Upstream
+from penstock_agent_exec.unix_socket import listening_at
 
 CONNECTIONS_MAX: Final = 32
 REFUSALS_KEPT_MAX: Final = 100
 SHOWN_LENGTH_MAX: Final = 200
-SOCKET_PATH_BYTES_MAX: Final = 107  # what the kernel's sockaddr_un holds
 
 
 class ModelGate:
@@ -43,7 +43,7 @@ class ModelGate:
     with this key; `budget` and `denials` are this run's.
 
     `rate_limited` is the last refusal for a limit that no success has followed; `refused` names requests that were not let
-    through. Raises ValueError for a path that is too long for a socket.
+    through.
     """
 
     def __init__(
@@ -61,8 +61,6 @@ class ModelGate:
         denials: Denials | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        if len(bytes(socket_path)) > SOCKET_PATH_BYTES_MAX:
-            raise ValueError(f"a socket's path has at most {SOCKET_PATH_BYTES_MAX} bytes, this has more: {socket_path}")
         self.socket_path = socket_path
         self.books = Books(dialect, account or Account(), budget or RunBudget(), clock)
         self.refused: list[str] = []
@@ -91,9 +89,7 @@ class ModelGate:
     async def __aenter__(self) -> Self:
         timeout = httpx2.Timeout(connect=15.0, write=60.0, read=IDLE_SECONDS_MAX, pool=60.0)
         self._http = httpx2.AsyncClient(timeout=timeout, verify=_certificates())
-        self.socket_path.unlink(missing_ok=True)
-        self._server = await asyncio.start_unix_server(self._accept, path=str(self.socket_path))
-        self.socket_path.chmod(0o600)
+        self._server = await asyncio.start_unix_server(self._accept, sock=listening_at(self.socket_path))
         return self
 
     async def __aexit__(
