@@ -266,6 +266,21 @@ async def test_a_delivery_that_could_not_be_told_may_come_again(house: House) ->
     assert (await deliver(house, payload, delivery=delivery)).json() == {"outcome": "known"}
 
 
+async def test_a_delivery_that_cannot_be_remembered_is_told_to_nobody_and_may_come_again(
+    house: House, dsn: str
+) -> None:
+    delivery, payload = ids.fresh(), marked()
+    connection = await asyncpg.connect(dsn)
+    try:
+        async with connection.transaction():
+            await connection.execute("lock table penstock_api.hook_delivery in access exclusive mode")
+            answer = await deliver(house, payload, delivery=delivery)
+        assert (answer.status_code, heard(house)) == (503, [])
+    finally:
+        await connection.close()
+    assert (await deliver(house, payload, delivery=delivery)).json() == {"outcome": "told"}
+
+
 async def test_deliveries_are_forgotten_after_a_month(house: House, dsn: str) -> None:
     old = marked()
     delivery = ids.fresh()

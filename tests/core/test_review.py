@@ -30,7 +30,8 @@ from scenario import (
     verify_ok,
 )
 
-from penstock.commands import CancelTask, ClaimJob, SendMessage, StirPullRequest, UnblockTask
+from penstock.catalog import Repo
+from penstock.commands import CancelTask, ClaimJob, SendMessage, StirPullRequest, SubmitTask, UnblockTask
 from penstock.events import (
     AgentFailed,
     AgentRequested,
@@ -53,6 +54,7 @@ from penstock.events import (
     TaskBlocked,
     TaskCancelled,
     TaskFailed,
+    TaskSubmitted,
     TaskSucceeded,
     TaskUnverified,
     VerifyRequested,
@@ -65,6 +67,7 @@ from penstock_orchestrator.core.evolve import evolve
 from penstock_orchestrator.core.feedback import answer_text, counted, feedback_text
 from penstock_orchestrator.core.follow import follows, look_order, stir
 from penstock_orchestrator.core.react import react
+from penstock_orchestrator.core.submit import Known, submit
 from penstock_orchestrator.core.task import Review
 from penstock_orchestrator.core.waiting import phase, waiting
 
@@ -790,3 +793,36 @@ def test_a_moment_is_never_waited_for_twice() -> None:
     parked: datetime | None = next_look(given(*verified()).state)
     assert parked is None
     assert AGENT.attempt == 1
+
+
+# -- who is followed ---------------------------------------------------------------------------------------------------
+
+
+def policy_of(policy: Policy, **repo: object) -> Policy:
+    plain: dict[str, object] = {"name": "shop", "clone_url": "https://git.example/shop.git"}
+    known = Known(repo=Repo(**(plain | repo)), policy=policy, vendors=("scripted",))  # type: ignore[arg-type]
+    command = SubmitTask(id="c" * 26, task=TASK, repo="shop", title="Mend the sum", vendor="scripted")
+    (event,) = submit(None, command, known)
+    assert isinstance(event, TaskSubmitted)
+    return event.policy
+
+
+@pytest.mark.parametrize(
+    ("repo", "followed"),
+    [
+        ({"provider": "git"}, False),
+        ({"provider": "recording"}, False),
+        ({"provider": "recording", "follow": True}, True),
+        *(({"provider": forge}, True) for forge in ("github", "gitea", "forgejo", "gitlab")),
+        ({"provider": "github", "follow": False}, False),
+    ],
+)
+def test_a_forge_is_followed_and_so_is_what_says_so(repo: dict[str, object], followed: bool) -> None:
+    assert (policy_of(POLICY, **repo).follow is not None) is followed
+    assert policy_of(replace(POLICY, follow=None), **repo).follow is None
+
+
+def test_a_repo_says_whose_comments_count_and_how_many_fix_runs_there_are() -> None:
+    assert policy_of(POLICY, provider="gitea").follow == FOLLOW
+    own = policy_of(POLICY, provider="gitea", fix_runs_max=0, reviewers=("ann",)).follow
+    assert own == replace(FOLLOW, fix_runs_max=0, reviewers=("ann",))
