@@ -59,6 +59,7 @@ def example_path(template: str) -> str:
         "job": ids.fresh(),
         "number": 1,
         "decision": ids.fresh(),
+        "memory": ids.fresh(),
         "kind": "host",
         "name": "nothing",
         "id": "0" * 16,

@@ -62,8 +62,8 @@ async def migrate(dsn: str) -> tuple[str, ...]:
                 " (version integer primary key, name text not null, sha256 text not null)"
             )
         done = [f"applied {migration.name}" for migration in migrations() if await _apply(connection, migration)]
-        if await ensure_read_model(connection):
-            done.append("made the tables of the read model: the log fills them")
+        if await ensure_read_model(connection) and not done:
+            done.append("made the read model's tables again: they were gone")
         return tuple(done)
     finally:
         await connection.close()
