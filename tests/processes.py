@@ -42,7 +42,7 @@ class ServiceProcess:
             "PENSTOCK_ADMIN_PORT": str(self.admin_port),
         } | {f"PENSTOCK_{name.upper()}": value for name, value in settings.items()}
         # Whom this host trusts is not the service's own business: a test's own forge has a certificate of its own.
-        self._environ |= {name: os.environ[name] for name in ("SSL_CERT_FILE",) if name in os.environ}
+        self._environ |= {name: os.environ[name] for name in ("SSL_CERT_FILE", "GIT_SSL_CAINFO") if name in os.environ}
         self._process: subprocess.Popen[bytes] | None = None
 
     def keep_secrets_in_files(self) -> None:

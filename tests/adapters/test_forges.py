@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
+import msgspec
 import pytest
-from forges.double import Reply, certificate_in
+from forges.double import Double, Reply, certificate_in, serving
 from forges.made import Place, place
 
 from penstock_agent_exec.forge import (
+    COMMENTS_MAX,
     Forge,
     ForgeAnswerBad,
     ForgeAuthRefused,
@@ -20,9 +24,11 @@ from penstock_agent_exec.forge import (
     ForgeRefused,
     ForgeUnreachable,
     find_or_open,
+    http,
+    opening,
 )
-from penstock_agent_exec.forge import http
 from penstock_agent_exec.forge.table import Provider
+from penstock_agent_exec.git.names import check_remote
 
 pytestmark = pytest.mark.anyio
 
@@ -71,3 +77,255 @@ async def test_a_pull_request_is_opened_found_written_to_and_looked_at(there: Pl
     assert made.title.endswith("Mend the sums")
     assert (made.body, made.labels, len(made.comments)) == ("They were wrong.", ["bot", "small"], 1)
     assert [one.number for one in await forge.list_open(10)] == [1]
+
+
+async def test_an_answer_that_is_lost_is_no_answer_and_nothing_is_opened_twice(there: Place) -> None:
+    there.double.planned += [("POST .*(pulls|merge_requests)$", "lost"), ("POST .*(pulls|merge_requests)$", "lost")]
+    assert await publish(there.forge()) == (1, False)
+    assert len(there.project.pulls) == 1
+    assert sum(asked.method == "POST" for asked in there.double.asked) == 1, "after a lost answer it is looked for"
+
+
+async def test_an_answer_that_never_comes_is_waited_for_no_longer_than_that(
+    there: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "ANSWER_SECONDS_MAX", 0.5)
+    there.double.planned.append(("POST .*(pulls|merge_requests)$", "hang"))
+    assert await publish(there.forge()) == (1, False)
+    assert len(there.project.pulls) == 1
+
+
+async def test_a_list_that_lags_behind_is_asked_again_when_the_forge_knows_better(
+    there: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "PAUSE_SECONDS", 0.01)
+    there.double.lag = 5
+    there.double.planned.append(("POST .*(pulls|merge_requests)$", "lost"))
+    assert await publish(there.forge()) == (1, False)
+    assert len(there.project.pulls) == 1
+
+
+async def test_two_at_the_same_moment_open_one(there: Place) -> None:
+    one, other = await asyncio.gather(publish(there.forge()), publish(there.forge()))
+    assert one[0] == other[0] == 1
+    assert len(there.project.pulls) == 1
+
+
+@pytest.mark.parametrize("merged", [True, False])
+async def test_what_somebody_has_ended_is_adopted_by_its_task_and_not_in_the_way_of_another(
+    there: Place, merged: bool
+) -> None:
+    forge = there.forge()
+    await publish(forge)
+    there.project.pulls[0].state, there.project.pulls[0].merged = "closed", merged
+    found = await forge.find(BRANCH)
+    assert found is not None
+    assert (found.state, found.task) == ("merged" if merged else "closed", TASK)
+    assert await publish(forge) == (1, True)
+    assert (await forge.look(1)).state == found.state
+    assert await publish(forge, task="01jqa0task000000000000000b") == (2, False)
+    assert [one.number for one in await forge.list_open(10)] == [2]
+
+
+async def test_a_pull_request_of_a_fork_with_a_branch_of_the_same_name_is_not_ours(there: Place) -> None:
+    forge = there.forge()
+    stranger = there.double.make(there.project, BRANCH, "main", "Mine", "")
+    stranger.fork = True
+    assert await forge.find(BRANCH) is None
+    assert await publish(forge) == (2, False)
+    assert [one.number for one in await forge.list_open(10)] == [2]
+
+
+async def test_the_right_one_of_very_many_is_found(there: Place) -> None:
+    for nth in range(250):
+        there.double.make(there.project, f"other/{nth}", "main", "x", "")
+    forge = there.forge()
+    await publish(forge)
+    for nth in range(250, 320):
+        there.double.make(there.project, f"other/{nth}", "main", "x", "")
+    assert await publish(forge) == (251, True)
+    assert len(await forge.list_open(120)) == 120
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "kind", "transient"),
+    [
+        (401, {}, ForgeAuthRefused, False),
+        (403, {}, ForgeAuthRefused, False),
+        (404, {}, ForgeMissing, False),
+        (422, {}, ForgeRefused, False),
+        (400, {}, ForgeRefused, False),
+        (429, {"retry-after": "120"}, ForgeLimited, True),
+        (403, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "120"}, ForgeLimited, True),
+        (403, {"retry-after": "120"}, ForgeLimited, True),
+        (500, {}, ForgeUnreachable, True),
+        (503, {"retry-after": "120"}, ForgeUnreachable, True),
+    ],
+)
+async def test_each_no_has_a_class_and_a_time_where_one_was_said(
+    there: Place,
+    monkeypatch: pytest.MonkeyPatch,
+    status: int,
+    headers: dict[str, str],
+    kind: type[ForgeFailed],
+    transient: bool,
+) -> None:
+    monkeypatch.setattr(opening, "PAUSE_SECONDS", 0.01)
+    no = Reply(status, {"message": "No @way <!-- x -->"}, headers)
+    there.double.planned += [("POST .*(pulls|merge_requests)$", no)] * 3
+    with pytest.raises(kind) as caught:
+        await publish(there.forge())
+    assert (type(caught.value), caught.value.transient) == (kind, transient)
+    assert there.double.token not in str(caught.value)
+    if headers:
+        assert caught.value.retry_at is not None
+        assert 100 < (caught.value.retry_at - datetime.now(UTC)).total_seconds() <= 121
+    else:
+        assert caught.value.retry_at is None
+
+
+async def test_a_token_that_was_renewed_in_its_file_is_used_at_once(there: Place) -> None:
+    forge = there.forge()
+    there.double.token = "renewed"
+    with pytest.raises(ForgeAuthRefused, match="then unblock the task"):
+        await publish(forge)
+    there.token_file.write_text("renewed\n")
+    assert await publish(forge) == (1, False)
+    there.token_file.unlink()
+    with pytest.raises(ForgeAuthRefused, match="cannot be read"):
+        await publish(forge)
+
+
+async def test_another_host_is_not_shown_the_token(there: Place, tmp_path: Path) -> None:
+    with serving(Double(there.double.dialect, there.double.certificate)) as other:
+        moved = Reply(307, {}, {"location": f"{other.api}/elsewhere"})
+        there.double.planned.append(("GET", moved))
+        with pytest.raises(ForgeRefused, match="redirects to another host"):
+            await there.forge().find(BRANCH)
+        assert other.asked == []
+    stranger = msgspec.structs.replace(there.repo, clone_url="https://forge.example/acme/calc.git")
+    forge = there.forges().of(stranger, check_remote(stranger.clone_url, allow_local=False))
+    assert forge is not None
+    with pytest.raises(ForgeAuthRefused, match=r"holds no credential for forge\.example"):
+        await forge.find(BRANCH)
+
+
+async def test_a_redirect_on_the_same_host_is_followed_for_a_look_and_not_for_ever(there: Place) -> None:
+    forge = there.forge()
+    await publish(forge)
+    path = there.double.asked[-1].path
+    there.double.planned.append(("GET", Reply(301, {}, {"location": f"{there.double.api}{path}?state=all&per_page=9"})))
+    if there.provider == "github":
+        found = await forge.find(BRANCH)
+        assert found is not None
+    there.double.planned.clear()
+    there.double.planned += [("GET", Reply(302, {}, {"location": f"{there.double.api}{path}"}))] * 5
+    with pytest.raises(ForgeRefused, match="circles"):
+        await forge.find(BRANCH)
+    there.double.planned.clear()
+    there.double.planned.append(("P(OST|UT|ATCH)", Reply(301, {}, {"location": f"{there.double.api}{path}"})))
+    with pytest.raises(ForgeRefused, match="has moved"):
+        await forge.label(1, ("x",))
+
+
+async def test_an_answer_that_is_too_long_or_none_of_its_kind_is_said_to_be_so(
+    there: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "ANSWER_BYTES_MAX", 10_000)
+    there.double.planned.append(("GET", Reply(200, ["x" * 20_000])))
+    with pytest.raises(ForgeAnswerBad, match="more than 10000 bytes"):
+        await there.forge().find(BRANCH)
+    there.double.planned.append(("GET", Reply(200, {"hello": "world"})))
+    with pytest.raises(ForgeAnswerBad, match="not what this forge says"):
+        await there.forge().find(BRANCH)
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_no_forge(
+    there: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other").mkdir()
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate_in(tmp_path / "other")))
+    with pytest.raises(ForgeUnreachable, match="CERTIFICATE_VERIFY_FAILED"):
+        await there.forge().find(BRANCH)
+    assert there.double.asked == []
+
+
+async def test_checks_and_comments_are_seen_as_they_stand(there: Place) -> None:
+    forge = there.forge()
+    await publish(forge)
+    pull, sha = there.project.pulls[0], there.project.head(BRANCH)
+    assert sha is not None
+    statuses = there.project.statuses
+    match there.provider:
+        case "github":
+            statuses[sha] = [{"context": "ci", "state": "pending"}]
+            assert (await forge.look(1)).checks == "pending"
+            statuses[sha] = [{"context": "ci", "state": "success"}]
+            assert (await forge.look(1)).checks == "passed"
+            run = {
+                "id": 9,
+                "name": "lint",
+                "status": "completed",
+                "conclusion": "failure",
+                "output": {"title": "2 found"},
+            }
+            there.project.checks[sha] = [run, run | {"id": 10, "name": "docs", "conclusion": "skipped"}]
+            pull.reviews += [
+                {"id": 1, "user": "ann", "state": "CHANGES_REQUESTED", "body": "Not so."},
+                {"id": 2, "user": "ann", "state": "APPROVED", "body": "Fine."},
+                {"id": 3, "user": "ann", "state": "COMMENTED", "body": ""},
+            ]
+            pull.lines.append({"id": 4, "user": "ann", "body": "Here.", "path": "calc.py", "line": 2})
+            pull.comments.append({"id": 5, "user": "mallory", "body": "Buy!", "author_association": "NONE"})
+        case "gitea":
+            statuses[sha] = [{"status": "pending"}]
+            assert (await forge.look(1)).checks == "pending"
+            statuses[sha] = [{"status": "success"}]
+            assert (await forge.look(1)).checks == "passed"
+            statuses[sha] = [{"context": "lint", "status": "failure", "description": "2 found"}]
+            there.project.writers.add("ann")
+            pull.reviews += [
+                {"id": 1, "user": "ann", "state": "REQUEST_CHANGES", "body": "Not so."},
+                {"id": 2, "user": "ann", "state": "APPROVED", "body": "Fine."},
+                {"id": 3, "user": "ann", "state": "COMMENT", "body": "Old.", "dismissed": True},
+            ]
+            pull.lines.append({"id": 4, "user": "ann", "body": "Here.", "path": "calc.py", "position": 2, "review": 1})
+            pull.comments.append({"id": 5, "user": "mallory", "body": "Buy!"})
+        case "gitlab":
+            statuses[sha] = [{"status": "running"}]
+            assert (await forge.look(1)).checks == "pending"
+            statuses[sha] = [{"status": "success"}, {"status": "failed", "allow_failure": True}]
+            assert (await forge.look(1)).checks == "passed"
+            statuses[sha] = [{"name": "lint", "status": "failed", "description": "2 found"}]
+            there.project.writers.add("ann")
+            pull.comments += [
+                {"id": 1, "user": "ann", "body": "Not so."},
+                {"id": 2, "user": "ann", "body": "approved this merge request", "system": True},
+                {"id": 3, "user": "ann", "body": "Old.", "resolved": True},
+                {"id": 5, "user": "mallory", "body": "Buy!"},
+            ]
+            pull.lines.append(
+                {"id": 4, "user": "ann", "body": "Here.", "position": {"new_path": "calc.py", "new_line": 2}}
+            )
+    seen = await forge.look(1)
+    assert (seen.checks, [one.name for one in seen.failed_checks]) == ("failed", ["lint"])
+    assert seen.failed_checks[0].summary.startswith("2 found")
+    told = [(one.author, one.text, one.path, one.line, one.is_trusted) for one in seen.comments]
+    assert told == [
+        ("ann", "Not so.", "", None, True),
+        ("ann", "Here.", "calc.py", 2, True),
+        ("mallory", "Buy!", "", None, False),
+    ]
+    there.project.private = True
+    if there.provider != "github":
+        assert all(one.is_trusted for one in (await forge.look(1)).comments)
+    pull.sha = ""
+    there.project.pulls[0].head = "moved"
+    assert (await forge.look(1)).head_commit == there.project.head("moved")
+
+
+async def test_very_many_comments_are_read_to_a_bound(there: Place) -> None:
+    forge = there.forge()
+    await publish(forge)
+    there.project.pulls[0].comments += [{"id": nth, "user": "ann", "body": f"{nth}"} for nth in range(1, 1_500)]
+    assert len((await forge.look(1)).comments) == COMMENTS_MAX

@@ -52,7 +52,15 @@ class GitLabDialect:
             case "GET", ["members", "all", key]:
                 writer = next((name for name in project.writers if _user(name)["id"] == int(key)), None)
                 member = (
-                    None if writer is None else {**_user(writer), "expires_at": "", "access_level": 30, "email": ""}
+                    None
+                    if writer is None
+                    else {
+                        **_user(writer),
+                        "expires_at": "",
+                        "access_level": 30,
+                        "group_saml_identity": None,
+                        "email": "",
+                    }
                 )
                 return self.refused(404, "Not found") if member is None else Reply(200, member)
             case _:
@@ -229,6 +237,8 @@ def _project(forge: Double, project: Project) -> dict[str, Any]:
     return {
         "id": 1,
         "name": name,
+        "path": name,
         "path_with_namespace": project.name,
+        "web_url": f"{forge.url}/{project.name}",
         "visibility": "private" if project.private else "public",
     }

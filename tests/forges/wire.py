@@ -156,7 +156,7 @@ def check_gitlab(
     if "members" in parts:
         named = "MemberSchema"
     if not named:
-        named = "ProjectSchema"
+        named = "CondensedProjectSchema"
     schema = {
         "$ref": f"#/schemas/{'ExpandedMergeRequestSchema' if method == 'POST' and kind == 'merge_requests' else named}"
     }
