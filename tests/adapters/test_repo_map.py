@@ -18,6 +18,7 @@ from repo_map_samples import SAMPLES
 
 from penstock_agent_exec.repo_map import cache as caches
 from penstock_agent_exec.repo_map import parse as parsing
+from penstock_agent_exec.repo_map import rank as ranking
 from penstock_agent_exec.repo_map import tree as trees
 from penstock_agent_exec.repo_map.answer import (
     BINARY,
@@ -353,6 +354,16 @@ def test_more_files_than_there_may_be_are_counted(repo: Repo, monkeypatch: pytes
     tree = tree_of(repo.git_dir, repo.commit())
     assert [blob.path for blob in tree.files] == [b"a/one.py", b"top.py", b"z/last.py"]
     assert tree.left_out[trees.TOO_MANY] == 1
+
+
+def test_names_that_many_define_lead_nowhere_where_there_are_too_many_links(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo.write({f"d{n}.py": "def shared_name(): pass\ndef common(): pass\n" for n in range(5)})
+    repo.write({"one.py": "def single_name(): pass\n", "user.py": "shared_name()\nsingle_name()\ncommon()\n"})
+    assert repo.map().edges == 6
+    monkeypatch.setattr(ranking, "LINKS_MAX", 5)
+    assert repo.map().edges == 1
 
 
 # -- hostile content -----------------------------------------------------------------------------------------------------

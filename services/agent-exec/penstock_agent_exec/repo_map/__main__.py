@@ -28,6 +28,7 @@ from penstock_agent_exec.repo_map.tree import TreeFailed
 
 MEMORY_BYTES_MAX: Final = 4 * 1024 * 1024 * 1024
 GIT_SECONDS_MAX: Final = 30.0
+WORDS_LENGTH_MAX: Final = 64 * 1024
 
 _SEAM: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\W_]+")
 
@@ -35,7 +36,7 @@ _SEAM: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\W_
 class _Arguments(argparse.Namespace):
     path: Path
     words: list[str]
-    exact_words: bool
+    words_on_stdin: bool
     tokens: int
     json: bool
     why: bool
@@ -57,7 +58,7 @@ def main() -> None:
         found = make_map(
             git_dir,
             commit,
-            given.words if given.exact_words else _split(given.words),
+            _exactly() if given.words_on_stdin else _split(given.words),
             tokens_max=given.tokens,
             seconds_max=given.seconds,
             cache=Cache(None if given.no_cache else given.cache or _cache_of(git_dir)),
@@ -81,7 +82,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("path", nargs="?", type=Path, default=Path(), help="a git repository; this folder's by default")
     parser.add_argument("--words", nargs="+", default=[], metavar="WORD", help="what a task speaks of")
-    parser.add_argument("--exact-words", action="store_true", help="look for the words as they are, in lower case")
+    parser.add_argument(
+        "--words-on-stdin", action="store_true", help="the words come there, one a line, and stay whole"
+    )
     parser.add_argument("--tokens", type=_positive, default=TOKENS, metavar="N", help=f"about how long ({TOKENS})")
     parser.add_argument("--json", action="store_true", help="everything that is known of the map, for programs")
     parser.add_argument("--why", action="store_true", help="say of each entry why it is there")
@@ -103,6 +106,11 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
     return int(text)
+
+
+def _exactly() -> list[str]:
+    """A task's words are nobody's business who can see this process's arguments."""
+    return sys.stdin.read(WORDS_LENGTH_MAX).splitlines()
 
 
 def _split(given: list[str]) -> list[str]:

@@ -22,6 +22,8 @@ STILL: Final = 0.005
 """How much of the walks may still move when the order is settled."""
 DEFINERS_MAX: Final = 25
 """A name that is defined in more files than this leads to none of them."""
+LINKS_MAX: Final = 2_000_000
+"""Some 300 MB. Where there are more, names with many definers lead nowhere, until there are not."""
 
 WORDS_SHARE: Final = 0.6
 """Of the walks, how many begin at files that know the task's words; the others begin anywhere."""
@@ -231,13 +233,14 @@ def _graph(sources: Sequence[Source]) -> _Graph:
         for name in dict.fromkeys(definition.name for definition in source.symbols.definitions):
             family[name].append(number)
     graph = _Graph([], [])
+    definers_max = _definers_max(sources, definers)
     for number, source in enumerate(sources):
         family = definers[source.family]
         links: list[_Link] = []
         shares: defaultdict[int, float] = defaultdict(float)
         for name, times in source.symbols.references.items():
             targets = family.get(name)
-            if targets is None or len(targets) > DEFINERS_MAX:
+            if targets is None or len(targets) > definers_max:
                 continue
             weight = math.sqrt(times) * _specific(name) / len(targets)
             for target in targets:
@@ -248,6 +251,20 @@ def _graph(sources: Sequence[Source]) -> _Graph:
         graph.links.append(links)
         graph.steps.append([(target, share / total) for target, share in shares.items()])
     return graph
+
+
+def _definers_max(sources: Sequence[Source], definers: Mapping[str, Mapping[str, Sequence[int]]]) -> int:
+    """How many files may define a name that leads anywhere, so that there are no more links than there may be."""
+    by_definers: Counter[int] = Counter()
+    for source in sources:
+        family = definers[source.family]
+        by_definers.update(len(targets) for name in source.symbols.references if (targets := family.get(name)))
+    links = 0
+    for count in range(1, DEFINERS_MAX + 1):
+        links += count * by_definers[count]
+        if links > LINKS_MAX:
+            return count - 1
+    return DEFINERS_MAX
 
 
 def _inflow(graph: _Graph, walked: Sequence[float]) -> tuple[dict[tuple[int, str], _Leaned], float]:

@@ -65,10 +65,11 @@ async def repo_map(bench: Bench, mirror: Mirror, commit: str, words: Sequence[st
     """Raises MapFailed, TimedOut."""
     program = [sys.executable, "-I", "-m", "penstock_agent_exec.repo_map", str(mirror.path)]
     cache = bench.folder.path / "maps" / f"{mirror.repo}.sqlite"
-    options = ["--json", "--exact-words", f"--commit={commit}", f"--cache={cache}", f"--tokens={TOKENS}"]
+    options = ["--json", "--words-on-stdin", f"--commit={commit}", f"--cache={cache}", f"--tokens={TOKENS}"]
     done = await run(
-        [*program, *options, f"--seconds={READING_SECONDS_MAX:g}", *(["--words", *words] if words else [])],
+        [*program, *options, f"--seconds={READING_SECONDS_MAX:g}"],
         env=trusted_environment(),
+        stdin="\n".join(words).encode(),
         timeout_seconds=SECONDS_MAX,
         stdout_bytes_max=ANSWER_BYTES_MAX,
     )
