@@ -86,7 +86,7 @@ def _command(provider: str, repo: str, delivery: str, nth: int, hint: Hint, even
 def _payload(request: ApiRequest, body: bytes) -> object:
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if given != "application/json":
-        hint = "set the webhook's content type to application/json"
+        hint = "give the webhook the content type application/json"
         raise Problem(415, "unsupported-media-type", "the body is not declared as JSON", hint=hint)
     try:
         return msgspec.json.decode(body)
