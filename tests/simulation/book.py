@@ -197,7 +197,9 @@ class Book:
         well never less than it had told on the way."""
         match event:
             case VerifySucceeded() | VerifyFailed():
-                self.wall_seconds += sum(command.wall_seconds for command in event.commands)
+                for command in event.commands:
+                    runs = (command, command.again, command.before)
+                    self.wall_seconds += sum(run.wall_seconds for run in runs if run is not None)
                 return
             case PrepareSucceeded() | PrepareFailed() | PublishSucceeded() | PublishFailed():
                 return

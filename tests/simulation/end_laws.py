@@ -17,10 +17,14 @@ from simulation.world import Step
 
 
 def nothing_unchecked_is_published(step: Step) -> str:
-    """A change is handed over after its own checks have passed, or where nobody wants or has any."""
+    """A change is handed over after its own checks have passed, or have failed for nothing that is new, or where nobody wants or
+    has any."""
     assert isinstance(step.event, PublishRequested)
     if step.event.commit in step.world.passed:
         return ""
+    if step.event.commit in step.world.failed_before:
+        lenient = step.book.spec.repo.checking.failed_before == "succeeded"
+        return "" if lenient or not step.event.verified else "it is called verified, and that is not the rule"
     unchecked = step.book.spec.skip_verify or step.after.repo == UNCHECKED
     return "" if unchecked and not step.event.verified else f"no check has passed on {step.event.commit}"
 
@@ -71,7 +75,10 @@ def outcomes_are_honest(step: Step) -> str:
                 and event.delivery.commit not in world.pushed[event.delivery.branch]
             ):
                 return f"{event.delivery.commit} is not on the remote"
-            if isinstance(event, TaskSucceeded) and event.delivery.commit not in world.passed:
+            excused = event.delivery.commit in world.failed_before - world.passed
+            if excused != ("failed_before" in event.reservations):
+                return "what had failed before is not said, or said where it had not"
+            if isinstance(event, TaskSucceeded) and event.delivery.commit not in world.passed and not excused:
                 return "nothing has checked it"
             right = "succeeded" if isinstance(event, TaskSucceeded) else "unverified"
         case TaskFailed():

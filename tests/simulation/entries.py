@@ -103,6 +103,9 @@ def _plan_failed(book: Book, event: PlanFailed, _: Recorded) -> None:
 
 def _check_failed(book: Book, event: VerifyFailed, _: Recorded) -> None:
     book.retry_at = None
+    if event.commands and all(one.before is not None and one.before.new_failures == 0 for one in event.commands):
+        # Nothing is worse than it was: that is no failure of this task.
+        return
     hosts = event.error_class == "env.disk_full" or event.error_class.startswith("host.")
     book.count_failure(not hosts)
 

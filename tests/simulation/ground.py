@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
 from penstock.catalog import FleetSettings, PriceOf, Repo
-from penstock.values import PlanGate, Policy, Price, VerifyCommands, Window
+from penstock.values import Checking, PlanGate, Policy, Price, VerifyCommands, Window
 
 T0: Final = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 HOUR: Final = timedelta(hours=1)
@@ -45,6 +45,7 @@ def repos(parallel_max: int, day_usd: float | None) -> dict[str, Repo]:
             name=CHECKED,
             clone_url=url,
             verify=checks,
+            checking=Checking(baseline="failed", failed_before="succeeded" if parallel_max == 2 else "unverified"),
             parallel_max=parallel_max,
             max_cost_usd_per_day=day_usd,
             follow=True,

@@ -33,7 +33,7 @@ from penstock.events import (
 )
 from penstock.jobs import AgentWork, CompactWork, Job, ObserveWork, PlanWork, PrepareWork, PublishWork, VerifyWork
 from penstock.reports import Report, ReportBody
-from penstock.values import Change, CommandResult, Delivery, Evidence, Kept, Plan, Usage
+from penstock.values import Baseline, Change, CommandResult, Delivery, Evidence, Kept, Plan, Rerun, Tally, Usage
 from penstock_orchestrator.core.budget import add
 from simulation import forge
 from simulation.dice import Dice
@@ -378,12 +378,45 @@ def _verify(world: World, dice: Dice, run: Run, order: VerifyWork) -> ReportBody
     )
     if good:
         world.passed.add(order.commit)
+        if order.repo.checking.rerun != "off" and dice.percent(10):
+            again = Rerun(exit_code=0, ended="exited", wall_seconds=5.0, flaky=1, flaky_names=("t::test_now",))
+            result = replace(result, exit_code=1, again=again)
         return VerifySucceeded(job=job, epoch=epoch, commit=order.commit, commands=(result,))
+    if order.base_commit is not None and dice.percent(20):
+        return _beside(world, dice, run, order, result)
     # What a check could not be made for passes; what is wrong with the change does not.
     if "resolve host" in tail or "make: not found" in tail:
         world.passing[order.commit] = dice.percent(50)
     return VerifyFailed(
         job=job, epoch=epoch, commit=order.commit, error_class="verify.failed", message="no", commands=(result,)
+    )
+
+
+def _beside(world: World, dice: Dice, run: Run, order: VerifyWork, result: CommandResult) -> VerifyFailed:
+    """The host has looked at the commit where the task began; mostly, nothing is worse than it was there."""
+    assert order.base_commit is not None
+    new = int(dice.percent(30))
+    tests = Tally(total=9, passed=7 - new, failed=2 + new, skipped=0, source="junit")
+    before = Baseline(
+        commit=order.base_commit,
+        exit_code=1,
+        ended="exited",
+        wall_seconds=5.0,
+        tests=tests,
+        new_failures=new,
+        failed_before=2,
+        failed_before_names=("t::test_old_sum", "t::test_old_mean"),
+        fixed=0,
+    )
+    if not new:
+        world.failed_before.add(order.commit)
+    return VerifyFailed(
+        job=run.job.id,
+        epoch=run.epoch,
+        commit=order.commit,
+        error_class="test.failed",
+        message="no",
+        commands=(replace(result, tests=tests, before=before),),
     )
 
 

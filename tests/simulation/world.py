@@ -126,6 +126,8 @@ class World:
         self.pushes: dict[str, list[str]] = defaultdict(list)
         """The hosts that have pushed for a task."""
         self.passed: set[str] = set()
+        self.failed_before: set[str] = set()
+        """Commits on which nothing failed that had not failed where the task began."""
         self.passing: dict[str, bool] = {}
         self.session_used: dict[str, Usage] = {}
         self.sent: list[NewTask | TaskCommand] = []
