@@ -41,6 +41,10 @@ REPO: Final = Repo(
     abstain_below=40.0,
     window=NIGHT,
     egress=("pypi.org:443", "*.pythonhosted.org:443"),
+    follow=True,
+    fix_runs_max=2,
+    reviewers=("ana",),
+    hook_secret_ref="file:hook-shop",
     preflight=Preflight(scope=("src/*",)),
     checking=Checking(baseline="failed"),
     pull_requests=PullRequests(draft=True, labels=("penstock",)),
@@ -228,7 +232,8 @@ def test_a_tasks_snapshot_holds_what_its_decisions_need_of_the_repo_and_not_the_
     for field in msgspec.structs.fields(RepoSnapshot):
         assert getattr(found, field.name) == getattr(REPO, field.name) != field.default, field.name
     left_out = {field.name for field in msgspec.structs.fields(Repo)} - {f.name for f in msgspec.structs.fields(found)}
-    assert left_out == {"parallel_max", "max_cost_usd_per_day", "abstain_below", "window"}
+    of_fleet = {"parallel_max", "max_cost_usd_per_day", "abstain_below", "window"}
+    assert left_out == of_fleet | {"follow", "fix_runs_max", "reviewers", "hook_secret_ref"}
 
 
 def test_settings_of_the_fleet_that_nobody_has_set_are_not_shared_between_readers() -> None:

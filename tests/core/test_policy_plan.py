@@ -209,7 +209,7 @@ def test_silence_that_approves_what_is_low_in_risk_goes_on_and_says_by_which_rul
     job = react(state.lives(agent_ok, verify_ok).state)
     assert job is not None
     assert isinstance(job.work, PublishWork)
-    assert "silence, by the rule for low risk" in job.work.body
+    assert "approved by silence, as the rule for low risk has it" in job.work.body
 
 
 def test_silence_that_parks_still_waits_for_a_person_and_for_no_clock() -> None:
