@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from penstock_orchestrator.core import decide, evolve, queue, reported, review
+from penstock_orchestrator.core import checks, decide, evolve, queue, reported, review
 from penstock_orchestrator.core.fleet import Fleet
 from simulation import wrong
 from simulation.wrong import Put
@@ -399,6 +399,24 @@ DEFECTS: Final = (
         wrong.rule("review_over", wrong.silent),
     ),
     Planted("closed_succeeds", "what was closed is called a success", ("outcomes_are_honest",), wrong.closed_succeeds),
+    Planted(
+        "new_failures_excused",
+        "whatever fails is let pass where anything had failed before",
+        ("nothing_unchecked_is_published", "attempts_are_counted_once"),
+        wrong.excuses_everything,
+    ),
+    Planted(
+        "excused_is_verified",
+        "what had failed before makes a success by any rule",
+        ("nothing_unchecked_is_published",),
+        wrong.puts(checks, "is_verified", wrong.passed_or_excused),
+    ),
+    Planted(
+        "excuse_untold",
+        "a success does not say what had failed before",
+        ("outcomes_are_honest",),
+        wrong.puts(checks, "reservations", wrong.nothing_to_say),
+    ),
     Planted("strangers_count", "everybody's comment counts", ("reviewers_count_alone",), wrong.hears_strangers),
     Planted(
         "fix_runs_overlap",

@@ -34,7 +34,19 @@ from penstock.events import (
 )
 from penstock.reports import Report
 from penstock.values import Usage
-from penstock_orchestrator.core import advance, budget, decide, evolve, follow, queue, reported, review, step, verdict
+from penstock_orchestrator.core import (
+    advance,
+    budget,
+    checks,
+    decide,
+    evolve,
+    follow,
+    queue,
+    reported,
+    review,
+    step,
+    verdict,
+)
 from penstock_orchestrator.core import fleet as fleets
 from penstock_orchestrator.core.fleet import Fleet, Hold, Lane, Turn
 from penstock_orchestrator.core.step import Stage
@@ -154,6 +166,18 @@ def leaves_mail_unread(task: Task, right: Stage) -> Stage:
     if right != "agent" or task.change is None or task.judged == "failed":
         return right
     return "verify" if task.judged == "none" else "publish"
+
+
+def excuses_everything(put: Put) -> None:
+    put(checks, "_is_excused", lambda _spec, command: command.before is not None)
+
+
+def passed_or_excused(_spec: object, judged: str, _results: object) -> bool:
+    return judged in ("passed", "excused")
+
+
+def nothing_to_say(_judged: str, _results: object) -> tuple[str, ...]:
+    return ()
 
 
 def skips_checks(put: Put) -> None:
