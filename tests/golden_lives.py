@@ -38,8 +38,10 @@ from penstock.events import (
 )
 from penstock.values import (
     Artifact,
+    Change,
     Continuation,
     FailedCheck,
+    Finding,
     Follow,
     Kept,
     Parcel,
@@ -383,6 +385,47 @@ def continuation() -> Author:
     return life.worked(kept=Kept(ref="refs/penstock/wip/1", commit="c" * 40)).passed().published()
 
 
+def held_back() -> Author:
+    """A secret that the agent takes out when a person has said so, a list that goes back, a link that a person lets pass."""
+    life = Author("held_back").prepared().worked().passed()
+    life.report(_held_back("preflight.secret")).ask(
+        lambda id: UnblockTask(id=id, task=life.task_id, requested_by="ana")
+    )
+    life.worked(commit="d").passed().report(_held_back("preflight.scope"))
+    life.worked(commit="e").passed().report(_held_back("preflight.symlink"))
+    life.ask(lambda id: UnblockTask(id=id, task=life.task_id, requested_by="ana"))
+    return life.passed().published()
+
+
+def _held_back(error_class: str) -> Callable[[str, int], PublishFailed]:
+    rule = error_class.removeprefix("preflight.")
+    finding = Finding(
+        rule=rule, severity="hard", file="shop/sum.py", line=3, message="what was found", can_do="see to it"
+    )
+    return lambda job, epoch: PublishFailed(
+        job=job,
+        epoch=epoch,
+        error_class=error_class,
+        message=f"shop/sum.py:3: [{rule}] what was found; see to it",
+        findings=(finding,),
+    )
+
+
+def base_moved() -> Author:
+    """A commit whose branch has moved on: put on top and checked again; moved once more, a person has it tried again, it does
+    not fit, and the agent brings both sides together."""
+    life = Author("base_moved", flow="commit", rebases_max=1).prepared().worked().passed().report(_moved)
+    change = Change(commit="1" * 40, commits=1, files=("shop/sum.py",), files_changed=1, lines_added=4, lines_removed=2)
+    life.prepared(base_commit="2" * 40, change=change).passed().report(_moved)
+    life.ask(lambda id: UnblockTask(id=id, task=life.task_id, requested_by="ana"))
+    life.prepared(base_commit="3" * 40, conflicts=("shop/sum.py",))
+    return life.worked(commit="d").passed().published()
+
+
+def _moved(job: str, epoch: int) -> PublishFailed:
+    return PublishFailed(job=job, epoch=epoch, error_class="git.base_moved", message="main is elsewhere")
+
+
 FOLLOW: Final = Follow(look_seconds=60.0, look_seconds_max=600.0, settle_seconds=15.0, fix_runs_max=1)
 RED: Final = (
     FailedCheck(name="ci / test", url="https://ci.example/9", summary="1 of 240 tests failed"),
@@ -466,6 +509,8 @@ LIVES: Final[Mapping[str, Callable[[], Author]]] = {
         continuation,
         reviewed_and_merged,
         review_taken_over,
+        held_back,
+        base_moved,
     )
 }
 
