@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 from adapters.git_world import host_git
 from repo_map_samples import SAMPLES
@@ -181,7 +182,12 @@ def test_only_what_has_changed_is_read_again(shop: Repo, tmp_path: Path) -> None
 
 def test_a_file_that_ended_its_worker_is_remembered_as_such(shop: Repo, tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache.sqlite")
-    cache.store({blob.key: Symbols(left_out=DIED) for blob in tree_of(shop.git_dir, shop.commit()).files})
+    cache.store(
+        {
+            blob.key: msgspec.msgpack.encode(Symbols(left_out=DIED))
+            for blob in tree_of(shop.git_dir, shop.commit()).files
+        }
+    )
     found = shop.map(cache=cache)
     assert (found.read, found.files, found.left_out[DIED]) == (0, 0, 5)
 
@@ -231,7 +237,7 @@ def test_a_cache_of_another_version_is_made_anew(shop: Repo, tmp_path: Path) -> 
 
 def test_a_cache_has_an_end_and_what_was_asked_for_last_stays(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache.sqlite", bytes_max=20_000)
-    entry = Symbols((Definition("n", "function", 1, "", "x" * 500),))
+    entry = msgspec.msgpack.encode(Symbols((Definition("n", "function", 1, "", "x" * 500),)))
     for number in range(100):
         cache.store({f"{number:04}": entry})
     kept = cache.load(f"{number:04}" for number in range(100))
@@ -480,11 +486,11 @@ def test_a_worker_that_cannot_begin_is_no_fault_of_the_files(shop: Repo) -> None
 def test_what_cannot_be_read_in_time_is_said_and_what_was_read_is_kept(repo: Repo, tmp_path: Path) -> None:
     repo.write(many(50))
     blobs = tree_of(repo.git_dir, repo.commit()).files
-    kept: dict[str, Symbols] = {}
+    kept: dict[str, bytes] = {}
     slow = worker(tmp_path, "if b'def made_20' in text: time.sleep(600)")
     found = parse(repo.git_dir, blobs, until=time.monotonic() + 3, workers=1, command=slow, keep=kept.update)
     assert (found.why, found.unread + len(found.found)) == (NO_TIME, 50)
-    assert kept == found.found
+    assert kept.keys() == found.found.keys()
     none = make_map(repo.git_dir, repo.commit(), seconds_max=0.0)
     assert (none.files, none.left_out) == (0, {NO_TIME: 50})
 
@@ -532,7 +538,7 @@ def test_nothing_is_left_running_when_a_map_is_broken_off(repo: Repo, tmp_path: 
         tmp_path, f"open({str(pids)!r}, 'a').write(f'{{os.getpid()}}\\n')\nif b'made_5' in text: time.sleep(600)"
     )
 
-    def stop(_: dict[str, Symbols]) -> None:
+    def stop(_: dict[str, bytes]) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -19,7 +19,7 @@ from typing import Final
 
 import msgspec
 
-from penstock_agent_exec.git.command import trusted_environment
+from penstock_agent_exec.git.environment import trusted_environment
 from penstock_agent_exec.repo_map.cache import Cache
 from penstock_agent_exec.repo_map.make import SECONDS_MAX, TOKENS, RepoMap, make_map
 from penstock_agent_exec.repo_map.parse import ParserMissing

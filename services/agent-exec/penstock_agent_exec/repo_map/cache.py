@@ -31,7 +31,6 @@ DAY_SECONDS: Final = 86_400
 
 _CHECK_BYTES: Final = 4
 _decoder = msgspec.msgpack.Decoder(Symbols)
-_encoder = msgspec.msgpack.Encoder()
 
 
 class Cache:
@@ -46,8 +45,8 @@ class Cache:
         asked = msgspec.json.encode(list(keys)).decode()
         return self._ask(lambda database: _load(database, asked)) or {}
 
-    def store(self, entries: Mapping[str, Symbols]) -> None:
-        """Keep these too. What was not asked for longest goes when there is too much."""
+    def store(self, entries: Mapping[str, bytes]) -> None:
+        """Keep these answers of workers too. What was not asked for longest goes when there is too much."""
         if entries:
             self._ask(lambda database: _store(database, entries, self._bytes_max))
 
@@ -99,7 +98,7 @@ def _load(database: sqlite3.Connection, asked: str) -> dict[str, Symbols]:
     return found
 
 
-def _store(database: sqlite3.Connection, entries: Mapping[str, Symbols], bytes_max: int) -> None:
+def _store(database: sqlite3.Connection, entries: Mapping[str, bytes], bytes_max: int) -> None:
     today = _today()
     rows = ((key, _closed(entry), today) for key, entry in sorted(entries.items()))
     database.executemany("insert or replace into known (key, symbols, seen) values (?, ?, ?)", rows)
@@ -130,8 +129,7 @@ def _today() -> int:
     return int(time.time()) // DAY_SECONDS
 
 
-def _closed(entry: Symbols) -> bytes:
-    raw = _encoder.encode(entry)
+def _closed(raw: bytes) -> bytes:
     return zlib.crc32(raw).to_bytes(_CHECK_BYTES) + raw
 
 

@@ -20,7 +20,7 @@ from typing import IO, Final
 
 import msgspec
 
-from penstock_agent_exec.git.command import trusted_environment
+from penstock_agent_exec.git.environment import trusted_environment
 from penstock_agent_exec.repo_map.answer import DIED, LENGTH, ORDER, READY, SLOW, Symbols
 from penstock_agent_exec.repo_map.tree import Blob
 
@@ -67,10 +67,10 @@ def parse(
     until: float,
     workers: int | None = None,
     command: tuple[str, ...] | None = None,
-    keep: Callable[[dict[str, Symbols]], None] = lambda _: None,
+    keep: Callable[[dict[str, bytes]], None] = lambda _: None,
 ) -> Parsed:
-    """Read the files until `time.monotonic()` says `until`. `keep` is handed what is known, some at a time. `command`: the
-    worker, where it is to be another one. Raises ParserMissing."""
+    """Read the files until `time.monotonic()` says `until`. `keep` is handed the answers as they came, some at a time.
+    `command`: the worker, where it is to be another one. Raises ParserMissing."""
     waiting = deque({blob.key: blob for blob in blobs}.values())
     if not waiting:
         return Parsed({})
@@ -81,7 +81,8 @@ def parse(
     finally:
         work.end()
     work.hand_over(everything=True)
-    return Parsed(work.found, len(work.waiting), why)
+    # Only now, when the workers' memory is free again.
+    return Parsed({key: _decoder.decode(raw) for key, raw in work.found.items()}, len(work.waiting), why)
 
 
 @dataclass(slots=True)
@@ -121,11 +122,11 @@ class _Work:
         git_dir: Path,
         waiting: deque[Blob],
         command: tuple[str, ...],
-        keep: Callable[[dict[str, Symbols]], None],
+        keep: Callable[[dict[str, bytes]], None],
     ) -> None:
         self.waiting = waiting
-        self.found: dict[str, Symbols] = {}
-        self._new: dict[str, Symbols] = {}
+        self.found: dict[str, bytes] = {}
+        self._new: dict[str, bytes] = {}
         self._git_dir = git_dir
         self._command = command
         self._keep = keep
@@ -236,8 +237,9 @@ class _Work:
                 return
             if len(lane.unread) < end:
                 break
+            answer = bytes(lane.unread[LENGTH.size : end])
             try:
-                answer = _decoder.decode(bytes(lane.unread[LENGTH.size : end]))
+                _decoder.decode(answer)
             except msgspec.MsgspecError:
                 self._bury(lane, DIED)
                 return
@@ -246,7 +248,7 @@ class _Work:
         if len(lane.ahead) <= AHEAD_MAX // 2:
             self._feed(lane)
 
-    def _note(self, blob: Blob, answer: Symbols) -> None:
+    def _note(self, blob: Blob, answer: bytes) -> None:
         self.found[blob.key] = self._new[blob.key] = answer
         self.hand_over(everything=False)
 
@@ -261,7 +263,7 @@ class _Work:
         if lane.ahead:
             self._deaths += 1
             why = why or (SLOW if code == -signal.SIGPROF else DIED)
-            self._note(lane.ahead.popleft(), Symbols(left_out=why))
+            self._note(lane.ahead.popleft(), msgspec.msgpack.encode(Symbols(left_out=why)))
             self.waiting.extendleft(reversed(lane.ahead))
         if self.waiting and self._deaths <= DEATHS_MAX:
             self._start()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from penstock_agent_exec.git.command import trusted_environment
+from penstock_agent_exec.git.environment import trusted_environment
 from penstock_agent_exec.repo_map.languages import CPP, C, Language, language_of
 
 FILE_BYTES_MAX: Final = 1024 * 1024
