@@ -4,7 +4,6 @@ is new, what had failed before, what was mended, and what fails only now and the
 from __future__ import annotations
 
 import gzip
-import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +11,8 @@ from typing import Any, Final
 import pytest
 from executor_world import COMMIT, World, until, world
 from msgspec.structs import replace
+from reporting_suite import REPOSITORY, TEST
+from reporting_suite import cases as suite_cases
 from servers import NatsForTest
 from whole import Remote
 
@@ -22,38 +23,13 @@ from penstock.values import Artifact, Checking
 
 pytestmark = pytest.mark.anyio
 
-SUITE: Final = """\
-import json, pathlib, sys
-tries = pathlib.Path(".tries")
-number = len(tries.read_text()) + 1 if tries.exists() else 1
-tries.write_text("x" * number)
-said, bad = [], 0
-for name, state in json.loads(pathlib.Path("cases.json").read_text()).items():
-    fails = state == "fails" or (state == "flaky" and number == 1)
-    bad += fails
-    inner = '<failure message="no"/>' if fails else "<skipped/>" if state == "skips" else ""
-    said.append(f'<testcase classname="t" name="{name}">{inner}</testcase>')
-pathlib.Path("junit.xml").write_text(f"<testsuites><testsuite name='t'>{''.join(said)}</testsuite></testsuites>")
-print(f"try {number}: {bad} failed")
-sys.exit(1 if bad else 0)
-"""
-TEST: Final = "python3 suite.py"
-BEFORE: Final = {
-    "good": "passes",
-    "old": "fails",
-    "mended": "fails",
-    "will": "passes",
-    "flick": "passes",
-    "off": "skips",
-}
 RERUN: Final = Checking(rerun="test")
 BASELINE: Final = Checking(rerun="test", baseline="failed")
 
 
 @pytest.fixture
 def remote(tmp_path: Path) -> Remote:
-    files = {"suite.py": SUITE, "cases.json": json.dumps(BEFORE), ".gitignore": ".tries\njunit.xml\n"}
-    return Remote(tmp_path / "suite", files)
+    return Remote(tmp_path / "suite", REPOSITORY)
 
 
 @pytest.fixture
@@ -71,7 +47,7 @@ def task() -> str:
 async def changed(place: World, task: str, **cases: str) -> tuple[str, str]:
     """(base, commit) of a task whose agent has made these of the test cases."""
     base = (await place.prepared(task)).base_commit
-    write = {"do": "write", "path": "cases.json", "content": json.dumps(BEFORE | cases)}
+    write = {"do": "write", "path": "cases.json", "content": suite_cases(**cases)}
     place.script("changes", [write, {"do": "write", "path": "changed", "content": "yes\n"}, COMMIT])
     done = await place.step(task, place.agent(task, base, "changes"), AgentSucceeded)
     return base, done.change.commit
