@@ -41,7 +41,7 @@ def test_a_laptop_runs_and_hands_over() -> None:
     assert (found.runs, found.publishes, found.publish_pool) == (True, True, "publish")
 
 
-@pytest.mark.parametrize("name", [TOKEN_FILE, *FORGE_TOKENS])
+@pytest.mark.parametrize("name", [TOKEN_FILE, "PENSTOCK_FORGES_FILE", *FORGE_TOKENS])
 def test_a_host_that_only_runs_does_not_start_with_what_could_push(name: str) -> None:
     said = refused(PENSTOCK_ROLES="run", **{name: "/secrets/forge"})
     assert said.startswith(f"{name} is set, and PENSTOCK_ROLES=run ")

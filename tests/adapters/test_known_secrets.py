@@ -52,6 +52,26 @@ def test_a_token_that_is_renewed_is_known_and_the_old_one_still_is(tmp_path: Pat
     assert known.redactor().text("old-forge-token, new-forge-token") == "[secret], [secret]"
 
 
+def test_the_files_that_the_file_of_forges_names_are_known_and_what_is_around_a_key_is_no_secret(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "token").write_text("glpat-of-the-team\n")
+    (tmp_path / "app.pem").write_text(
+        "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA7\n-----END RSA PRIVATE KEY-----\n"
+    )
+    (tmp_path / "forges.toml").write_text(
+        f'[forges."gitlab.com"]\nprovider = "gitlab"\ntoken_file = "{tmp_path}/token"\n'
+        f'[forges."github.com"]\nprovider = "github"\napp_id = "7"\nprivate_key_file = "{tmp_path}/app.pem"\n'
+    )
+    known = known_secrets(settings(forges_file=str(tmp_path / "forges.toml"))).redactor()
+    said = "glpat-of-the-team MIIEpAIBAAKCAQEA7 -----BEGIN RSA PRIVATE KEY-----"
+    assert {span.name.split(" ")[0] for span in known.find_known(said.encode())} == {"token_file", "private_key_file"}
+    assert list(known.find_known(b"-----BEGIN RSA PRIVATE KEY-----")) == []
+    (tmp_path / "forges.toml").write_text("nothing of the kind")
+    with pytest.raises(BadSettings, match="PENSTOCK_FORGES_FILE"):
+        known_secrets(settings(forges_file=str(tmp_path / "forges.toml")))
+
+
 def test_a_file_of_secrets_that_cannot_be_read_is_refused_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(BadSettings, match="PENSTOCK_SECRETS_FILE"):
         known_secrets(settings(secrets_file=str(tmp_path / "none")))
