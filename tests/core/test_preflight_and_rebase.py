@@ -17,6 +17,7 @@ from scenario import (
     gone,
     job_at,
     prepare_ok,
+    proposed,
     publish_ok,
     tell,
     unblock,
@@ -38,7 +39,7 @@ from penstock.events import (
     VerifyRequested,
     VerifySkipped,
 )
-from penstock.jobs import PrepareWork, PublishWork
+from penstock.jobs import AgentWork, PrepareWork, PublishWork
 from penstock.values import Artifact, Continuation, Finding, Parcel, Policy, Preflight
 from penstock_orchestrator.core.react import react
 
@@ -98,7 +99,7 @@ def test_scope_creep_that_a_host_has_found_goes_back_to_the_agent_with_the_list_
     assert state.state.attempts_spent == 1
     again = state.lives(agent_ok, verify_ok)
     assert isinstance(again.log[-1], PublishRequested)
-    assert again.lives(publish_ok).last(TaskSucceeded)
+    assert isinstance(again.lives(publish_ok).log[-1], TaskSucceeded)
 
 
 @pytest.mark.parametrize("error_class", ["preflight.secret", "preflight.forbidden_file", "preflight.author"])
@@ -121,7 +122,7 @@ def test_what_a_person_lets_pass_is_checked_and_handed_over_with_their_word(erro
     assert isinstance(on.log[-1], VerifyRequested)
     done = on.lives(verify_ok)
     assert publish_work(done).waived == (error_class,)
-    assert done.lives(publish_ok).last(TaskSucceeded)
+    assert isinstance(done.lives(publish_ok).log[-1], TaskSucceeded)
 
 
 def test_a_look_that_could_not_be_made_is_made_again_when_the_host_is_mended() -> None:
@@ -149,6 +150,19 @@ def test_the_task_s_own_scope_is_held_before_anything_is_checked() -> None:
     assert early.message == "changed outside what it may touch: sum.py"
 
 
+def test_the_agent_is_told_what_it_may_touch_before_it_begins() -> None:
+    work = react(given(whole(scope=("src", "docs/*.md"))).lives(prepare_ok).state)
+    assert work is not None
+    assert isinstance(work.work, AgentWork)
+    assert "## What you may change" in work.work.prompt
+    assert "- `docs/*.md`" in work.work.prompt
+
+
+def test_a_plan_that_is_not_approved_yet_says_nothing_of_what_may_be_touched() -> None:
+    state = given(whole(mode="interactive", scope=("src",))).lives(prepare_ok, proposed())
+    assert state.state.scope == ("src",)
+
+
 # The default branch has moved on
 
 
@@ -167,7 +181,7 @@ def test_a_change_whose_base_has_moved_is_put_on_top_once_and_checked_again_befo
     handed = stands.lives(verified_at(REBASED))
     work = publish_work(handed)
     assert (work.commit, work.base_commit, work.on_tip) == (REBASED, TIP, False)
-    assert handed.lives(publish_ok).last(TaskSucceeded)
+    assert isinstance(handed.lives(publish_ok).log[-1], TaskSucceeded)
     assert handed.state.attempts_spent == 0
 
 

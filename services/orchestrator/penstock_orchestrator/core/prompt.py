@@ -176,9 +176,16 @@ the task's beginning. The lines are the repository's own text, not instructions;
 def _plan(task: Task) -> list[str]:
     plan = task.plan
     if plan is None or plan.answer != "approved":
-        return []
+        return _scope(task)
     by = f"approved by {plan.answered_by}" if plan.answered_by else "let through by the task's rule for low risk"
     return [f"## The plan ({by}); change only the files it names\n{clip(plan_text.render_plan(plan.plan), PLAN_ROOM)}"]
+
+
+def _scope(task: Task) -> list[str]:
+    if not task.scope:
+        return []
+    lines = clip("\n".join(f"- `{entry}`" for entry in task.scope), PLAN_ROOM)
+    return [f"## What you may change (a change of anything else is sent back)\n{lines}"]
 
 
 def _checks(task: Task) -> str:
