@@ -11,7 +11,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from penstock_agent_exec.repo_map.answer import Definition, Symbols
 from penstock_agent_exec.repo_map.languages import Language
@@ -110,10 +110,12 @@ def rank(sources: Sequence[Source], words: Iterable[str], *, entries_max: int) -
         twins = Counter(definition.name for definition in definitions)
         for place, definition in enumerate(definitions):
             name = definition.name
-            leaned = reached.get((number, name))
-            flow = 0.0 if leaned is None else math.log1p(leaned.flow * len(sources) / twins[name]) / most
-            pull = 1.0 + NAME_PULL * wanted.pull(name) if name in wanted.names else 1.0
-            scored.append((-(FLOOR + flow) * pull * worth * _standing(definition), number, place))
+            score = FLOOR
+            if (leaned := reached.get((number, name))) is not None:
+                score += math.log1p(leaned.flow * len(sources) / twins[name]) / most
+            if name in wanted.names:
+                score *= 1.0 + NAME_PULL * wanted.pull(name)
+            scored.append((-score * worth * _standing(definition), number, place))
     best = heapq.nsmallest(entries_max, scored)
     return Ranked(
         tuple(_entry(sources[number], place, -score, wanted, reached, number) for score, number, place in best),
@@ -200,21 +202,18 @@ def _squeezed(text: str) -> str:
     return text.replace("_", "").replace("-", "")
 
 
-class _Link(NamedTuple):
-    """A file refers `times` to a name that the file `target` defines."""
-
-    target: int
-    name: str
-    weight: float
-    times: int
+# Hundreds of thousands of these are made, and a class for them is a fifth of all the time.
+_Link: TypeAlias = tuple[int, str, float, int]
+"""A file refers to a name that another file defines: that file, the name, the weight, and how many times."""
 
 
-class _Leaned(NamedTuple):
+class _Leaned:
     """What reaches a definition: how much of the walks, from how many files, how many times."""
 
-    flow: float
-    files: int
-    times: int
+    __slots__ = ("files", "flow", "times")
+
+    def __init__(self) -> None:
+        self.flow, self.files, self.times = 0.0, 0, 0
 
 
 class _Graph(NamedTuple):
@@ -230,22 +229,29 @@ def _graph(sources: Sequence[Source]) -> _Graph:
     definers: defaultdict[str, defaultdict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for number, source in enumerate(sources):
         family = definers[source.family]
-        for name in dict.fromkeys(definition.name for definition in source.symbols.definitions):
+        for name in dict.fromkeys([definition.name for definition in source.symbols.definitions]):
             family[name].append(number)
-    graph = _Graph([], [])
     definers_max = _definers_max(sources, definers)
+    ways = {
+        family: {
+            name: (targets, _specific(name) / len(targets))
+            for name, targets in named.items()
+            if len(targets) <= definers_max
+        }
+        for family, named in definers.items()
+    }
+    graph = _Graph([], [])
     for number, source in enumerate(sources):
-        family = definers[source.family]
         links: list[_Link] = []
         shares: defaultdict[int, float] = defaultdict(float)
+        leads = ways[source.family].get
         for name, times in source.symbols.references.items():
-            targets = family.get(name)
-            if targets is None or len(targets) > definers_max:
+            if (way := leads(name)) is None:
                 continue
-            weight = math.sqrt(times) * _specific(name) / len(targets)
-            for target in targets:
+            weight = way[1] if times == 1 else way[1] * math.sqrt(times)
+            for target in way[0]:
                 if target != number:
-                    links.append(_Link(target, name, weight, times))
+                    links.append((target, name, weight, times))
                     shares[target] += weight
         total = sum(shares.values())
         graph.links.append(links)
@@ -255,6 +261,8 @@ def _graph(sources: Sequence[Source]) -> _Graph:
 
 def _definers_max(sources: Sequence[Source], definers: Mapping[str, Mapping[str, Sequence[int]]]) -> int:
     """How many files may define a name that leads anywhere, so that there are no more links than there may be."""
+    if DEFINERS_MAX * sum(len(source.symbols.references) for source in sources) <= LINKS_MAX:
+        return DEFINERS_MAX
     by_definers: Counter[int] = Counter()
     for source in sources:
         family = definers[source.family]
@@ -274,14 +282,14 @@ def _inflow(graph: _Graph, walked: Sequence[float]) -> tuple[dict[tuple[int, str
     for walk, links in zip(walked, graph.links, strict=True):
         if not links:
             continue
-        each = walk / sum(link.weight for link in links)
+        each = walk / sum([link[2] for link in links])
         for target, name, weight, times in links:
-            before = reached.get((target, name))
-            reached[target, name] = (
-                _Leaned(each * weight, 1, times)
-                if before is None
-                else _Leaned(before.flow + each * weight, before.files + 1, before.times + times)
-            )
+            leaned = reached.get((target, name))
+            if leaned is None:
+                leaned = reached[target, name] = _Leaned()
+            leaned.flow += each * weight
+            leaned.files += 1
+            leaned.times += times
     most = max((leaned.flow for leaned in reached.values()), default=0.0)
     return reached, math.log1p(most * len(walked)) or 1.0
 
