@@ -26,6 +26,8 @@ from scenario import (
     whole,
 )
 
+from penstock.catalog import Repo
+from penstock.commands import SubmitTask
 from penstock.events import (
     AgentRequested,
     KnownEvent,
@@ -41,6 +43,7 @@ from penstock.events import (
 )
 from penstock.jobs import AgentWork, PrepareWork, PublishWork
 from penstock.values import Artifact, Continuation, Finding, Parcel, Policy, Preflight
+from penstock_orchestrator.core.clause import clause
 from penstock_orchestrator.core.react import react
 
 TIP = "d" * 40
@@ -272,3 +275,37 @@ def test_what_is_made_in_a_folder_is_handed_over_by_its_own_host_whatever_the_po
     assert job is not None
     assert isinstance(job.work, PrepareWork)
     assert job.work.clean
+
+
+FOLDER = Repo(name="shop", clone_url="/home/ann/shop", provider="local")
+REMOTE = Repo(name="shop", clone_url="https://git.example/shop.git")
+
+
+@pytest.mark.parametrize(
+    ("repo", "flow", "part"),
+    [
+        (FOLDER, "branch", "flow branch pushes, and this repo is a folder; flows for it: patch, untracked"),
+        (FOLDER, "commit", "flow commit pushes"),
+        (REMOTE, "untracked", "the repo must be of the provider `local`"),
+    ],
+)
+def test_a_folder_is_asked_for_what_a_folder_can_take_and_nothing_else_is_written_into(
+    repo: Repo, flow: str, part: str
+) -> None:
+    wish = SubmitTask(id="c" * 26, task="t" * 26, repo="shop", title="Mend it", vendor="scripted", flow=flow)
+    refusal = given().when_submitted(wish, repo)
+    refusal.refused(part)
+    assert refusal.refusal is not None
+    assert (refusal.refusal.code, refusal.refusal.field) == ("invalid", "flow")
+
+
+@pytest.mark.parametrize("flow", ["patch", "untracked"])
+def test_what_a_folder_can_take_is_taken(flow: str) -> None:
+    wish = SubmitTask(id="c" * 26, task="t" * 26, repo="shop", title="Mend it", vendor="scripted", flow=flow)
+    assert given().when_submitted(wish, FOLDER).events
+
+
+def test_what_became_of_a_base_and_what_was_found_is_told_in_a_sentence() -> None:
+    assert "with the change on top" in clause(rebased()(3))
+    assert "both sides are in sum.py" in clause(rebased(change=None, conflicts=("sum.py",))(3))
+    assert clause(replace(publish_ok(3), findings=(HARD,))).endswith("with 1 finding to look at")
