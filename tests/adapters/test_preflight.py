@@ -336,3 +336,20 @@ async def test_a_scanner_that_crashes_or_cannot_be_read_blocks_the_change(world:
 async def test_without_the_extra_there_is_no_scanner(world: World) -> None:
     found = installed(world.root, lambda *_: _Bare())
     assert found is None or found.program.is_file()
+
+
+async def test_what_a_merge_brings_in_and_what_stands_in_it_alone_is_looked_at(world: World) -> None:
+    one, two = secrets_of_all_kinds()[0].line, secrets_of_all_kinds()[12].line
+    script = (
+        "git checkout -q -b side && cp .keys/one side.py && git add side.py && git commit -qm Side && git checkout -q - "
+        "&& echo x > a && git add a && git commit -qm A && git merge -q --no-ff --no-commit side "
+        "&& cp .keys/two evil.py && git add evil.py && git commit -qm Merge && rm -r .keys"
+    )
+    findings = await looked(world, script, files={".keys/one": one.encode(), ".keys/two": two.encode()})
+    assert {one.file for one in findings if one.rule == "secret"} == {"side.py", "evil.py"}
+
+
+async def test_a_name_that_is_no_text_is_shown_and_blocks(world: World) -> None:
+    findings = await looked(world, "echo x > \"$(printf 'a\\377b')\"")
+    assert [(one.rule, one.severity) for one in findings] == [("path", "hard")]
+    assert findings[0].file == "a\\xffb"
