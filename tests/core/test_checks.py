@@ -264,3 +264,9 @@ def test_what_nothing_has_checked_has_no_reservations_of_checks() -> None:
     assert checks.headline(last) == "FAILED on this commit"
     assert checks.headline(of(Checking()).state) == "NOT run (nothing configured)"
     assert checks.headline(of(Checking()).lives(prepare_ok, agent_ok, passed(PASSED)).state) == "passed on this commit"
+
+
+def test_where_the_output_says_nothing_the_report_does() -> None:
+    silent = replace(FAILED, tail="hm", tests=TESTS)
+    told = of(Checking()).lives(prepare_ok, agent_ok, failed(silent)).said(FailureClassified)[0]
+    assert (told.error_class, told.severity, told.hint) == ("test.failed", "recoverable", checks.REPORTED_HINT)

@@ -28,6 +28,10 @@ FLAKY_HINT: Final = (
     "independent of time, order, chance and leftovers."
 )
 
+REPORTED_HINT: Final = (
+    "Its output does not say how they failed: run the ones that its report names yourself, and mend the cause."
+)
+
 _PARTS: Final = re.compile(r"[^\w.\-]+")
 
 

@@ -132,6 +132,9 @@ def _look_at_check(task: Task, failure: Failure) -> tuple[str, Severity, str, st
     told = classify(
         failed.tail, stage=failed.stage, exit_code=failed.exit_code, command=failed.command, source="verify"
     )
+    if told.error_class in (UNCLASSIFIED, CHECK_FAILED) and failed.tests is not None and failed.tests.failed:
+        # Its words say nothing, its report does.
+        return failure.error_class, "recoverable", checks.REPORTED_HINT, told.evidence
     if told.error_class == UNCLASSIFIED:
         return failure.error_class, "recoverable", "", told.evidence
     severity = told.severity
