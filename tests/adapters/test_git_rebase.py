@@ -1,4 +1,4 @@
-"""Given a branch that has moved on from under a change, when the change is put on top, then it is there, or its conflicts are named."""
+"""Given a branch that has moved on under a change, when that is put on top, then it is there, or its conflicts are named."""
 
 from __future__ import annotations
 
