@@ -31,10 +31,17 @@ def remote(tmp_path: Path) -> Remote:
     return calc_remote(tmp_path / "calc")
 
 
-@pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[Whole]:
-    (tmp_path / "home").mkdir()
-    async with whole(tmp_path / "w", more={"agent-exec": {"local_folders": str(tmp_path / "home")}}) as found:
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Below it, folders may be repos."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+async def house(tmp_path_factory: pytest.TempPathFactory, home: Path) -> AsyncIterator[Whole]:
+    """One for all of these tests; each has a repo of its own."""
+    more = {"agent-exec": {"local_folders": str(home)}}
+    async with whole(tmp_path_factory.mktemp("whole") / "w", more=more) as found:
         yield found
 
 
@@ -45,13 +52,13 @@ def commit(message: str) -> dict[str, Any]:
 async def test_commits_that_are_made_at_once_land_one_by_one_each_checked_where_it_landed(
     house: Whole, remote: Remote
 ) -> None:
-    await house.add_repo("calc", str(remote.path), parallel_max=2)
+    await house.add_repo("onebyone", str(remote.path), parallel_max=2)
     tasks = []
     for name in ("one", "two"):
         held = {"do": "sleep", "seconds": 1}
         write = {"do": "write", "path": f"{name}.py", "content": "x = 1\n"}
         house.script(name, {"attempts": [[held, MEND if name == "one" else write, commit(f"Write {name}")]]})
-        tasks.append(await house.submit(model=name, flow="commit", skip_verify=name == "two"))
+        tasks.append(await house.submit(repo="onebyone", model=name, flow="commit", skip_verify=name == "two"))
     done = await asyncio.gather(*(house.until(task) for task in tasks))
     assert [tags(events[-1]) for events in done] == ["task_succeeded", "task_unverified"]
     branches = remote.branches()
@@ -70,10 +77,10 @@ async def test_commits_that_are_made_at_once_land_one_by_one_each_checked_where_
 async def test_a_conflict_with_what_others_have_pushed_is_mended_once_checked_again_and_handed_over(
     house: Whole, remote: Remote, tmp_path: Path
 ) -> None:
-    await house.add_repo("calc", str(remote.path))
+    await house.add_repo("conflict", str(remote.path))
     wait: list[dict[str, Any]] = [{"do": "say", "text": "working"}, {"do": "sleep", "seconds": 4}]
     house.script("slow-then-mends", {"attempts": [[*wait, MEND, commit("Add")], [MEND, commit("Both")]]})
-    task = await house.submit(model="slow-then-mends")
+    task = await house.submit(repo="conflict", model="slow-then-mends")
     await house.until(task, lambda event: isinstance(event.data, AgentRequested))
     git(tmp_path, "clone", "-q", str(remote.path), "other")
     (tmp_path / "other" / "calc.py").write_text("def add(a, b):\n    return sum([a, b, 1])\n")
@@ -96,14 +103,14 @@ async def test_a_secret_is_held_back_with_its_line_never_pushed_and_taken_out_wh
     house: Whole, remote: Remote
 ) -> None:
     token = secrets_of_all_kinds()[12]
-    await house.add_repo("calc", str(remote.path), provider="recording")
+    await house.add_repo("leaky", str(remote.path), provider="recording")
     first = [MEND, {"do": "write", "path": "keys.py", "content": f"a = 1\n{token.line}\n"}, commit("With a key")]
     second = [
         {"do": "run", "argv": ["sh", "-c", "git reset -q --soft HEAD^ && git rm -q -f keys.py"]},
         commit("Without"),
     ]
     house.script("leaks", {"attempts": [first, second]})
-    task = await house.submit(model="leaks")
+    task = await house.submit(repo="leaky", model="leaks")
     events = await house.until(task, lambda event: isinstance(event.data, TaskBlocked))
     held_back = next(event.data for event in events if isinstance(event.data, PublishFailed))
     assert [(one.rule, one.file, one.line) for one in held_back.findings] == [("secret", "keys.py", 2)]
@@ -121,8 +128,8 @@ async def test_a_secret_is_held_back_with_its_line_never_pushed_and_taken_out_wh
     assert token.secret not in str(events)
 
 
-async def test_edits_go_into_a_folder_and_a_patch_comes_commit_by_commit(house: Whole, tmp_path: Path) -> None:
-    shop = tmp_path / "home" / "shop"
+async def test_edits_go_into_a_folder_and_a_patch_comes_commit_by_commit(house: Whole, home: Path) -> None:
+    shop = home / "shop"
     shop.mkdir()
     for name, text in (("calc.py", CALC), ("test_calc.py", CALC_TEST), (".gitignore", "__pycache__/\n")):
         (shop / name).write_text(text)
