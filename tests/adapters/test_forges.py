@@ -329,3 +329,17 @@ async def test_very_many_comments_are_read_to_a_bound(there: Place) -> None:
     await publish(forge)
     there.project.pulls[0].comments += [{"id": nth, "user": "ann", "body": f"{nth}"} for nth in range(1, 1_500)]
     assert len((await forge.look(1)).comments) == COMMENTS_MAX
+
+
+async def test_labels_that_were_not_reached_are_made_up_for_when_it_is_adopted(
+    there: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "PAUSE_SECONDS", 0.01)
+    forge = there.forge()
+    there.double.planned += [("(POST .*/labels|PUT )", "broken")] * 3
+    wanted = {"task": TASK, "base": "main", "title": "Mend the sum", "body": "", "labels": ("bot",)}
+    with pytest.raises(ForgeUnreachable):
+        await find_or_open(forge, BRANCH, **wanted)  # type: ignore[arg-type]  # as above
+    assert there.project.pulls[0].labels == []
+    pull, adopted = await find_or_open(forge, BRANCH, **wanted)  # type: ignore[arg-type]  # likewise
+    assert (pull.number, adopted, there.project.pulls[0].labels) == (1, True, ["bot"])

@@ -144,9 +144,7 @@ class Forge(Protocol):
         """The pull request from this branch of this repo: the open one, else the newest that was merged or closed."""
         ...
 
-    async def open(
-        self, branch: str, *, base: str, title: str, body: str, draft: bool = False, labels: tuple[str, ...] = ()
-    ) -> PullRequest:
+    async def open(self, branch: str, *, base: str, title: str, body: str, draft: bool = False) -> PullRequest:
         """A new pull request. One that is open from this branch already is given instead."""
         ...
 
@@ -201,6 +199,10 @@ async def find_or_open(
     """The pull request of this task, and whether it was there already. One that is open from its branch is adopted, and so is
     one of this very task that was merged or closed meanwhile: what somebody has ended is not opened again. Raises ForgeFailed."""
     found = await forge.find(branch)
-    if found is not None and (found.state == "open" or found.task == task):
-        return found, True
-    return await forge.open(branch, base=base, title=title, body=marked(body, task), draft=draft, labels=labels), False
+    adopted = found is not None and (found.state == "open" or found.task == task)
+    if found is None or not adopted:
+        found = await forge.open(branch, base=base, title=title, body=marked(body, task), draft=draft)
+    if labels and found.state == "open":
+        # Whoever has opened it may have been stopped before it came to this.
+        await forge.label(found.number, labels)
+    return found, adopted

@@ -148,9 +148,7 @@ class Gitea:
         listed = await self._api.pages(f"{self._repo}/pulls", _Pull, query, items_max=OPEN_MAX)
         return next((_told(pull) for pull in listed if pull.head.ref == branch and self._is_own(pull)), None)
 
-    async def open(
-        self, branch: str, *, base: str, title: str, body: str, draft: bool = False, labels: tuple[str, ...] = ()
-    ) -> PullRequest:
+    async def open(self, branch: str, *, base: str, title: str, body: str, draft: bool = False) -> PullRequest:
         words = (DRAFT if draft else "") + neutral_title(title)
         wanted = {"title": words, "body": neutral(body), "head": branch, "base": base}
 
@@ -158,9 +156,7 @@ class Gitea:
             return _told((await self._api.ask("POST", f"{self._repo}/pulls", body=wanted)).read(_Pull))
 
         async with self._api.session():
-            pull = await opened(lambda: self.find(branch), make, _exists, task=task_of(body))
-            await self.label(pull.number, labels)
-            return pull
+            return await opened(lambda: self.find(branch), make, _exists, task=task_of(body))
 
     async def update(self, number: int, *, title: str, body: str) -> None:
         path = f"{self._repo}/pulls/{number}"
@@ -182,20 +178,22 @@ class Gitea:
             await repeated(say)
 
     async def label(self, number: int, names: tuple[str, ...]) -> None:
-        if not names:
-            return
-        async with self._api.session():
-            query: Query = {"limit": PAGE}
-            known = await self._api.pages(f"{self._repo}/labels", _Label, query, items_max=OPEN_MAX)
-            ids = {label.name.lower(): label.id for label in known}
-            for name in names:
-                if name.lower() not in ids:
-                    made = await self._api.ask(
-                        "POST", f"{self._repo}/labels", body={"name": name, "color": LABEL_COLOR}
-                    )
-                    ids[name.lower()] = made.read(_Label).id
-            wanted = {"labels": [ids[name.lower()] for name in names]}
-            await repeated(lambda: self._api.ask("POST", f"{self._repo}/issues/{number}/labels", body=wanted))
+        if names:
+            async with self._api.session():
+                # As a whole: what was made by a try whose answer was lost is known to the next.
+                await repeated(lambda: self._label(number, names))
+
+    async def _label(self, number: int, names: tuple[str, ...]) -> None:
+        """Labels go by number here, and those that are not there yet have to be made."""
+        known = await self._api.pages(f"{self._repo}/labels", _Label, _LIMIT, items_max=OPEN_MAX)
+        ids = {label.name.lower(): label.id for label in known}
+        for name in names:
+            if name.lower() not in ids:
+                wanted = {"name": name, "color": LABEL_COLOR}
+                made = await self._api.ask("POST", f"{self._repo}/labels", body=wanted)
+                ids[name.lower()] = made.read(_Label).id
+        numbers = [ids[name.lower()] for name in names]
+        await self._api.ask("POST", f"{self._repo}/issues/{number}/labels", body={"labels": numbers})
 
     async def list_open(self, limit: int) -> tuple[PullRequest, ...]:
         query: Query = {"state": "open", "limit": min(limit, PAGE)}

@@ -132,9 +132,7 @@ class GitHub:
         own = [_told(pull) for pull in listed if pull.head.ref == branch and self._is_own(pull)]
         return next((one for one in own if one.state == "open"), own[0] if own else None)
 
-    async def open(
-        self, branch: str, *, base: str, title: str, body: str, draft: bool = False, labels: tuple[str, ...] = ()
-    ) -> PullRequest:
+    async def open(self, branch: str, *, base: str, title: str, body: str, draft: bool = False) -> PullRequest:
         wanted = {"title": neutral_title(title), "body": neutral(body), "head": branch, "base": base, "draft": draft}
 
         async def make() -> PullRequest:
@@ -148,9 +146,7 @@ class GitHub:
             return await make()
 
         async with self._api.session():
-            pull = await opened(lambda: self.find(branch), make, _exists, task=task_of(body))
-            await self.label(pull.number, labels)
-            return pull
+            return await opened(lambda: self.find(branch), make, _exists, task=task_of(body))
 
     async def update(self, number: int, *, title: str, body: str) -> None:
         wanted = {"title": neutral_title(title), "body": neutral(body)}

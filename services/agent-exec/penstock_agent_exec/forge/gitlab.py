@@ -131,9 +131,7 @@ class GitLab:
         own = [_told(one) for one in listed if one.source_branch == branch and _is_own(one)]
         return next((one for one in own if one.state == "open"), own[0] if own else None)
 
-    async def open(
-        self, branch: str, *, base: str, title: str, body: str, draft: bool = False, labels: tuple[str, ...] = ()
-    ) -> PullRequest:
+    async def open(self, branch: str, *, base: str, title: str, body: str, draft: bool = False) -> PullRequest:
         wanted = {
             "source_branch": branch,
             "target_branch": base,
@@ -145,9 +143,7 @@ class GitLab:
             return _told((await self._api.ask("POST", self._merges, body=wanted)).read(_Merge))
 
         async with self._api.session():
-            pull = await opened(lambda: self.find(branch), make, _exists, task=task_of(body))
-            await self.label(pull.number, labels)
-            return pull
+            return await opened(lambda: self.find(branch), make, _exists, task=task_of(body))
 
     async def update(self, number: int, *, title: str, body: str) -> None:
         path = f"{self._merges}/{number}"

@@ -81,10 +81,8 @@ class RecordingForge:
     async def find(self, branch: str) -> PullRequest | None:
         return await asyncio.to_thread(self._find, branch)
 
-    async def open(
-        self, branch: str, *, base: str, title: str, body: str, draft: bool = False, labels: tuple[str, ...] = ()
-    ) -> PullRequest:
-        return await asyncio.to_thread(self._open, branch, base, title, body, draft, labels)
+    async def open(self, branch: str, *, base: str, title: str, body: str, draft: bool = False) -> PullRequest:
+        return await asyncio.to_thread(self._open, branch, base, title, body, draft)
 
     async def update(self, number: int, *, title: str, body: str) -> None:
         await asyncio.to_thread(self._change, "update", number, lambda entry: _updated(entry, title=title, body=body))
@@ -128,7 +126,7 @@ class RecordingForge:
                 raise ForgeUnreachable("the forge answered 503")
             return _entry(recorded(self._folder), self._repo, number)
 
-    def _open(self, branch: str, base: str, title: str, body: str, draft: bool, labels: tuple[str, ...]) -> PullRequest:
+    def _open(self, branch: str, base: str, title: str, body: str, draft: bool) -> PullRequest:
         with _locked(self._folder):
             fault = _take_fault(self._folder, "open")
             if fault == "fail":
@@ -149,7 +147,6 @@ class RecordingForge:
                 title=title,
                 body=body,
                 draft=draft,
-                labels=labels,
             )
             _write(self._folder, [*entries, entry])
         if fault == "timeout_after_effect":
