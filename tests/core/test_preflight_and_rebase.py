@@ -194,9 +194,14 @@ def test_a_change_that_does_not_fit_goes_to_the_agent_once_with_the_files_named(
     assert "both sides marked in: sum.py, cart.py" in hint
     assert "main has moved on to dddddddddddd" in hint
     assert "take every mark out" in hint
-    assert (state.state.base_commit, state.state.attempts_spent) == (TIP, 1)
+    assert (state.state.base_commit, state.state.attempts_spent) == (TIP, 0)
     done = state.lives(agent_ok, verify_ok)
     assert (publish_work(done).base_commit, publish_work(done).on_tip) == (TIP, False)
+
+
+def test_whoever_has_one_attempt_only_may_still_bring_both_sides_together() -> None:
+    state = at_hand_over(rebases_max=1, max_attempts=1).lives(moved, rebased(change=None, conflicts=("sum.py",)))
+    assert state.last(AgentRequested).attempt == 1
 
 
 def test_a_commit_onto_a_branch_that_keeps_moving_waits_for_a_person_who_may_have_it_tried_again() -> None:

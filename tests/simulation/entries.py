@@ -39,7 +39,6 @@ from penstock.events import (
     PlanUnanswered,
     PreflightFailed,
     PrepareFailed,
-    PrepareSucceeded,
     PublishFailed,
     PublishRequested,
     PublishSucceeded,
@@ -118,11 +117,6 @@ def _outside(book: Book, event: PreflightFailed, _: Recorded) -> None:
 def _failed_without_a_word(book: Book, event: PrepareFailed | PublishFailed, _: Recorded) -> None:
     book.retry_at = None
     book.count_failure(event.error_class.startswith("preflight."))
-
-
-def _stands(book: Book, event: PrepareSucceeded, _: Recorded) -> None:
-    if event.conflicts:
-        book.count_failure(True)
 
 
 def _classified(book: Book, event: FailureClassified, _: Recorded) -> None:
@@ -326,7 +320,6 @@ _ENTRIES: Final[dict[type, Callable[..., None]]] = {
     PreflightFailed: _outside,
     PrepareFailed: _failed_without_a_word,
     PublishFailed: _failed_without_a_word,
-    PrepareSucceeded: _stands,
     FailureClassified: _classified,
     PlanProposed: _proposed,
     PlanApproved: _approved,

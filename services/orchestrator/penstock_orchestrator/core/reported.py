@@ -224,7 +224,8 @@ def _prepared(task: Task, event: PrepareSucceeded) -> Task:
 
 def _rebased(task: Task, event: PrepareSucceeded) -> Task:
     """The change stands on what the default branch has become. Nothing has seen it like that, so it is checked once more; where
-    it did not fit, the agent brings both sides together first. What was left of it for others was of the old base."""
+    it did not fit, the agent brings both sides together first, which is no failure of its own. What was left of it for others
+    was of the old base."""
     change = event.change
     task = replace(task, rebase_due=False, rebases=task.rebases + 1, host=event.host, base_commit=event.base_commit)
     if change is None and not event.conflicts:
@@ -239,7 +240,7 @@ def _rebased(task: Task, event: PrepareSucceeded) -> Task:
         f"Your work tree stands there now, with both sides marked in: {', '.join(event.conflicts)}"
     )
     failure = Failure(
-        kind="preflight", error_class=CONFLICT, message=clip(message, MESSAGE_LENGTH_MAX), transient=False, spent=True
+        kind="preflight", error_class=CONFLICT, message=clip(message, MESSAGE_LENGTH_MAX), transient=False
     )
     return failed(noted(task, "preflight", failure), failure)
 
