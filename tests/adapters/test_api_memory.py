@@ -30,6 +30,7 @@ KEYS = {
     "memory_note": "memory",
     "memory_recall": "memory, task",
     "memory_word": "repo, word, number",
+    "memory_common": "repo, word",
     "memory_total": "repo",
     "memory_position": "seq",
 }

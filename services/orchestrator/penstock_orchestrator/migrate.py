@@ -21,7 +21,16 @@ READ_MODEL_TABLES: Final = tuple(
     f"penstock.{table}"
     for table in (
         *("projection", "task", "step", "plan", "message", "decision", "event"),
-        *("memory", "memory_of_task", "memory_note", "memory_recall", "memory_position", "memory_word", "memory_total"),
+        *(
+            "memory",
+            "memory_of_task",
+            "memory_note",
+            "memory_recall",
+            "memory_position",
+            "memory_word",
+            "memory_common",
+            "memory_total",
+        ),
     )
 )
 

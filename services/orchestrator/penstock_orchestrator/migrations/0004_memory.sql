@@ -88,6 +88,14 @@ create table penstock.memory_total (
     words bigint not null
 );
 
+-- Per repo: in how many memories a word stands.
+create table penstock.memory_common (
+    repo text not null,
+    word text not null,
+    memories bigint not null,
+    primary key (repo, word)
+);
+
 -- Text with identifiers taken apart: parseHTTPConfig and parse_http_config are both parse http config, and parsehttpconfig.
 create function penstock.memory_split(said text) returns text language sql immutable strict parallel safe as $$
     select regexp_replace(
@@ -116,6 +124,11 @@ begin
         delete from penstock.memory where memory = any(ids) returning repo, number, length, forgotten
     ), words_gone as (
         delete from penstock.memory_word using gone where memory_word.number = gone.number
+        returning memory_word.repo, memory_word.word
+    ), rarer as (
+        update penstock.memory_common set memories = memory_common.memories - less.memories
+        from (select repo, word, count(*) as memories from words_gone group by repo, word) as less
+        where memory_common.repo = less.repo and memory_common.word = less.word
     )
     update penstock.memory_total set memories = memory_total.memories - less.memories, words = memory_total.words - less.words
     from (select repo, count(*) as memories, sum(length) as words from gone where not forgotten group by repo) as less
@@ -151,6 +164,10 @@ begin
     ), written as (
         insert into penstock.memory_word (repo, word, number, times, length)
         select repo, word, number, times, length from words
+    ), commoner as (
+        insert into penstock.memory_common as common (repo, word, memories)
+        select repo, word, count(*) from words group by repo, word
+        on conflict (repo, word) do update set memories = common.memories + excluded.memories
     )
     update penstock.memory set length = words.length from words where memory.number = words.number;
 
@@ -159,39 +176,45 @@ begin
     on conflict (repo) do update
     set memories = total.memories + excluded.memories, words = total.words + excluded.words;
     delete from penstock.memory_total where memories = 0;
+    delete from penstock.memory_common where memories = 0;
 end
 $$;
 
--- The memories of a repo that are most like a text, by BM25 (k1 1.2, b 0.75). `similarity`: the share of the text's words, each
--- by its weight, that the memory knows. A memory of the age of the half-life counts half (0: age does not count); what a task
--- has left is passed over when it was not recalled for so many days and is not pinned (0: never).
+-- The memories of a repo that are most like a text, by BM25 (k1 1.2, b 0.75). The commonest words say least and cost most:
+-- the rarest three are looked up, and more of them up to 2,000 places in all, however large the repo's memory is. `similarity`:
+-- the share of these words, each by its weight, that the memory knows. A memory of the age of the half-life counts half (0: age
+-- does not count); what a task has left is passed over when it was not recalled for so many days and is not pinned (0: never).
 create function penstock.memory_search(
     of_repo text, said text, at_time timestamptz, half_life_days double precision, archive_after_days double precision,
     most integer
 ) returns table (memory text, score double precision, similarity double precision)
 language sql stable as $$
-    with asked as materialized (
-        select word from penstock.memory_words(left(said, 20000))
-    ), total as (
+    with total as materialized (
         select memories::double precision as memories, words::double precision / greatest(memories, 1) as average
         from penstock.memory_total where repo = of_repo
-    ), hit as materialized (
-        select w.word, w.number, w.times, w.length
-        from asked cross join total cross join lateral (
-            -- By the index, one word after the other, whatever the statistics say (offset 0: not to be taken apart).
-            select * from penstock.memory_word as known where known.repo = of_repo and known.word = asked.word offset 0
-        ) as w
+    ), asked as materialized (
+        select word, coalesce(memories, 0) as known,
+               sum(coalesce(memories, 0)) over rarest as places, row_number() over rarest as place
+        from penstock.memory_words(left(said, 20000))
+        left join lateral (
+            select memories from penstock.memory_common as common
+            where common.repo = of_repo and common.word = memory_words.word offset 0
+        ) as common on true
+        window rarest as (order by coalesce(memories, 0), word)
     ), weight as materialized (
-        select asked.word, ln(1 + (total.memories - coalesce(known.many, 0) + 0.5) / (coalesce(known.many, 0) + 0.5)) as idf
+        select asked.word, ln(1 + (total.memories - asked.known + 0.5::float8) / (asked.known + 0.5::float8)) as idf
         from asked cross join total
-        left join (select hit.word, count(*) as many from hit group by hit.word) as known on known.word = asked.word
+        where asked.places <= 2000 or asked.place <= 3 + (select count(*) from asked where known = 0)
     ), scored as (
-        select hit.number,
-               sum(weight.idf * hit.times * 2.2::float8
-                   / (hit.times + 1.2::float8 * (0.25::float8 + 0.75::float8 * hit.length / total.average))) as score,
+        select w.number,
+               sum(weight.idf * w.times * 2.2::float8
+                   / (w.times + 1.2::float8 * (0.25::float8 + 0.75::float8 * w.length / total.average))) as score,
                sum(weight.idf) as known
-        from hit join weight on weight.word = hit.word cross join total
-        group by hit.number
+        from weight cross join total cross join lateral (
+            -- By the index, one word after the other, whatever the statistics say (offset 0: not to be taken apart).
+            select * from penstock.memory_word as known where known.repo = of_repo and known.word = weight.word offset 0
+        ) as w
+        group by w.number
         order by 2 desc limit greatest(most, 10) * 3
     )
     select m.memory,
