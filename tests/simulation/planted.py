@@ -45,6 +45,12 @@ def planted(defect: Planted) -> Iterator[None]:
 
 DEFECTS: Final = (
     Planted(
+        "unchecked_on_top",
+        "a change that was put on another base is handed over as it was checked on the old one",
+        ("nothing_unchecked_is_published", "outcomes_are_honest"),
+        wrong.unchecked_on_top,
+    ),
+    Planted(
         "stale_reports",
         "a report counts whoever sends it",
         ("the_stale_are_refused",),

@@ -24,6 +24,7 @@ from penstock.events import (
     MessageDelivered,
     PlanRequested,
     PlanUnanswered,
+    PrepareSucceeded,
     PullRequestObserved,
     Recorded,
     TaskBlocked,
@@ -463,3 +464,14 @@ def fixes_at_once(put: Put) -> None:
         return right(task if seen is None else replace(task, review=replace(seen, fix=None)))
 
     put(follow, "feedback", feedback)
+
+
+def unchecked_on_top(put: Put) -> None:
+    """What was put on another base counts as checked, since it was checked on the old one."""
+    right = reported._rebased
+
+    def wrong(task: Task, event: PrepareSucceeded) -> Task:
+        stands = right(task, event)
+        return stands if event.change is None else replace(stands, judged=task.judged)
+
+    put(reported, "_rebased", wrong)
