@@ -4,6 +4,7 @@ is new, what had failed before, what was mended, and what fails only now and the
 from __future__ import annotations
 
 import gzip
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,8 @@ from msgspec.structs import replace
 from reporting_suite import REPOSITORY, TEST
 from reporting_suite import cases as suite_cases
 from servers import NatsForTest
+from toolchains import SAMPLES, Sample
+from toolchains.tools import missing
 from whole import Remote
 
 from penstock import artifacts, ids
@@ -215,6 +218,37 @@ async def test_a_job_that_is_stopped_while_the_base_is_looked_at_leaves_nothing(
         return not any(path.name.startswith(task) for root in roots for path in root.iterdir())
 
     await until(gone)
+
+
+SYSTEM: Final = ("node-junit", "ctest-junit", "go-json", "rspec-junit", "bats-junit", "unittest-text")
+"""Samples in six languages whose tools can be below `/usr`, so that a sandbox has them without being told."""
+TOOL_SECONDS_MAX: Final = 180.0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(4 * TOOL_SECONDS_MAX + 60)
+@pytest.mark.parametrize("sample", [one for one in SAMPLES if one.name in SYSTEM], ids=lambda one: str(one.name))
+async def test_a_toolchain_of_the_system_reports_out_of_the_sandbox(
+    place: World, task: str, tmp_path: Path, sample: Sample
+) -> None:
+    if lacks := missing(sample):
+        pytest.skip(f"no {lacks} on this machine")
+    folders = {str(Path(found).parent) for need in sample.needs if (found := shutil.which(need)) is not None}
+    if not all(folder.startswith("/usr/") for folder in folders):
+        pytest.skip(f"{sample.tool} is in {sorted(folders)}, which a sandbox has not")
+    place.repo = replace(place.repo, name="sample", clone_url=str(Remote(tmp_path / "sample", sample.files).path))
+    base = (await place.prepared(task)).base_commit
+    command = f"PATH={':'.join(sorted(folders))}:$PATH; " + sample.command.replace("python ", "python3 ", 1)
+    work = checks(place, task, base, Checking(rerun="test", baseline="failed"), base, test=command)
+    work = replace(work, command_timeout_seconds=TOOL_SECONDS_MAX)
+    report = await place.desk.report(await place.desk.order(work, task=task), within_seconds=4 * TOOL_SECONDS_MAX)
+    assert isinstance(report.body, VerifyFailed)
+    (test,) = report.body.commands
+    assert test.tests is not None, test.tail
+    assert (test.tests.total, test.tests.passed, test.tests.failed, test.tests.skipped) == sample.counts
+    assert len(test.tests.failed_names) == len(sample.failed)
+    assert test.before is not None
+    assert (test.before.new_failures, test.failed_before) == (0, True)
 
 
 async def test_a_base_that_cannot_be_had_leaves_the_check_as_it_is(place: World, task: str) -> None:

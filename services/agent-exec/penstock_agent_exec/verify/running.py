@@ -94,11 +94,12 @@ class Checkout:
         reading = await asyncio.to_thread(self._read, printed, before)
         code = ending.exit_code if ended == "exited" else None
         run = Run(code, ended, round(ending.wall_seconds, 3), reading)
-        name = f"output-{step.stage}" + ("-again" if again else "") + ("-base" if self._place else "")
+        name = f"output-{step.stage}" + ("-again" if again else "")
         return Ran(
             run=run,
             tail=printed.tail(),
-            output=await self._keep(name, printed.whole()),
+            # What was printed elsewhere is in no event.
+            output=None if self._place else await self._keep(name, printed.whole()),
             changed=run.can_be_rerun and not again and await self._changed_since(began),
         )
 
