@@ -50,7 +50,7 @@ def the_plan_is_kept(step: Step) -> str:
 
 
 def delivered_once(step: Step) -> str:
-    """A task is handed over once, and the world outside has seen one push of it. What a host has pushed that was gone for good
+    """A task is handed over once, and once more by each fix run; the world outside has seen as many pushes of it. What a host has pushed that was gone for good
     before it could say so is not counted: nobody can know of it."""
     # Each fix run hands over once more, on the same branch.
     if step.book.published > step.book.fixes:
@@ -62,7 +62,7 @@ def delivered_once(step: Step) -> str:
 
 def outcomes_are_honest(step: Step) -> str:
     """Succeeded: handed over, there to be found, and checked. Unverified: handed over. Cancelled: somebody asked. Failed, or
-    without a change: nothing was handed over."""
+    without a change: nothing was handed over. Where a pull request is followed, succeeded is merged and failed is closed."""
     event, book, world = step.event, step.book, step.world
     match event:
         case TaskSucceeded() | TaskUnverified():

@@ -20,13 +20,17 @@ if TYPE_CHECKING:
     from simulation.world import World
 
 FOLLOWS: Final = (
-    Follow(look_seconds=30.0, look_seconds_max=600.0, settle_seconds=0.0, fix_runs_max=1),
-    Follow(look_seconds=30.0, look_seconds_max=900.0, settle_seconds=40.0, fix_runs_max=2),
-    Follow(look_seconds=60.0, look_seconds_max=600.0, settle_seconds=5.0, fix_runs_max=3, reviewers=("ann",)),
-    Follow(look_seconds=60.0, look_seconds_max=600.0, settle_seconds=5.0, fix_runs_max=0),
+    Follow(look_seconds=30.0, look_seconds_max=20_000.0, settle_seconds=0.0, fix_runs_max=1),
+    Follow(look_seconds=30.0, look_seconds_max=20_000.0, settle_seconds=40.0, fix_runs_max=2),
+    Follow(look_seconds=60.0, look_seconds_max=20_000.0, settle_seconds=5.0, fix_runs_max=3, reviewers=("ann",)),
+    Follow(look_seconds=60.0, look_seconds_max=20_000.0, settle_seconds=5.0, fix_runs_max=0),
 )
 TOLD_AT_ONCE: Final = 3
 """So many comments are told by one look."""
+
+
+NAGS: Final = 3
+"""Of so many pull requests one is merged as it is when all is quiet; the others are remarked on once or twice before."""
 
 
 class Said(NamedTuple):
@@ -35,13 +39,15 @@ class Said(NamedTuple):
 
 
 class Pull(Struct):
-    """A pull request. `red`: commits whose checks have failed; `others`: commits that people have pushed to it."""
+    """A pull request. `red`: commits whose checks have failed; `others`: commits that people have pushed to it. `nagged`: so
+    often somebody had one more remark when all was quiet."""
 
     task: str
     number: int
     branch: str
     state: str = "open"
     said: tuple[Said, ...] = ()
+    nagged: int = 0
     red: frozenset[str] = frozenset()
     others: frozenset[str] = frozenset()
 
@@ -68,9 +74,9 @@ def happens(world: World, dice: Dice) -> str:
         commit = f"{int(world.fresh('k')[1:]):040x}"
         world.remote[pull.branch] = commit
         pull.others = pull.others | {commit}
-    elif throw < 92:
+    elif throw < 89:
         pull.state = "merged"
-    else:
+    elif throw < 96:
         pull.state = "closed"
     return pull.task
 
@@ -106,7 +112,7 @@ def look(world: World, dice: Dice, run: Run, order: ObserveWork) -> PullRequestO
 
 
 def at_rest(world: World) -> bool:
-    """Who waits for nothing but the end gets it: somebody merges; whether anybody did."""
+    """Who waits for nothing but the end gets it, though maybe not at once: somebody merges; whether anybody did anything."""
     merged = False
     for pull in world.pulls.values():
         task = world.tasks[pull.task]
@@ -114,6 +120,12 @@ def at_rest(world: World) -> bool:
         if pull.state != "open" or task.outcome is not None or seen is None or follow is None or seen.fix is not None:
             continue
         heard = len(seen.known) == len(pull.said) and not (seen.comments or seen.checks)
-        if (heard or seen.taken_over or not follow.fix_runs_max) and task.blocked is None:
-            pull.state, merged = "merged", True
+        if not (heard or seen.taken_over or not follow.fix_runs_max) or task.blocked is not None:
+            continue
+        merged = True
+        if pull.nagged < pull.number % NAGS:
+            pull.nagged += 1
+            pull.said = (*pull.said, Said(world.fresh("m"), "ann"))
+        else:
+            pull.state = "merged"
     return merged
