@@ -107,18 +107,21 @@ def rank(sources: Sequence[Source], words: Iterable[str], *, entries_max: int) -
     for number, source in enumerate(sources):
         definitions = source.symbols.definitions
         worth = (ASIDE if _ASIDE.search(source.path) else 1.0) * (1.0 + PATH_PULL * wanted.pull(source.path))
-        twins = Counter(definition.name for definition in definitions)
+        names = [definition.name for definition in definitions]
+        twins = Counter(names) if len(set(names)) < len(names) else None
+        here = reached[number]
         for place, definition in enumerate(definitions):
             name = definition.name
             score = FLOOR
-            if (leaned := reached.get((number, name))) is not None:
-                score += math.log1p(leaned.flow * len(sources) / twins[name]) / most
+            if (leaned := here.get(name)) is not None:
+                flow = leaned.flow * len(sources)
+                score += math.log1p(flow if twins is None else flow / twins[name]) / most
             if name in wanted.names:
                 score *= 1.0 + NAME_PULL * wanted.pull(name)
             scored.append((-score * worth * _standing(definition), number, place))
     best = heapq.nsmallest(entries_max, scored)
     return Ranked(
-        tuple(_entry(sources[number], place, -score, wanted, reached, number) for score, number, place in best),
+        tuple(_entry(sources[number], place, -score, wanted, reached[number]) for score, number, place in best),
         len(scored),
         sum(1 for source in sources if source.symbols.definitions),
         wanted.known(definition.name for source in sources for definition in source.symbols.definitions),
@@ -275,22 +278,25 @@ def _definers_max(sources: Sequence[Source], definers: Mapping[str, Mapping[str,
     return DEFINERS_MAX
 
 
-def _inflow(graph: _Graph, walked: Sequence[float]) -> tuple[dict[tuple[int, str], _Leaned], float]:
+def _inflow(graph: _Graph, walked: Sequence[float]) -> tuple[list[dict[str, _Leaned]], float]:
     """What reaches each definition, by its file's number and its name; and the most that reaches any, on the scale of a
     logarithm."""
-    reached: dict[tuple[int, str], _Leaned] = {}
+    reached: list[dict[str, _Leaned]] = [{} for _ in walked]
+    most = 0.0
     for walk, links in zip(walked, graph.links, strict=True):
         if not links:
             continue
         each = walk / sum([link[2] for link in links])
         for target, name, weight, times in links:
-            leaned = reached.get((target, name))
+            there = reached[target]
+            leaned = there.get(name)
             if leaned is None:
-                leaned = reached[target, name] = _Leaned()
+                leaned = there[name] = _Leaned()
             leaned.flow += each * weight
             leaned.files += 1
             leaned.times += times
-    most = max((leaned.flow for leaned in reached.values()), default=0.0)
+            if leaned.flow > most:
+                most = leaned.flow
     return reached, math.log1p(most * len(walked)) or 1.0
 
 
@@ -333,11 +339,9 @@ def _walk(graph: _Graph, starts: list[float]) -> list[float]:
     return walked
 
 
-def _entry(
-    source: Source, place: int, score: float, wanted: _Words, leaned: Mapping[tuple[int, str], _Leaned], number: int
-) -> Entry:
+def _entry(source: Source, place: int, score: float, wanted: _Words, leaned: Mapping[str, _Leaned]) -> Entry:
     definition = source.symbols.definitions[place]
-    found = leaned.get((number, definition.name))
+    found = leaned.get(definition.name)
     return Entry(
         source.path,
         definition,
