@@ -50,8 +50,8 @@ def the_plan_is_kept(step: Step) -> str:
 
 
 def delivered_once(step: Step) -> str:
-    """A task is handed over once, and once more by each fix run; the world outside has seen as many pushes of it. What a host has pushed that was gone for good
-    before it could say so is not counted: nobody can know of it."""
+    """A task is handed over once, and once more by each fix run; the world outside has seen as many pushes of it. What a host has
+    pushed that was gone for good before it could say so is not counted: nobody can know of it."""
     # Each fix run hands over once more, on the same branch.
     if step.book.published > step.book.fixes:
         return "it was handed over before"
