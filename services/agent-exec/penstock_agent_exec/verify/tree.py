@@ -11,15 +11,8 @@ from typing import Final
 
 from penstock_agent_exec.git.command import git_output
 from penstock_agent_exec.git.names import check_commit
-from penstock_agent_exec.verify.propose import (
-    BY_NAME,
-    FILE_BYTES_MAX,
-    WANTED,
-    WORKFLOWS,
-    WORKFLOWS_MAX,
-    Proposals,
-    propose,
-)
+from penstock_agent_exec.verify.by_pipeline import WORKFLOWS, WORKFLOWS_MAX
+from penstock_agent_exec.verify.propose import BY_NAME, FILE_BYTES_MAX, WANTED, Proposals, propose
 
 _PLAIN: Final = (b"100644", b"100755")
 
