@@ -64,6 +64,7 @@ ACCESS: Final[Mapping[tuple[str, str], Role | None]] = {
     ("GET", "/v1/tasks/{task}/patch"): "viewer",
     ("GET", "/v1/tasks/{task}/patches/{number}"): "viewer",
     ("GET", "/v1/tasks/{task}/transcripts/{job}"): "viewer",
+    ("GET", "/v1/tasks/{task}/outputs/{job}/{stage}"): "viewer",
     ("GET", "/v1/stream"): "viewer",
     ("GET", "/v1/memories"): "viewer",
     ("POST", "/v1/memories"): "operator",
