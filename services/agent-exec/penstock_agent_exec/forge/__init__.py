@@ -24,6 +24,7 @@ NAME_LENGTH_MAX: Final = 200
 SUMMARY_LENGTH_MAX: Final = 2_000
 COMMENT_LENGTH_MAX: Final = 4_000
 PATH_LENGTH_MAX: Final = 500
+URL_LENGTH_MAX: Final = 1_000
 LABELS_MAX: Final = 20
 
 SAID: Final = "*Said by Penstock*"

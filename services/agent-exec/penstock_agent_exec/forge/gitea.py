@@ -21,6 +21,7 @@ from penstock_agent_exec.forge import (
     PATH_LENGTH_MAX,
     SAID,
     SUMMARY_LENGTH_MAX,
+    URL_LENGTH_MAX,
     Check,
     Checks,
     Comment,
@@ -33,7 +34,7 @@ from penstock_agent_exec.forge import (
     said_by_us,
     task_of,
 )
-from penstock_agent_exec.forge.http import Connection, Query
+from penstock_agent_exec.forge.http import Connection, Number, Query
 from penstock_agent_exec.forge.opening import opened, repeated
 from penstock_agent_exec.forge.text import neutral, neutral_title
 
@@ -66,7 +67,7 @@ class _User(Struct):
 
 
 class _Pull(Struct):
-    number: int
+    number: Number
     html_url: str
     state: Literal["open", "closed"]
     head: _Side
@@ -207,7 +208,7 @@ class Gitea:
             private = pull.base.repo is not None and pull.base.repo.private
             return PullRequestState(
                 number=pull.number,
-                url=pull.html_url,
+                url=shown(pull.html_url, URL_LENGTH_MAX),
                 state=_state(pull),
                 head_branch=pull.head.ref,
                 head_commit=pull.head.sha,
@@ -271,7 +272,9 @@ _LIMIT: Final[Query] = {"limit": PAGE}
 
 
 def _told(pull: _Pull) -> PullRequest:
-    return PullRequest(pull.number, pull.html_url, pull.head.ref, _state(pull), task_of(pull.body or ""))
+    return PullRequest(
+        pull.number, shown(pull.html_url, URL_LENGTH_MAX), pull.head.ref, _state(pull), task_of(pull.body or "")
+    )
 
 
 def _state(pull: _Pull) -> State:

@@ -20,6 +20,7 @@ from penstock_agent_exec.forge import (
     PATH_LENGTH_MAX,
     SAID,
     SUMMARY_LENGTH_MAX,
+    URL_LENGTH_MAX,
     Check,
     Checks,
     Comment,
@@ -32,7 +33,7 @@ from penstock_agent_exec.forge import (
     said_by_us,
     task_of,
 )
-from penstock_agent_exec.forge.http import PAGE, Connection, Query
+from penstock_agent_exec.forge.http import PAGE, Connection, Number, Query
 from penstock_agent_exec.forge.opening import opened, repeated
 from penstock_agent_exec.forge.text import neutral, neutral_title
 
@@ -54,7 +55,7 @@ class _Pipeline(Struct):
 
 
 class _Merge(Struct):
-    iid: int
+    iid: Number
     web_url: str
     state: str
     source_branch: str
@@ -186,7 +187,7 @@ class GitLab:
             checks, failed = await self._checks(merge)
             return PullRequestState(
                 number=merge.iid,
-                url=merge.web_url,
+                url=shown(merge.web_url, URL_LENGTH_MAX),
                 state=_state(merge),
                 head_branch=merge.source_branch,
                 head_commit=merge.sha or "",
@@ -250,7 +251,7 @@ def _is_own(merge: _Merge) -> bool:
 
 def _told(merge: _Merge) -> PullRequest:
     task = task_of(merge.description or "")
-    return PullRequest(merge.iid, merge.web_url, merge.source_branch, _state(merge), task)
+    return PullRequest(merge.iid, shown(merge.web_url, URL_LENGTH_MAX), merge.source_branch, _state(merge), task)
 
 
 def _state(merge: _Merge) -> State:

@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cache
-from typing import Final, Literal, TypeAlias, TypeVar
+from typing import Annotated, Final, Literal, TypeAlias, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import httpx2
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
+from penstock.bounds import COUNT_MAX
 from penstock_agent_exec.agents.facts import shown
 from penstock_agent_exec.forge import (
     ForgeAnswerBad,
@@ -37,6 +38,9 @@ from penstock_agent_exec.forge import (
 
 T = TypeVar("T")
 Method: TypeAlias = Literal["GET", "POST", "PUT", "PATCH"]
+Number: TypeAlias = Annotated[int, Meta(ge=1, le=COUNT_MAX)]
+"""By which a forge knows a pull request."""
+
 Query: TypeAlias = Mapping[str, str | int]
 Sign: TypeAlias = Callable[[], Awaitable[Mapping[str, str]]]
 """The headers that say who asks, made anew for each request. Raises ForgeFailed."""
