@@ -181,7 +181,7 @@ end
 $$;
 
 -- The memories of a repo that are most like a text, by BM25 (k1 1.2, b 0.75). The commonest words say least and cost most:
--- the rarest three are looked up, and more of them up to 2,000 places in all, however large the repo's memory is. `similarity`:
+-- the rarest three are looked up, and more of them up to 4,000 places in all, however large the repo's memory is. `similarity`:
 -- the share of these words, each by its weight, that the memory knows. A memory of the age of the half-life counts half (0: age
 -- does not count); what a task has left is passed over when it was not recalled for so many days and is not pinned (0: never).
 create function penstock.memory_search(
@@ -204,7 +204,7 @@ language sql stable as $$
     ), weight as materialized (
         select asked.word, ln(1 + (total.memories - asked.known + 0.5::float8) / (asked.known + 0.5::float8)) as idf
         from asked cross join total
-        where asked.places <= 2000 or asked.place <= 3 + (select count(*) from asked where known = 0)
+        where asked.places <= 4000 or asked.place <= 3 + (select count(*) from asked where known = 0)
     ), scored as (
         select w.number,
                sum(weight.idf * w.times * 2.2::float8
