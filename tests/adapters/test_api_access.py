@@ -60,6 +60,7 @@ def example_path(template: str) -> str:
         "number": 1,
         "decision": ids.fresh(),
         "memory": ids.fresh(),
+        "stage": "test",
         "provider": "gitea",
         "repo": "nothing",
         "kind": "host",
