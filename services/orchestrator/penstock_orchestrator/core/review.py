@@ -118,7 +118,8 @@ def after_step(before: Task, task: Task, event: object, at: datetime) -> Task:
     review = task.review
     if review is None:
         return _begun(task, at) if isinstance(event, PublishSucceeded) else task
-    if review.state in (MERGED, CLOSED) or review.fix is None:
+    fix = review.fix
+    if review.state in (MERGED, CLOSED) or fix is None:
         return _too_late(before, task, review, event)
     match event:
         case PublishSucceeded():
@@ -126,15 +127,14 @@ def after_step(before: Task, task: Task, event: object, at: datetime) -> Task:
         case PublishFailed() | PrepareFailed() if not event.transient:
             # It may be merged or closed, or somebody else may have pushed: that is looked at before anybody is asked.
             looks = event.error_class.startswith(FROM_OUTSIDE)
-            fix = replace(review.fix, handing_over=False)
-            review = replace(review, fix=fix, look_first=looks, look_at=at if looks else review.look_at)
-            return replace(task, review=review)
+            review = replace(review, look_first=looks, look_at=at if looks else review.look_at)
+            return replace(task, review=replace(review, fix=replace(fix, handing_over=False)))
         case PrepareSucceeded() if event.tip is not None and event.tip not in review.pushed:
             return replace(task, review=replace(review, head=event.tip))
         case AgentSucceeded():
             return _worked(task, review, event)
         case AgentFailed() | JobStopped() if event.usage.turns:
-            return replace(task, review=replace(review, fix=replace(review.fix, told=True)))
+            return replace(task, review=replace(review, fix=replace(fix, told=True)))
         case _:
             return task
 
