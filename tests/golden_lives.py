@@ -30,6 +30,7 @@ from penstock.events import (
     CompactSucceeded,
     DecisionRaised,
     DependencyResolved,
+    MemoryRecalled,
     ObserveFailed,
     PlanFailed,
     PrepareFailed,
@@ -46,6 +47,7 @@ from penstock.values import (
     Kept,
     Parcel,
     PlanGate,
+    Recalled,
     RepoSnapshot,
     ReviewComment,
     Usage,
@@ -426,6 +428,23 @@ def _moved(job: str, epoch: int) -> PublishFailed:
     return PublishFailed(job=job, epoch=epoch, error_class="git.base_moved", message="main is elsewhere")
 
 
+def told_of_earlier_work() -> Author:
+    """What is remembered comes once, before the first run, and the second attempt is not told again."""
+    life = Author("told_of_earlier_work", recall_max=3).prepared()
+    known = Recalled(
+        memory="m" * 26,
+        kind="failure",
+        title="Mend the rounding of the cart",
+        happened="Gave up after two attempts: the checks failed.",
+        similarity=0.4,
+        task="t" * 26,
+        outcome="failed",
+        error_class="test.failed",
+        files=("shop/sum.py",),
+    )
+    return life.input(MemoryRecalled(items=(known,))).worked().refused().worked(commit="d").passed().published()
+
+
 FOLLOW: Final = Follow(look_seconds=60.0, look_seconds_max=600.0, settle_seconds=15.0, fix_runs_max=1)
 RED: Final = (
     FailedCheck(name="ci / test", url="https://ci.example/9", summary="1 of 240 tests failed"),
@@ -511,6 +530,7 @@ LIVES: Final[Mapping[str, Callable[[], Author]]] = {
         review_taken_over,
         held_back,
         base_moved,
+        told_of_earlier_work,
     )
 }
 

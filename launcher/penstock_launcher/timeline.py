@@ -265,7 +265,11 @@ def _end_line(event: OfAnEnd) -> Line:
         case e.VerifySkipped():
             return Line("note", "not verified", event.reason)
         case e.PublishSucceeded(delivery=delivery, findings=findings):
-            seen = f" ({len(findings)} to look at: {', '.join(sorted({one.rule for one in findings}))})" if findings else ""
+            seen = (
+                f" ({len(findings)} to look at: {', '.join(sorted({one.rule for one in findings}))})"
+                if findings
+                else ""
+            )
             return Line("step", "handed over", f"{delivery.kind} {delivery.url}".strip() + seen)
         case e.PrepareFailed() | e.AgentFailed() | e.PlanFailed() | e.CompactFailed() | e.PublishFailed():
             return Line("bad", _noun(event), f"{event.error_class}: {event.message}")

@@ -194,13 +194,14 @@ async def test_a_signature_is_of_the_very_bytes(house: House) -> None:
 
 
 async def test_what_is_about_no_pull_request_is_taken_and_ignored(house: House) -> None:
-    for payload in (
+    payloads: tuple[object, ...] = (
         {"zen": "Keep it logically awesome."},
         {"issue": {"number": 3}},
         [],
         "text",
         {"ref": "refs/tags/v1"},
-    ):
+    )
+    for payload in payloads:
         answer = await deliver(house, payload)
         assert (answer.status_code, answer.json()) == (200, {"outcome": "ignored"})
     assert heard(house) == []

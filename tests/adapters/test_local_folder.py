@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -70,12 +71,13 @@ def test_a_file_that_is_gone_a_link_a_folder_and_a_pipe_are_in_the_way_and_no_li
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "a.txt").write_text("one\n")
-    for make_it in (
+    ways: tuple[Callable[[], None], ...] = (
         lambda: (folder / "a.txt").symlink_to(outside / "a.txt"),
         lambda: (folder / "a.txt").mkdir(),
         lambda: os.mkfifo(folder / "a.txt"),
         lambda: None,
-    ):
+    )
+    for make_it in ways:
         (folder / "a.txt").unlink(missing_ok=True)
         make_it()
         with pytest.raises(InTheWay, match=r"a\.txt"):
