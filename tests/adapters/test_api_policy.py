@@ -54,6 +54,7 @@ WHOLE: dict[str, object] = {
     "max_wall_seconds": 60,
     "skip_verify": True,
     "window": {"opens": "22:00", "closes": "06:00", "timezone": "Europe/Berlin"},
+    "scope": ["src/"],
 }
 
 
@@ -96,6 +97,7 @@ async def test_every_field_that_is_said_reaches_the_orchestrator(house: House) -
         "depends_on": ("d" * 26,),
         "plan_gate": PlanGate(silence="park", silence_seconds=60),
         "window": Window(opens="22:00", closes="06:00", timezone="Europe/Berlin"),
+        "scope": ("src/",),
     }
 
 
