@@ -56,10 +56,20 @@ async def test_a_change_without_secrets_and_one_that_takes_one_away_are_let_pass
     assert await found(world, "printf 'a\\ntoken = from-elsewhere\\nb\\n' > leaked.ini") == ()
 
 
-async def test_of_a_change_that_is_too_big_the_binary_files_are_left_out(
+async def test_a_header_that_nobody_shows_is_pushed_and_so_is_looked_at(world: World) -> None:
+    script = (
+        "echo x > a && git add a && git commit -qm In && git cat-file commit HEAD"
+        f" | sed '/^committer/a x-note {TOKEN}' | git hash-object -t commit -w --stdin > .git/odd"
+        " && git reset -q --soft $(cat .git/odd)"
+    )
+    assert await found(world, script) == ("git_token_file",)
+
+
+async def test_a_change_that_is_too_big_to_be_looked_through_is_not_let_pass(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(secrets, "LOOKED_AT_BYTES_MAX", 100_000)
-    assert await found(world, f"head -c 200000 /dev/urandom > blob; echo {TOKEN} > a") == ("git_token_file",)
+    with pytest.raises(TooBig):
+        await found(world, f"head -c 200000 /dev/urandom > blob; echo {TOKEN} > a")
     with pytest.raises(TooBig):
         await found(world, "seq 100000 > numbers")

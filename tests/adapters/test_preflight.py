@@ -139,6 +139,25 @@ async def test_secrets_in_messages_and_names_are_found_and_those_of_the_host_in_
     assert "forge_token" in repr(findings)
 
 
+async def test_a_password_is_found_at_the_end_of_any_line_and_behind_any_beginning(world: World) -> None:
+    given = b"DB_PASSWORD=kX9vQ2mZ7pLw"
+    files = {
+        "crlf.env.txt": given + b"\r\n",
+        "config/settings.ini": b"\xef\xbb\xbf" + given + b"\n",
+        "long.json": b'{"password":"kX9vQ2mZ7pLw","x":"' + b"y " * 6_000 + b'"}\n',
+    }
+    files = {"crlf/settings.ini": files.pop("crlf.env.txt")} | files
+    findings = await looked(world, "true", files=files)
+    assert {one.file for one in findings if one.rule == "secret"} == set(files)
+
+
+async def test_no_number_of_made_up_secrets_leaves_out_one_that_is_not(world: World) -> None:
+    line = secrets_of_all_kinds()[0].line.encode()
+    files = {"a/fixtures/keys.py": (line + b"\n") * 120, "src/key.py": line}
+    findings = await looked(world, "true", files=files, rules=Preflight(fixtures=("a/fixtures",)))
+    assert [one.file for one in speaking_against(findings)] == ["src/key.py"]
+
+
 async def test_made_up_secrets_of_fixtures_are_said_and_let_pass(world: World) -> None:
     one = secrets_of_all_kinds()[0]
     files = {"tests/fixtures/keys.py": one.line.encode()}

@@ -7,11 +7,12 @@ or hide anything, and every answer has a size limit.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from penstock_agent_exec.git.command import git, git_output
-from penstock_agent_exec.git.failures import Conflict, TooBig, failure_from
+from penstock_agent_exec.git.failures import Conflict, RefMissing, TooBig, failure_from
 from penstock_agent_exec.git.mirror import Mirror, held
 from penstock_agent_exec.git.names import Identity, check_commit, check_identity
 
@@ -145,6 +146,28 @@ async def commits_of(mirror: Mirror, base: str, head: str) -> tuple[Commit, ...]
     if len(records) > COMMITS_MAX:
         raise TooBig(f"It has more than {COMMITS_MAX} commits.")
     return tuple(_commit(*record.split("\n", 6)) for record in records)
+
+
+async def raw_commits(mirror: Mirror, commits: Sequence[str]) -> dict[str, bytes]:
+    """Each commit as it would be pushed: every header of it, in whatever encoding. Raises BadName, RefMissing, TooBig."""
+    asked = "".join(f"{check_commit(commit)}\n" for commit in commits).encode()
+    out = await git_output(mirror.path, "cat-file", "--batch", stdin=asked)
+    found: dict[str, bytes] = {}
+    at = 0
+    for commit in commits:
+        end = out.find(b"\n", at)
+        said = out[at:end].split() if end >= 0 else []
+        if (
+            len(said) != 3
+            or said[0].decode("ascii", "replace") != commit
+            or said[1] != b"commit"
+            or not said[2].isdigit()
+        ):
+            raise RefMissing(f"{commit} cannot be read.")
+        size = int(said[2])
+        found[commit] = out[end + 1 : end + 1 + size]
+        at = end + 1 + size + 1
+    return found
 
 
 async def diff_text(mirror: Mirror, base: str, head: str, limit_bytes: int) -> DiffText:

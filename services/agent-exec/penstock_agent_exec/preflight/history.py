@@ -6,19 +6,23 @@ anything that is not as git writes it is Unreadable, never left out.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from penstock_agent_exec.git.change import FILES_MAX, PLAIN, Commit, commits_of
+from penstock_agent_exec.git.change import FILES_MAX, PLAIN, Commit, commits_of, raw_commits
 from penstock_agent_exec.git.command import git, git_output
 from penstock_agent_exec.git.failures import TooBig, failure_from
 from penstock_agent_exec.git.mirror import Mirror
 from penstock_agent_exec.git.names import check_commit
 
 LOOKED_AT_BYTES_MAX: Final = 64 * 1024 * 1024
-"""Of a change that has more, binary files are left out; what still has more is not handed over."""
+"""A change that has more cannot be looked at, and so is not handed over."""
+
+LINES_MAX: Final = 1_000_000
+"""Of what it adds, takes away and stands beside: each is an object of ours while it is looked at."""
 
 LINK_BYTES_MAX: Final = 4_096
 LINK_MODE: Final = "120000"
@@ -60,10 +64,10 @@ class Added:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """All of it. `messages`: by commit."""
+    """All of it. `objects`: each commit as it is pushed, headers and message."""
 
     commits: tuple[Commit, ...]
-    messages: dict[str, bytes]
+    objects: dict[str, bytes]
     touched: tuple[Touched, ...]
     added: tuple[Added, ...]
 
@@ -75,9 +79,9 @@ async def read_history(mirror: Mirror, base: str, head: str) -> History:
     between = f"{check_commit(base)}..{check_commit(head)}"
     return History(
         commits=commits,
-        messages=await _messages(mirror, between),
+        objects=await raw_commits(mirror, [one.commit for one in commits]),
         touched=await _touched(mirror, between),
-        added=tuple(_parsed(await _patch(mirror, between))),
+        added=await _added(await _patch(mirror, between)),
     )
 
 
@@ -93,22 +97,17 @@ async def final_lines(mirror: Mirror, base: str, head: str) -> tuple[Added, ...]
         raise TooBig(f"To be looked at, a change may have {LOOKED_AT_BYTES_MAX} bytes.")
     if done.returncode != 0:
         raise failure_from(done.stderr)
-    return tuple(_parsed(b"\0" + check_commit(head).encode() + b"\n" + done.stdout))
+    return await _added(b"\0" + check_commit(head).encode() + b"\n" + done.stdout)
+
+
+async def _added(patch: bytes) -> tuple[Added, ...]:
+    """Apart from the loop, which has a lease to keep. Raises TooBig."""
+    if patch.count(b"\n") > LINES_MAX:
+        raise TooBig(f"To be looked at, a change may have {LINES_MAX} lines.")
+    return await asyncio.to_thread(lambda: tuple(_parsed(patch)))
 
 
 _WALK: Final = ("--reverse", "--topo-order", "--no-renames", "--diff-merges=first-parent", "--no-show-signature")
-
-
-async def _messages(mirror: Mirror, between: str) -> dict[str, bytes]:
-    out = await git_output(
-        mirror.path, "log", *_WALK, "--no-patch", "-z", "--no-mailmap", "--format=%H%n%B", "--end-of-options", between
-    )
-    found = {}
-    for record in out.split(b"\0"):
-        if record:
-            commit, _, message = record.partition(b"\n")
-            found[_oid(commit)] = message
-    return found
 
 
 async def _touched(mirror: Mirror, between: str) -> tuple[Touched, ...]:
@@ -176,20 +175,18 @@ async def _link(mirror: Mirror, blob: bytes, size_bytes: int) -> str:
 
 
 async def _patch(mirror: Mirror, between: str) -> bytes:
-    """Every commit's lines; of content that is not text too, where that is not too much."""
-    for binary in (("--text",), ()):
-        done = await git(
-            mirror.path,
-            *("log", *_WALK, "--format=%x00%H", "--patch", "--unified=0", *PLAIN, *binary),
-            *("--end-of-options", between),
-            stdout_bytes_max=LOOKED_AT_BYTES_MAX,
-        )
-        if done.truncated:
-            continue
-        if done.returncode != 0:
-            raise failure_from(done.stderr)
-        return done.stdout
-    raise TooBig(f"To be looked at, a change may have {LOOKED_AT_BYTES_MAX} bytes.")
+    """Every commit's lines, of content that is not text too."""
+    done = await git(
+        mirror.path,
+        *("log", *_WALK, "--format=%x00%H", "--patch", "--unified=0", "--text", *PLAIN),
+        *("--end-of-options", between),
+        stdout_bytes_max=LOOKED_AT_BYTES_MAX,
+    )
+    if done.truncated:
+        raise TooBig(f"To be looked at, a change may have {LOOKED_AT_BYTES_MAX} bytes.")
+    if done.returncode != 0:
+        raise failure_from(done.stderr)
+    return done.stdout
 
 
 def _parsed(patch: bytes) -> Iterator[Added]:
