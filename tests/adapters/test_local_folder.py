@@ -100,10 +100,10 @@ def test_where_one_edit_fails_those_before_it_are_taken_back(folder: Path, monke
     before = seen(folder)
     put = edits_file._put
 
-    def full(root: int, path: str, after: Side | None) -> None:
+    def full(root: int, path: str, after: Side | None, *, is_new: bool = False) -> None:
         if path == "run.py":
             raise OSError(28, "No space left on device")
-        put(root, path, after)
+        put(root, path, after, is_new=is_new)
 
     monkeypatch.setattr(edits_file, "_put", full)
     with pytest.raises(NotTaken, match="No space left"):
@@ -115,14 +115,45 @@ def test_where_one_edit_fails_those_before_it_are_taken_back(folder: Path, monke
 def test_what_cannot_be_taken_back_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put = edits_file._put
 
-    def broken(root: int, path: str, after: Side | None) -> None:
+    def broken(root: int, path: str, after: Side | None, *, is_new: bool = False) -> None:
         if path == "run.py" or (path == "a.txt" and after == side("one\n")):
             raise OSError(5, "Input/output error")
-        put(root, path, after)
+        put(root, path, after, is_new=is_new)
 
     monkeypatch.setattr(edits_file, "_put", broken)
     with pytest.raises(NotTaken, match=r"could not be taken back: a\.txt"):
         make(folder, EDITS)
+
+
+def test_what_its_owner_saves_in_between_is_theirs_and_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put = edits_file._put
+
+    def saves(root: int, path: str, after: Side | None, *, is_new: bool = False) -> None:
+        put(root, path, after, is_new=is_new)
+        (folder / "a.txt").write_text("ours and theirs\n")
+        (folder / "new.txt").write_text("theirs\n")
+
+    monkeypatch.setattr(edits_file, "_put", saves)
+    edits = (Edit("a.txt", side("one\n"), side("two\n")), Edit("new.txt", None, side("ours\n")))
+    with pytest.raises(NotTaken, match=r"could not be taken back: a\.txt"):
+        make(folder, edits)
+    assert (folder / "new.txt").read_text() == "theirs\n"
+
+
+def test_a_file_that_is_made_in_the_last_moment_is_not_written_over(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.link
+
+    def late(*given: object, **named: object) -> None:
+        (folder / "new.txt").write_text("theirs\n")
+        real(*given, **named)  # type: ignore[arg-type]  # as they came
+
+    monkeypatch.setattr(os, "link", late)
+    with pytest.raises(InTheWay, match=r"new\.txt"):
+        make(folder, (Edit("new.txt", None, side("ours\n")),))
+    assert (folder / "new.txt").read_text() == "theirs\n"
+    assert not list(folder.glob(".*penstock-new"))
 
 
 # Which folders

@@ -18,6 +18,7 @@ from penstock_agent_exec.git.failures import GitFailed
 
 NAMED_MAX: Final = 20
 FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+FILE_BYTES_MAX: Final = 64 * 1024 * 1024
 NEW_SUFFIX: Final = ".penstock-new"
 
 
@@ -28,7 +29,7 @@ class InTheWay(GitFailed):
 
 
 class NotTaken(GitFailed):
-    """The folder did not take the edits; those that were made were taken back."""
+    """The folder did not take the edits; those that were made were taken back, but for those that it names."""
 
     error_class = "local.refused"
 
@@ -71,14 +72,23 @@ def make(folder: Path, edits: tuple[Edit, ...]) -> int:
                 if _state(root, edit) != "before":
                     raise InTheWay(f"{edit.path} was edited this very moment.")
                 done.append(edit)
-                _put(root, edit.path, edit.after)
+                _put(root, edit.path, edit.after, is_new=edit.before is None)
+        except FileExistsError as error:
+            # Somebody has made this very file meanwhile: theirs, and nothing to take back.
+            left = _undo(root, done[:-1])
+            raise (
+                _half(str(error), left) if left else InTheWay(f"{done[-1].path} was made this very moment.")
+            ) from error
         except (OSError, InTheWay) as error:
             left = _undo(root, done)
             if isinstance(error, InTheWay) and not left:
                 raise
-            held = f"; these could not be taken back: {', '.join(left)}" if left else ""
-            raise NotTaken(f"{error}{held}") from error
+            raise _half(str(error), left) from error
         return len(open_)
+
+
+def _half(why: str, left: list[str]) -> NotTaken:
+    return NotTaken(why + (f"; these could not be taken back: {', '.join(left)}" if left else ""))
 
 
 def _undo(root: int, done: list[Edit]) -> list[str]:
@@ -86,8 +96,13 @@ def _undo(root: int, done: list[Edit]) -> list[str]:
     left = []
     for edit in reversed(done):
         try:
-            if _state(root, edit) == "after":
-                _put(root, edit.path, edit.before)
+            match _state(root, edit):
+                case "after":
+                    _put(root, edit.path, edit.before)
+                case "other":
+                    left.append(edit.path)
+                case "before":
+                    pass
         except OSError:
             left.append(edit.path)
     return left
@@ -111,14 +126,15 @@ def _read(root: int, path: str) -> Side | None:
     except FileNotFoundError:
         return None
     with os.fdopen(opened, "rb") as file:
-        mode = os.fstat(file.fileno()).st_mode
-        if not stat.S_ISREG(mode):
-            raise OSError(f"{path} is no plain file")
+        at = os.fstat(file.fileno())
+        mode = at.st_mode
+        if not stat.S_ISREG(mode) or at.st_size > FILE_BYTES_MAX:
+            raise OSError(f"{path} is no plain file, or larger than any that is edited")
         return Side(file.read(), bool(mode & stat.S_IXUSR))
 
 
-def _put(root: int, path: str, side: Side | None) -> None:
-    """Whole or not at all: a new file takes the old one's place."""
+def _put(root: int, path: str, side: Side | None, *, is_new: bool = False) -> None:
+    """Whole or not at all: a new file takes the old one's place. Raises FileExistsError where there is one and `is_new`."""
     if side is None:
         with _parent(root, path) as (folder, name):
             os.unlink(name, dir_fd=folder)
@@ -137,7 +153,11 @@ def _put(root: int, path: str, side: Side | None) -> None:
                 file.flush()
                 os.fchmod(file.fileno(), mode)
                 os.fsync(file.fileno())
-            os.replace(making, name, src_dir_fd=folder, dst_dir_fd=folder)
+            if is_new:
+                os.link(making, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+                os.unlink(making, dir_fd=folder)
+            else:
+                os.replace(making, name, src_dir_fd=folder, dst_dir_fd=folder)
         except OSError:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(making, dir_fd=folder)

@@ -46,7 +46,14 @@ async def _edits(mirror: Mirror, base: str, head: str) -> tuple[Edit, ...]:
     size = sum(file.size_bytes for file in stands.files)
     if size > BYTES_MAX:
         raise Unfit(f"It has {size} bytes; the limit is {BYTES_MAX}.")
-    return tuple([await _edit(mirror, base, head, file) for file in stands.files])
+    edits: list[Edit] = []
+    held_bytes = 0
+    for file in stands.files:
+        edits.append(edit := await _edit(mirror, base, head, file))
+        held_bytes += sum(len(side.content) for side in (edit.before, edit.after) if side is not None)
+        if held_bytes > 2 * BYTES_MAX:
+            raise Unfit(f"With what it takes away it has more than {2 * BYTES_MAX} bytes.")
+    return tuple(edits)
 
 
 def _leads_away(file: FileChange) -> bool:
