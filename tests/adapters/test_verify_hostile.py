@@ -192,11 +192,20 @@ def test_flaky_at_the_beginning_is_not_broken_there() -> None:
     assert (now.new_failures, now.failed_before, now.new_names) == (1, 0, ("a",))
 
 
+def test_tests_that_are_gone_may_be_the_ones_that_would_fail_so_nothing_is_said_of_the_rest() -> None:
+    was = past("test", _run(1, a="failed", b="passed", c="passed"), None)
+    gone = beside("c" * 40, was, _run(1, a="failed"), None, wall_seconds=0.0)
+    assert (gone.new_failures, gone.failed_before) == (None, None)
+    lint = past("lint", _run(1, "ruff", a="failed", b="failed"), None)
+    fewer = beside("c" * 40, lint, _run(1, "ruff", a="failed"), None, wall_seconds=0.0)
+    assert (fewer.new_failures, fewer.failed_before) == (0, 1)
+
+
 def test_two_kinds_of_report_are_not_compared_and_printed_sums_say_nothing_of_what_was_mended() -> None:
     was = past("test", _run(1, "text", a="failed", b="failed"), None)
     other = beside("c" * 40, was, _run(1, a="failed"), None, wall_seconds=0.0)
     assert (other.new_failures, other.fixed) == (None, None)
-    same = beside("c" * 40, was, _run(1, "text", a="failed"), None, wall_seconds=0.0)
+    same = beside("c" * 40, was, _run(1, "text", a="failed", b="passed"), None, wall_seconds=0.0)
     assert (same.new_failures, same.failed_before, same.fixed) == (0, 1, None)
     nothing = beside(
         "c" * 40, Past(stage="test", exit_code=1, ended="exited", wall_seconds=1.0), _run(1), None, wall_seconds=0

@@ -16,6 +16,9 @@ from penstock_agent_exec.verify.reading import TEXT, Reading, first_of
 
 NAMES_KEPT_MAX: Final = 5_000
 
+LINTERS: Final = frozenset({"eslint", "ruff"})
+"""Whose reports count findings, not tests."""
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -99,6 +102,11 @@ def past(stage: str, first: Run, again: Run | None) -> Past:
     )
 
 
+def _has_fewer(was: Past, now: Reading) -> bool:
+    """Whether tests are gone, which may be the ones that would fail. Fewer findings of a linter are a mend."""
+    return was.tests is not None and now.total < was.tests.total and now.source not in LINTERS
+
+
 def beside(commit: str, was: Past, first: Run, again: Run | None, *, wall_seconds: Count | float) -> Baseline:
     """What the change has made of it."""
     now = frozenset[str]() if first.passed or (again is not None and again.passed) else broken(first, again)
@@ -106,7 +114,7 @@ def beside(commit: str, was: Past, first: Run, again: Run | None, *, wall_second
     baseline = Baseline(
         commit=commit, exit_code=was.exit_code, ended=was.ended, wall_seconds=wall_seconds, tests=was.tests
     )
-    if not same or was.failed is None or now is None or first.reading is None:
+    if not same or was.failed is None or now is None or first.reading is None or _has_fewer(was, first.reading):
         return baseline
     old = frozenset(was.failed)
     last = again.reading if again is not None and again.passed and again.reading is not None else first.reading
