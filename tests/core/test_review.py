@@ -461,6 +461,46 @@ def test_more_comments_than_one_run_can_answer_are_left_for_the_next() -> None:
     assert len(of(state).comments) == 5
 
 
+def test_checks_that_fail_after_a_run_about_comments_alone_are_news_on_the_same_commit() -> None:
+    state = seen(in_review(), 100, checks="pending", comments=(comment(1),)).settled(100)
+    state = state.works(lambda seq: replace(agent_ok(seq), change=change(HEAD), summary="It is right as it is."))
+    done = state.settled(150)
+    done = done.works(lambda seq: PublishSucceeded(job=job_at(seq), epoch=7, delivery=delivered(HEAD))).settled(150)
+    later = seen(done, 300, checks="failed", failed_checks=RED, comments=(comment(1),)).settled(300)
+    assert later.said(FeedbackAccepted)[1].checks == ("ci / test", "ci / lint")
+
+
+def test_what_an_agent_cannot_be_told_whole_is_left_for_the_next_run() -> None:
+    found = tuple(replace(comment(number), text=f"{number} " + "x" * 1_990) for number in range(16))
+    state = seen(in_review(), 100, comments=found).settled(100)
+    fix = of(state).fix
+    assert fix is not None
+    assert 5 < len(fix.comments) < 16
+    assert len(fix.comments) + len(of(state).comments) == 16
+    told = feedback_text(fix)
+    assert all(one.text in told for one in fix.comments)
+
+
+def test_the_end_is_with_the_commit_that_was_merged_though_another_was_pushed_after_it() -> None:
+    state = fixed(fixing())
+    done = seen(state, 900, state="merged", head_commit=HEAD).at(900).then(TaskSucceeded)
+    assert isinstance(done, TaskSucceeded)
+    assert done.delivery.commit == HEAD
+
+
+def test_a_push_of_ours_whose_end_was_lost_is_where_the_next_one_begins() -> None:
+    state = handing_over()
+    gone = JobLost(job=job_at(job(state)), epoch=7, host="h1", reason="away", host_gone=True)
+    state = state.and_then(gone).settled(250)
+    seq = job(state)
+    state = state.and_then(claimed(seq), replace(prepare_ok(seq, "h2"), tip=FIXED)).settled(255)
+    state = state.works(lambda seq: replace(agent_ok(seq), change=change("e" * 40))).settled(300)
+    state = state.works(lambda seq: replace(verify_ok(seq), commit="e" * 40)).settled(300)
+    work = order_of(state)
+    assert isinstance(work, PublishWork)
+    assert work.expected == FIXED
+
+
 def test_a_forge_that_tells_more_than_can_wait_is_asked_again() -> None:
     state = seen(in_review(fix_runs_max=0), 100, comments=tuple(comment(number) for number in range(60)), more=True)
     assert (of(state).look_at - T0).total_seconds() <= 106

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import asyncpg
+import msgspec
 import structlog
 from prometheus_client import Counter, Histogram
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
 
 log = structlog.get_logger()
+
+ITEMS_BYTES_MAX: Final = 128 * 1024
+"""Of all that is recalled for one task: half of what an event may hold."""
 
 RECALL_SECONDS_MAX: Final = 2.0
 BEHIND_PAUSE_SECONDS: Final = 0.02
@@ -123,6 +127,8 @@ class Recall:
                 except (NoEmbedding, asyncpg.PostgresError) as error:
                     degraded.append(f"by words alone: {' '.join(str(error).split())}")
         items = _items(found, task.spec.policy.recall_max)
+        while len(msgspec.json.encode(items)) > ITEMS_BYTES_MAX:
+            items = items[:-1]
         return MemoryRecalled(items=items, degraded=clip("; ".join(degraded), LINE_LENGTH_MAX))
 
     async def _fused(

@@ -17,10 +17,10 @@ from penstock_agent_exec.agents.facts import shown
 from penstock_agent_exec.forge import Check, Comment, Forge, PullRequestState
 from penstock_agent_exec.steps.bench import Bench, InHand
 
-COMMENTS_MAX: Final = 16
+COMMENTS_MAX: Final = 12
 """So many comments are told by one look: with everything else they fit into one event, whatever is in them."""
 
-CHECKS_MAX: Final = 16
+CHECKS_MAX: Final = 12
 COMMENT_LENGTH_MAX: Final = 2_000
 SUMMARY_LENGTH_MAX: Final = 1_000
 WORD_LENGTH_MAX: Final = 100

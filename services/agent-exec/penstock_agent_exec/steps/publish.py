@@ -10,7 +10,7 @@ from penstock.events import PublishFailed, PublishSucceeded
 from penstock.jobs import PublishWork
 from penstock.reports import ReportBody
 from penstock.values import LOCAL, Delivery
-from penstock_agent_exec.forge import find_or_open, marked
+from penstock_agent_exec.forge import ForgeRefused, find_or_open, marked
 from penstock_agent_exec.git.failures import BaseLost, BaseMoved, ParcelMissing
 from penstock_agent_exec.git.mirror import contains, has_commit, resolve_base, update_mirror
 from penstock_agent_exec.git.publish import look, publish_branch
@@ -101,6 +101,11 @@ async def _branch(bench: Bench, hand: InHand, work: PublishWork, notes: str) -> 
     if work.on_tip:
         await _must_be_on_tip(bench, work)
     await bench.forges.fresh(remote)
+    forge = bench.forge(work.repo)
+    if forge is not None and work.number is not None:
+        now = await forge.look(work.number)
+        if now.state != "open" and now.head_commit != work.commit:
+            raise ForgeRefused(f"the pull request is {now.state} already")
     published = await publish_branch(
         mirror,
         remote,
@@ -110,7 +115,6 @@ async def _branch(bench: Bench, hand: InHand, work: PublishWork, notes: str) -> 
         credential=bench.credential(remote, pushes=True),
         fence=hand.tenure.must_hold,
     )
-    forge = bench.forge(work.repo)
     if forge is None:
         return Delivery(kind="branch", commit=published.commit, branch=published.branch, adopted=published.adopted)
     hand.tenure.must_hold()

@@ -33,10 +33,22 @@ def counted(comments: int, checks: int) -> str:
     return " and ".join(one for one in said if one) or "nothing"
 
 
+def fitting(checks: tuple[FailedCheck, ...], comments: tuple[ReviewComment, ...]) -> tuple[ReviewComment, ...]:
+    """The first comments that one run can be told whole, beside all the checks; at least one where there is no check."""
+    room = FEEDBACK_ROOM - len(_HEADING) - sum(len(_check(one)) + 2 for one in checks)
+    chosen: list[ReviewComment] = []
+    for one in comments:
+        room -= len(_comment(one)) + 2
+        if room < 0 and (chosen or checks):
+            break
+        chosen.append(one)
+    return tuple(chosen)
+
+
 def feedback_text(fix: Fix) -> str:
-    """What the agent is told; the newest is cut first where all of it does not fit."""
+    """What the agent is told: all that the run was accepted for, which `fitting` has bounded."""
     parts = [_HEADING, *(_check(one) for one in fix.checks), *(_comment(one) for one in fix.comments)]
-    return clip("\n\n".join(parts), FEEDBACK_ROOM)
+    return "\n\n".join(parts)
 
 
 def answer_text(task: Task) -> str:
@@ -44,7 +56,7 @@ def answer_text(task: Task) -> str:
     fix = None if task.review is None else task.review.fix
     if fix is None or task.change is None or task.delivery is None:
         return ""
-    names = ", ".join(f"`{one.name}`" for one in fix.checks[:NAMED_MAX])
+    names = ", ".join("`" + _line(one.name).replace("`", "'") + "`" for one in fix.checks[:NAMED_MAX])
     places = [f"- {_line(one.author) or 'somebody'} on {_where(one)}" for one in fix.comments[:NAMED_MAX]]
     unchanged = task.change.commit == task.delivery.commit
     done = "nothing was changed" if unchanged else f"commit {task.change.commit[:12]}"
@@ -58,9 +70,8 @@ def answer_text(task: Task) -> str:
 
 
 def _check(check: FailedCheck) -> str:
-    where = f" ({check.url})" if check.url else ""
     said = clip(check.summary, CHECK_ROOM) or "It says nothing more."
-    return quoted(f"The check {_line(check.name)} failed{where}", said)
+    return quoted(f"The check {_line(check.name)} failed", f"{check.url}\n{said}" if check.url else said)
 
 
 def _comment(comment: ReviewComment) -> str:

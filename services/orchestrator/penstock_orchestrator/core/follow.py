@@ -24,7 +24,7 @@ from penstock.events import (
 from penstock.jobs import Job, ObserveWork
 from penstock.subjects import PUBLISH_POOL
 from penstock_orchestrator.core import review, step
-from penstock_orchestrator.core.feedback import counted
+from penstock_orchestrator.core.feedback import counted, fitting
 from penstock_orchestrator.core.task import Failure, Review, Task
 
 Answer: TypeAlias = KnownEvent | Literal["wait"] | None
@@ -163,7 +163,7 @@ def feedback(task: Task) -> FeedbackAccepted | TaskBlocked | None:
         number=seen.fixes + 1,
         head_commit=seen.head or review.last_pushed(task),
         checks=tuple(clip(one.name, LINE_LENGTH_MAX) for one in seen.checks),
-        comments=tuple(one.id for one in seen.comments[:COMMENTS_AT_ONCE_MAX]),
+        comments=tuple(one.id for one in fitting(seen.checks, seen.comments[:COMMENTS_AT_ONCE_MAX])),
     )
 
 

@@ -189,7 +189,9 @@ def _expected(task: Task) -> str | None:
     """Where the remote's branch must stand: as it was found, for a task that goes on with one; where we have left it, for a
     fix run."""
     if task.review is not None:
-        return last_pushed(task)
+        # A push whose end was lost is ours all the same, once it was seen.
+        head = task.review.head
+        return head if head is not None and head in task.review.pushed else last_pushed(task)
     if task.spec.continues is None or task.spec.flow != "branch":
         return None
     return task.tip or task.spec.continues.commit

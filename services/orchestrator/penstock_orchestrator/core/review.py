@@ -129,7 +129,7 @@ def after_step(before: Task, task: Task, event: object, at: datetime) -> Task:
             looks = event.error_class.startswith(FROM_OUTSIDE)
             review = replace(review, look_first=looks, look_at=at if looks else review.look_at)
             return replace(task, review=replace(review, fix=replace(fix, handing_over=False)))
-        case PrepareSucceeded() if event.tip is not None and event.tip not in review.pushed:
+        case PrepareSucceeded() if event.tip is not None:
             return replace(task, review=replace(review, head=event.tip))
         case AgentSucceeded():
             return _worked(task, review, event)
@@ -295,7 +295,8 @@ def _accepted(task: Task, review: Review, event: FeedbackAccepted, at: datetime)
         fixes=event.number,
         comments=tuple(one for one in review.comments if one.id not in named),
         checks=(),
-        answered=(*review.answered, event.head_commit)[-PUSHED_MAX:],
+        # A run about comments alone has answered no check: one that fails later on this commit is news.
+        answered=(*review.answered, event.head_commit)[-PUSHED_MAX:] if event.checks else review.answered,
     )
     return replace(
         task,

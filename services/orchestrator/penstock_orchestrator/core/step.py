@@ -8,6 +8,8 @@ from __future__ import annotations
 import hashlib
 from typing import Literal, TypeAlias, assert_never
 
+from msgspec.structs import replace
+
 from penstock.events import (
     AgentRequested,
     KnownEvent,
@@ -103,17 +105,19 @@ def _check(task: Task) -> VerifySkipped | VerifyRequested:
 
 def end_well(task: Task) -> TaskSucceeded | TaskUnverified:
     """The end of a task whose change was handed over, as the last commit of it was judged."""
-    assert task.delivery is not None
+    delivery = task.delivery
+    assert delivery is not None
     seen = task.review
+    if seen is not None and seen.state == "merged" and seen.head is not None and seen.head in seen.pushed:
+        # What was merged, which a later push of ours is not part of.
+        delivery = replace(delivery, commit=seen.head)
     judged, skipped = (task.judged, task.skipped) if seen is None else (seen.judged, seen.skipped)
     results = task.results if seen is None else seen.results
     reservations = checks.reservations(judged, results)
     if checks.is_verified(task.spec, judged, results):
-        return TaskSucceeded(
-            delivery=task.delivery, attempts=task.attempts, usage=task.usage, reservations=reservations
-        )
+        return TaskSucceeded(delivery=delivery, attempts=task.attempts, usage=task.usage, reservations=reservations)
     return TaskUnverified(
-        delivery=task.delivery,
+        delivery=delivery,
         attempts=task.attempts,
         usage=task.usage,
         reason=checks.unverified_reason(judged, skipped),
