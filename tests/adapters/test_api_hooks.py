@@ -300,7 +300,9 @@ async def test_deliveries_are_forgotten_after_a_month(house: House, dsn: str) ->
 
 async def test_a_flood_is_turned_away_and_the_api_goes_on(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deliveries, "PER_MINUTE_MAX", 3)
-    codes = [(await deliver(house, secret="another-secret-0123456789")).status_code for _ in range(6)]
+    strangers = [(await deliver(house, secret="another-secret-0123456789")).status_code for _ in range(6)]
+    assert strangers == [401] * 6, "and none of them has taken the room of somebody who is believed"
+    codes = [(await deliver(house)).status_code for _ in range(6)]
     assert codes.count(429) >= 2
     assert (await house.client.get("/v1/tasks")).status_code == 200
 

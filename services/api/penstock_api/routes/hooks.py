@@ -46,12 +46,13 @@ class HookAnswer(Struct, frozen=True, kw_only=True):
 )
 async def take_hook(request: ApiRequest, provider: ProviderName, repo: EntryName) -> Response[HookAnswer]:
     parts = request.parts
+    # The gate is for those who know a secret: strangers cannot fill it.
+    body = await request.body()
+    entry = parts.catalog.repos.entries.get(repo)
+    known = parts.hook_secrets.of("" if entry is None else entry.hook_secret_ref)
+    if not believed(provider, request.headers, body, known):
+        raise Problem(401, "unauthorized", "this is not signed with a secret of a repo that is known here")
     async with parts.deliveries.gate():
-        body = await request.body()
-        entry = parts.catalog.repos.entries.get(repo)
-        known = parts.hook_secrets.of("" if entry is None else entry.hook_secret_ref)
-        if not believed(provider, request.headers, body, known):
-            raise Problem(401, "unauthorized", "this is not signed with a secret of a repo that is known here")
         payload = _payload(request, body)
         event, delivery = event_of(provider, request.headers), delivery_of(provider, request.headers)
         if not delivery:
