@@ -163,7 +163,7 @@ def _evidence(task: Task) -> list[str]:
         parts.append(f"## Files whose names fit the task's words (a guess to start from)\n{lines}")
     # A summary of earlier sessions knows better what matters, and takes the room.
     if found.map and not task.summary:
-        parts.append(f"{_MAP_HEADING}\n{clip(found.map, MAP_LENGTH_MAX)}")
+        parts.append(f"{_MAP_HEADING}\n{quoted('The map', clip(found.map, MAP_LENGTH_MAX))}")
     return parts
 
 
