@@ -16,6 +16,7 @@ from executor_double import BASE, ExecutorDouble, all_well
 from msgspec.structs import replace
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.js.api import StreamInfo
 from orchestrator_fixtures import add_repo, ask, is_end, orchestrator, put, running, submission, tags, until
 from processes import ServiceProcess
 from servers import NatsForTest
@@ -595,7 +596,9 @@ async def test_a_schedule_that_breaks_stops_no_other_and_a_fire_of_a_wrong_clock
     assert submitted.empty()
 
 
-async def test_who_waits_for_the_reports_of_the_dead_does_not_wait_for_those_of_the_living(nc: Client) -> None:
+async def test_who_waits_for_the_reports_of_the_dead_does_not_wait_for_those_of_the_living(
+    nc: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def clock() -> datetime:
         return datetime.now(UTC)
 
@@ -606,9 +609,21 @@ async def test_who_waits_for_the_reports_of_the_dead_does_not_wait_for_those_of_
     loop = Loop(nc, fold, Appender(nc, fold, clock=clock, source="/test"), clock=clock, recall=recall)
     watch = Watch(nc, fold, loop, Leases(nc), clock=clock, every_seconds=60.0, stop_patience_seconds=60.0)
     js = nc.jetstream()
+    counted = asyncio.Event()
+
+    async def stream_info(name: str) -> StreamInfo:
+        info = await js.stream_info(name)
+        counted.set()
+        return info
+
+    # However slow the machine is: the living speak after the dead were counted, and the wait ends by what it sees.
+    monkeypatch.setattr(watch._js, "stream_info", stream_info)
+    monkeypatch.setattr("penstock_orchestrator.watch.REPORTS_SETTLED_TRIES", 100_000)
     subject = s.report(ids.fresh(), ids.fresh(), "agent_progressed")
     await js.publish(subject, b"of the dead")
     settled = asyncio.create_task(watch._reports_settled())
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
+        await counted.wait()
     reports = await js.pull_subscribe_bind(s.REPORTS_DURABLE, s.REPORTS)
     [of_the_dead] = await reports.fetch(1)
     for _ in range(20):
