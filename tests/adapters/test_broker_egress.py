@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from adapters.broker_world import Api, Asked, Says, read_answer
 
+from penstock.addresses import is_public
 from penstock_agent_exec.broker import tunnel
-from penstock_agent_exec.broker.addresses import Opened, Refused, is_public, parse_destination
+from penstock_agent_exec.broker.addresses import Opened, Refused, parse_destination
 from penstock_agent_exec.broker.denials import TOLD_MAX, Denial, Denials
 from penstock_agent_exec.broker.egress import EgressProxy
 from penstock_agent_exec.broker.tunnel import Streams

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from penstock_notifier.address import RefusedAddress, checked_addresses, is_public, parse, system_resolver
+from penstock.addresses import is_public, system_resolver
+from penstock_notifier.address import RefusedAddress, checked_addresses, parse
 
 pytestmark = pytest.mark.anyio
 

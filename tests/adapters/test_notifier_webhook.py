@@ -18,8 +18,8 @@ from adapters.webhook_receiver import Receiver, answers, drips, pours
 from standardwebhooks.webhooks import Webhook as Verifier
 from standardwebhooks.webhooks import WebhookVerificationError
 
+from penstock.addresses import Resolve, system_resolver
 from penstock.catalog import Route
-from penstock_notifier.address import Resolve, system_resolver
 from penstock_notifier.channels import Delivered, Delivery, Never, NotNow, Outcome
 from penstock_notifier.channels.webhook import Webhook, new_transport, retry_after_seconds
 

@@ -6,64 +6,13 @@ second look-up could give another answer. What is not known to be public is refu
 
 from __future__ import annotations
 
-import asyncio
-import socket
-from collections.abc import Awaitable, Callable
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from typing import Final
-
 import httpx2
 
-PORT_MAX: Final = 65_535
-
-Resolve = Callable[[str, int], Awaitable[tuple[str, ...]]]
-"""The addresses of a host's name. Raises OSError or UnicodeError."""
+from penstock.addresses import PORT_MAX, Resolve, is_public
 
 
 class RefusedAddress(ValueError):
     """A webhook may not go there."""
-
-
-# The special-purpose registries of IANA, and one cloud's host service that has a public-looking address.
-_NOT_PUBLIC_4: Final = tuple(
-    ip_network(text)
-    for text in (
-        "0.0.0.0/8",
-        "10.0.0.0/8",
-        "100.64.0.0/10",
-        "127.0.0.0/8",
-        "168.63.129.16/32",
-        "169.254.0.0/16",
-        "172.16.0.0/12",
-        "192.0.0.0/24",
-        "192.0.2.0/24",
-        "192.31.196.0/24",
-        "192.52.193.0/24",
-        "192.88.99.0/24",
-        "192.168.0.0/16",
-        "192.175.48.0/24",
-        "198.18.0.0/15",
-        "198.51.100.0/24",
-        "203.0.113.0/24",
-        "224.0.0.0/4",
-        "240.0.0.0/4",
-    )
-)
-# Everything outside of it is loopback, link-local, unique-local, multicast, NAT64 or mapped IPv4.
-_GLOBAL_UNICAST_6: Final = ip_network("2000::/3")
-# Inside: Teredo and its neighbours, documentation, 6to4, documentation again.
-_NOT_PUBLIC_6: Final = tuple(ip_network(text) for text in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"))
-
-
-def is_public(address: str) -> bool:
-    """Whether the address is one of the open internet."""
-    try:
-        parsed: IPv4Address | IPv6Address = ip_address(address)
-    except ValueError:
-        return False
-    if isinstance(parsed, IPv4Address):
-        return not any(parsed in network for network in _NOT_PUBLIC_4)
-    return parsed in _GLOBAL_UNICAST_6 and not any(parsed in network for network in _NOT_PUBLIC_6)
 
 
 def parse(url: str, *, allow_private: bool) -> httpx2.URL:
@@ -96,9 +45,3 @@ async def checked_addresses(url: httpx2.URL, resolve: Resolve, *, allow_private:
             if not is_public(address):
                 raise RefusedAddress(f"its host has the address {address}, which is not public")
     return addresses
-
-
-async def system_resolver(host: str, port: int) -> tuple[str, ...]:
-    """As the host's own configuration says, each address once."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return tuple(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))

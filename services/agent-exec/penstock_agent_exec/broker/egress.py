@@ -18,14 +18,8 @@ from urllib.parse import urlsplit
 
 import h11
 
-from penstock_agent_exec.broker.addresses import (
-    Opened,
-    Refused,
-    Resolve,
-    checked_addresses,
-    parse_destination,
-    system_resolver,
-)
+from penstock.addresses import Resolve, system_resolver
+from penstock_agent_exec.broker.addresses import Opened, Refused, checked_addresses, parse_destination
 from penstock_agent_exec.broker.client import Client
 from penstock_agent_exec.broker.denials import Denials
 from penstock_agent_exec.broker.tunnel import Pulse, Streams, Traffic, end, pump, tunnel

@@ -19,8 +19,9 @@ from standardwebhooks.webhooks import EmptyWebhookSecretError
 from standardwebhooks.webhooks import Webhook as Signer
 
 from penstock import subjects as s
+from penstock.addresses import Resolve, system_resolver
 from penstock.catalog import Route
-from penstock_notifier.address import RefusedAddress, Resolve, checked_addresses, parse, system_resolver
+from penstock_notifier.address import RefusedAddress, checked_addresses, parse
 from penstock_notifier.channels import Delivered, Delivery, Never, NotNow, Outcome
 from penstock_notifier.lane import RETRY_AFTER_SECONDS_MAX
 from penstock_notifier.render import clean
