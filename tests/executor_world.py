@@ -18,6 +18,7 @@ import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.errors import NotFoundError
+from patience import WAIT_SECONDS_MAX
 from processes import ServiceProcess
 from servers import NatsForTest
 from whole import CALC_MENDED, Remote
@@ -35,7 +36,6 @@ from penstock.reader import Reader
 from penstock.reports import Report, ReportBody
 from penstock.values import RepoSnapshot, VerifyCommands
 
-WAIT_SECONDS_MAX: Final = 30.0
 MEND: Final[dict[str, Any]] = {"do": "write", "path": "calc.py", "content": CALC_MENDED}
 COMMIT: Final[dict[str, Any]] = {"do": "commit", "message": "Add, as the name says"}
 Answer = Callable[[ClaimJob], Reply | None]
