@@ -13,11 +13,10 @@ import urllib.request
 from pathlib import Path
 from typing import Final
 
+from patience import WAIT_SECONDS_MAX
+from ports import free_port
 from servers import PASSWORD, NatsForTest
 
-from penstock_launcher.servers import free_port
-
-READY_SECONDS_MAX: Final = 30.0
 SECRET: Final = {
     f"PENSTOCK_{name}"
     for name in ("NATS_PASSWORD", "DATABASE_URL", "ANTHROPIC_API_KEY", "OPENAI_API_KEY", "CLAUDE_OAUTH_TOKEN")
@@ -74,7 +73,7 @@ class ServiceProcess:
         assert self._process is not None
         if self._process.poll() is None:
             self._process.send_signal(number)
-        return self._process.wait(timeout=30)
+        return self._process.wait(timeout=WAIT_SECONDS_MAX)
 
     def send(self, number: int) -> None:
         assert self._process is not None
@@ -85,7 +84,7 @@ class ServiceProcess:
         if self._process is not None:
             self.kill()
 
-    def ended(self, timeout: float = 30) -> int:
+    def ended(self, timeout: float = WAIT_SECONDS_MAX) -> int:
         """Wait for it to end by itself; the exit code."""
         assert self._process is not None
         return self._process.wait(timeout=timeout)
@@ -102,7 +101,7 @@ class ServiceProcess:
 
     async def ready(self) -> None:
         """Wait until `/readyz` says so; raises with the log's end when it does not."""
-        deadline = asyncio.get_running_loop().time() + READY_SECONDS_MAX
+        deadline = asyncio.get_running_loop().time() + WAIT_SECONDS_MAX
         problems: list[str] = []
         while asyncio.get_running_loop().time() < deadline:
             assert self._process is not None

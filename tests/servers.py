@@ -16,11 +16,12 @@ from typing import Final
 
 import nats
 from nats.aio.client import Client
+from ports import free_port
 
 from penstock.streams import provision
 from penstock.subjects import PUBLISH_POOL
 from penstock_launcher import nats_conf
-from penstock_launcher.servers import NatsServer, PostgresServer, free_port
+from penstock_launcher.servers import NatsServer, PostgresServer
 
 POOLS: Final = ("scripted", "claude", "codex", "gemini", "qwen")
 HOSTS: Final = ("h1", "h2", "h3")

@@ -23,6 +23,8 @@ import httpx2
 from agent_programs import agent_path
 from nats.aio.client import Client
 from orchestrator_fixtures import is_end, tags
+from patience import WAIT_SECONDS_MAX
+from ports import free_port
 from processes import ServiceProcess
 from servers import POOLS, NatsForTest
 
@@ -30,10 +32,9 @@ from penstock import subjects as s
 from penstock.codec import decode_event
 from penstock.events import Recorded
 from penstock.reader import Reader
-from penstock_launcher.servers import PostgresServer, free_port
+from penstock_launcher.servers import PostgresServer
 from penstock_orchestrator.migrate import migrate
 
-WAIT_SECONDS_MAX: Final = float(os.environ.get("PENSTOCK_TEST_WAIT_SECONDS", "90"))
 GIT_ENVIRON: Final = {
     "PATH": os.environ["PATH"],
     "HOME": "/nonexistent",

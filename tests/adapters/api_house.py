@@ -16,6 +16,7 @@ import httpx2
 import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from ports import free_port
 from servers import NatsForTest, PostgresForTest
 
 from penstock import codec, ids
@@ -51,7 +52,6 @@ from penstock_api.__main__ import live
 from penstock_api.settings import ApiSettings
 from penstock_api.tokens import Role, fresh_token
 from penstock_launcher import nats_conf
-from penstock_launcher.servers import free_port
 from penstock_orchestrator.memory_notes import Notes
 from penstock_orchestrator.projector import Projector
 

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from nats.aio.client import Client
+from ports import free_port
 from servers import NatsForTest
 
 from penstock import ids
@@ -24,7 +25,6 @@ from penstock.codec import encode, encode_event, type_of
 from penstock.events import KnownEvent, TaskFailed
 from penstock.log import LogWriter
 from penstock.values import Usage
-from penstock_launcher.servers import free_port
 
 SECRET_NAME = "hook"
 SECRET = "whsec_" + base64.b64encode(b"a secret of tests, 32 bytes long").decode()

@@ -11,13 +11,13 @@ from pathlib import Path
 import httpx2
 import pytest
 from adapters.api_house import DEADLINE_SECONDS, House, database_of, frames_of, submitted
+from ports import free_port
 from processes import ServiceProcess
 from servers import NatsForTest, PostgresForTest
 
 from penstock import ids
 from penstock.streams import provision
 from penstock_api.tokens import fresh_token
-from penstock_launcher.servers import free_port
 from penstock_orchestrator.migrate import migrate
 
 pytestmark = pytest.mark.anyio

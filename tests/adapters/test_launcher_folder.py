@@ -9,9 +9,9 @@ import threading
 from pathlib import Path
 
 import pytest
+from ports import free_port
 
 from penstock_launcher.folder import PORT_NAMES, DataFolder, FolderInUse, PortTaken, default_path
-from penstock_launcher.servers import free_port
 
 
 def test_whoever_comes_second_is_told_the_pid_of_the_first(tmp_path: Path) -> None:

@@ -12,11 +12,12 @@ import asyncpg
 import pytest
 from nats import connect
 from nats.errors import Error as NatsError
+from ports import free_port
 from servers import NatsForTest, PostgresForTest
 
 from penstock.streams import check_server
 from penstock_launcher.child import ChildFailed
-from penstock_launcher.servers import PostgresServer, free_port
+from penstock_launcher.servers import PostgresServer
 
 pytestmark = pytest.mark.anyio
 DEADLINE_SECONDS = 20.0

@@ -13,6 +13,7 @@ from executor_double import ExecutorDouble, Script, all_well
 from msgspec.structs import replace
 from nats.aio.client import Client
 from orchestrator_fixtures import add_repo, ask, is_end, orchestrator, running, submission, tags, until
+from ports import free_port
 from processes import ServiceProcess
 from servers import NatsForTest
 
@@ -35,7 +36,7 @@ from penstock.events import (
 from penstock.jobs import AgentWork, Job, PrepareWork
 from penstock.reports import ReportBody
 from penstock.values import Usage, VerifyCommands
-from penstock_launcher.servers import PostgresServer, free_port
+from penstock_launcher.servers import PostgresServer
 from penstock_orchestrator.migrate import migrate
 
 pytestmark = pytest.mark.anyio

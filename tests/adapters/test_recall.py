@@ -12,6 +12,7 @@ import pytest
 from executor_double import ExecutorDouble, all_well
 from nats.aio.client import Client
 from orchestrator_fixtures import add_repo, ask, is_end, orchestrator, put, running, submission, until
+from ports import free_port
 from processes import ServiceProcess
 from servers import NatsForTest
 
@@ -23,7 +24,7 @@ from penstock.events import AgentFailed, MemoryRecalled, Recorded, TaskFailed, T
 from penstock.jobs import AgentWork, Job
 from penstock.reports import ReportBody
 from penstock.values import Usage
-from penstock_launcher.servers import PostgresServer, free_port
+from penstock_launcher.servers import PostgresServer
 from penstock_orchestrator.migrate import migrate
 
 pytestmark = pytest.mark.anyio

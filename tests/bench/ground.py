@@ -16,13 +16,14 @@ from typing import Final, Literal
 
 from nats.aio.client import Client
 from nats.js.api import PubAck
+from ports import free_port
 from servers import NatsForTest
 
 from bench.lives import REPO, Line
 from penstock import subjects as s
 from penstock.connection import Connection
 from penstock_launcher.nats_conf import ADMIN
-from penstock_launcher.servers import PostgresServer, free_port
+from penstock_launcher.servers import PostgresServer
 
 Grade = Literal["sync default", "sync always"]
 GRADES: Final[tuple[Grade, ...]] = ("sync default", "sync always")

@@ -20,13 +20,14 @@ import nats.errors
 import pytest
 import yaml
 from nats.aio.client import Client
+from ports import free_port
 
 from penstock.settings import Common, load
 from penstock.streams import check_server, provision
 from penstock_agent_exec.settings import Settings as ExecutorSettings
 from penstock_api.settings import ApiSettings
 from penstock_launcher import nats_conf
-from penstock_launcher.servers import NatsServer, free_port
+from penstock_launcher.servers import NatsServer
 from penstock_notifier.settings import NotifierSettings
 from penstock_orchestrator.settings import Settings as OrchestratorSettings
 

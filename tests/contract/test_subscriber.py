@@ -22,10 +22,10 @@ from contract.golden import EXPECTED, FOLDER, type_in
 from nats.aio.client import Client
 from nats.aio.subscription import Subscription
 from nats.js.api import AckPolicy, ConsumerConfig
+from ports import free_port
 from servers import PASSWORD, NatsForTest
 
 from penstock.catalog import Route
-from penstock_launcher.servers import free_port
 from penstock_notifier.channels import Delivered, Delivery, Never
 from penstock_notifier.channels.webhook import Webhook, new_transport
 

@@ -17,6 +17,7 @@ import httpx2
 import pytest
 from msgspec.structs import replace
 from orchestrator_fixtures import tags
+from ports import free_port
 from processes import ServiceProcess
 from whole import AT_ONCE, CALC_MENDED, Remote, Whole, calc_remote, git, whole
 
@@ -32,7 +33,6 @@ from penstock.events import (
 from penstock_agent_exec.forge import Check, Comment
 from penstock_agent_exec.forge.recording import Recorded as Entry
 from penstock_agent_exec.forge.recording import plant, recorded
-from penstock_launcher.servers import free_port
 
 pytestmark = pytest.mark.anyio
 
