@@ -19,6 +19,7 @@ from penstock.values import Change, Kept
 from penstock_agent_exec.agents.facts import shown
 from penstock_agent_exec.agents.vendor import HostLacks, RunRefused
 from penstock_agent_exec.git.change import SUBMODULE_MODE, Diffstat, has_change
+from penstock_agent_exec.git.failures import TooBig
 from penstock_agent_exec.git.heal import heal_clone
 from penstock_agent_exec.git.mirror import start_of
 from penstock_agent_exec.git.secrets import secrets_in
@@ -38,6 +39,10 @@ TOO_LARGE: Final = "agent.change_too_large"
 SUBMODULE: Final = "agent.submodule_in_change"
 _TOO_LARGE: Final = (
     f"the change is larger than {ARTIFACT_BYTES_MAX} bytes as a git bundle, and cannot travel to the host that hands it over: "
+    "leave out whatever is generated, downloaded or built"
+)
+_UNSEEN: Final = (
+    "Only what was looked through travels to the host that hands it over: "
     "leave out whatever is generated, downloaded or built"
 )
 
@@ -93,7 +98,14 @@ async def _unfit_to_travel(
 ) -> Failure | None:
     """Leave the change for other hosts, where they share work; why it is no result, where one of them is to hand it over and
     cannot be given it. What this host must hide, no other host would know."""
-    if work.publish_elsewhere and (names := await secrets_in(place.mirror, place.clone.base, head, hand.redactor)):
+    try:
+        names = await secrets_in(place.mirror, place.clone.base, head, hand.redactor) if work.publish_elsewhere else ()
+    except TooBig as error:
+        # As a bundle it may be small enough. What nobody has looked through does not travel all the same.
+        hand.note(f"the work is not left for other hosts: {error}")
+        await leave_change(bench, hand, work, place, offer.vendor, head, travels=False)
+        return Failure(error_class=TOO_LARGE, message=f"{error} {_UNSEEN}", transient=False, retry_at=None)
+    if names:
         message = f"the change holds secrets of the host: {', '.join(names)[:200]}; take them out of every commit"
         return Failure(error_class=GIVES_AWAY, message=message, transient=False, retry_at=None)
     await leave_change(bench, hand, work, place, offer.vendor, head)

@@ -37,12 +37,15 @@ STORE_TRIES_MAX: Final = 5
 STORE_PAUSE_SECONDS: Final = 1.0
 
 
-async def leave_change(bench: Bench, hand: InHand, work: AgentWork, place: Place, vendor: Vendor, commit: str) -> None:
-    """Leave the result of the run, where hosts share work; `hand.parcel` says what was left. Raises the client's errors where
-    the broker does not take what another host is to hand over."""
+async def leave_change(
+    bench: Bench, hand: InHand, work: AgentWork, place: Place, vendor: Vendor, commit: str, *, travels: bool = True
+) -> None:
+    """Leave the result of the run, where hosts share work; `hand.parcel` says what was left. Of one that may not travel, the
+    session alone. Raises the client's errors where the broker does not take what another host is to hand over."""
     if work.share_work:
         ref = task_ref(hand.job.task)
-        await _leave(bench, hand, work, place, vendor, ref, commit, needed=work.publish_elsewhere)
+        needed = work.publish_elsewhere
+        await _leave(bench, hand, work, place, vendor, ref, commit, travels=travels, needed=needed)
 
 
 async def leave_kept(bench: Bench, hand: InHand, work: AgentWork, place: Place, vendor: Vendor) -> None:
@@ -51,7 +54,7 @@ async def leave_kept(bench: Bench, hand: InHand, work: AgentWork, place: Place, 
         kept = hand.kept
         ref = wip_ref(hand.job.task, work.attempt) if kept is None else kept.ref
         commit = None if kept is None else kept.commit
-        await _leave(bench, hand, work, place, vendor, ref, commit, needed=False)
+        await _leave(bench, hand, work, place, vendor, ref, commit, travels=True, needed=False)
 
 
 async def _leave(
@@ -63,10 +66,12 @@ async def _leave(
     ref: str,
     commit: str | None,
     *,
+    travels: bool,
     needed: bool,
 ) -> None:
-    base = place.clone.base
-    packed = None if commit is None else await _packed_work(bench, hand, place.mirror, base, ref, needed=needed)
+    packed = None
+    if commit is not None and travels:
+        packed = await _packed_work(bench, hand, place.mirror, place.clone.base, ref, needed=needed)
     bundle = await _left(bench, hand, *BUNDLE, packed, needed=needed)
     session = await _packed_session(bench, hand, place, vendor, work.session_id)
     hand.parcel = Parcel(
