@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ import msgspec
 import nats.errors
 from executor_double import ExecutorDouble
 from nats.aio.client import Client
+from patience import WAIT_SECONDS_MAX
 from processes import ServiceProcess
 from servers import NatsForTest
 
@@ -19,12 +21,11 @@ from penstock import codec, ids
 from penstock import subjects as s
 from penstock.catalog import Repo
 from penstock.codec import decode_event, encode
-from penstock.commands import Command, Reply, SubmitTask, verb_of
+from penstock.commands import Command, NotReady, Reply, SubmitTask, verb_of
 from penstock.events import Recorded
 from penstock.reader import Reader
 from penstock.values import VerifyCommands
 
-WAIT_SECONDS_MAX = 30.0
 MAKE_TEST = VerifyCommands(test="make test")
 
 
@@ -61,17 +62,36 @@ def submission(repo: str = "shop", **more: Any) -> SubmitTask:
 
 async def ask(nc: Client, command: Command) -> Reply:
     """The orchestrator's answer, asked for until there is one (a new leader may still be on its way)."""
+    return await ask_on(nc, s.command(*verb_of(command)), encode(command))
+
+
+async def ask_on(nc: Client, subject: str, body: bytes) -> Reply:
+    """The orchestrator's answer to these bytes, whatever they are, asked for until there is one."""
     deadline = asyncio.get_running_loop().time() + WAIT_SECONDS_MAX
     while True:
         try:
-            answer = await nc.request(s.command(*verb_of(command)), encode(command), timeout=3)
+            answer = await nc.request(subject, body, timeout=3)
+            reply = codec.replies.decode(answer.data)
+            if not isinstance(reply, NotReady):
+                return reply
         except nats.errors.Error:
-            assert asyncio.get_running_loop().time() < deadline, "nobody answers commands"
-            await asyncio.sleep(0.05)
-            continue
-        reply = codec.replies.decode(answer.data)
-        if type(reply).__name__ != "NotReady":
-            return reply
+            pass
+        assert asyncio.get_running_loop().time() < deadline, "nobody answers commands"
+        await asyncio.sleep(0.05)
+
+
+async def leader_of(*processes: ServiceProcess) -> ServiceProcess:
+    """Whoever was elected last, as soon as somebody was: on a busy machine a leader may lose its lease to the other."""
+    deadline = asyncio.get_running_loop().time() + WAIT_SECONDS_MAX
+    while not any("leader.elected" in process.log for process in processes):
+        assert asyncio.get_running_loop().time() < deadline, "nobody leads"
+        await asyncio.sleep(0.02)
+    return max(processes, key=_elected_at)
+
+
+def _elected_at(process: ServiceProcess) -> str:
+    lines = [line for line in process.log.splitlines() if "leader.elected" in line]
+    return str(json.loads(lines[-1])["timestamp"]) if lines else ""
 
 
 async def until(nc: Client, task: str, wanted: Callable[[Recorded], bool]) -> list[Recorded]:
