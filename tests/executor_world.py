@@ -7,6 +7,7 @@ queue and reads reports, and decides nothing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import msgspec
+import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.errors import NotFoundError
@@ -52,6 +54,7 @@ class Desk:
 
     def __init__(self, nc: Client) -> None:
         self.nc = nc
+        self._js = nc.jetstream(timeout=WAIT_SECONDS_MAX)
         self.answer: Answer = accept
         self.claims: list[ClaimJob] = []
         self.stored_at_claim: list[bool] = []
@@ -75,7 +78,7 @@ class Desk:
         subject = s.job_for_host(host, task, job.id) if host else s.job_for_pool(pool, task, job.id)
         # Noted first: the executor may be faster than the acknowledgement.
         self.orders[job.id] = subject
-        await self.nc.jetstream().publish(subject, encode(job))
+        await self._js.publish(subject, encode(job))
         return job
 
     async def is_queued(self, job: str) -> bool:
@@ -124,11 +127,16 @@ class Desk:
 
     async def reports(self, job: Job) -> int:
         """How many of the job's end there are now."""
-        info = await self.nc.jetstream().stream_info(s.REPORTS, subjects_filter=s.report("*", job.id, "*"))
+        info = await self._js.stream_info(s.REPORTS, subjects_filter=s.report("*", job.id, "*"))
         return sum(not subject.endswith((".progress", ".decision")) for subject in info.state.subjects or {})
 
     async def lease(self, job: Job) -> LeaseValue | None:
-        state = await read(self.nc, s.job_lease(job.id))
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
+            while True:
+                # A broker that has much to do may take longer than those who hold a lease would wait for it.
+                with contextlib.suppress(nats.errors.TimeoutError):
+                    state = await read(self.nc, s.job_lease(job.id))
+                    break
         return None if state is None or state.value is None else msgspec.json.decode(state.value, type=LeaseValue)
 
     async def lease_is_gone(self, job: Job) -> bool:
@@ -166,7 +174,7 @@ class Desk:
 
     async def _stored(self, stream: str, subject: str) -> bytes | None:
         try:
-            return (await self.nc.jetstream().get_last_msg(stream, subject)).data or b""
+            return (await self._js.get_last_msg(stream, subject)).data or b""
         except NotFoundError:
             return None
 
@@ -247,11 +255,11 @@ class World:
             "fresh_prompt": "Mend it, from the beginning.",
             "max_turns": None,
             "max_cost_usd": None,
-            "wall_seconds_max": 60.0,
+            "wall_seconds_max": 600.0,
         }
         return AgentWork(**(given | more))
 
-    def verify(self, task: str, commit: str, *, seconds: float = 60.0, **commands: Any) -> VerifyWork:
+    def verify(self, task: str, commit: str, *, seconds: float = 600.0, **commands: Any) -> VerifyWork:
         return VerifyWork(
             repo=self.repo,
             branch=f"agent/{task}",

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from patience import WAIT_SECONDS_MAX
+
 
 def command_lines() -> dict[int, bytes]:
     """The command line of every process of this host that has one; zombies have none."""
@@ -23,7 +25,7 @@ def alive_with(mark: str) -> list[int]:
     return [pid for pid, line in command_lines().items() if mark.encode() in line]
 
 
-async def seconds_until(condition: Callable[[], bool], within_seconds: float) -> float:
+async def seconds_until(condition: Callable[[], bool], within_seconds: float = WAIT_SECONDS_MAX) -> float:
     """How long it took for `condition` to become true. Raises AssertionError after `within_seconds`."""
     started = time.monotonic()
     while not condition():

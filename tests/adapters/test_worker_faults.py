@@ -11,19 +11,26 @@ from pathlib import Path
 
 import pytest
 from executor_world import COMMIT, MEND, SlowGit, World, accept, logged, until, world
+from msgspec.structs import replace
+from patience import WAIT_SECONDS_MAX
 from process_watch import alive_with, seconds_until
+from processes import ServiceProcess
 from servers import NatsForTest
 from whole import CALC_MENDED, Remote, calc_remote, git
 
 from penstock import ids
+from penstock.commands import Accepted, ClaimJob
 from penstock.events import AgentSucceeded, JobStopped, PrepareSucceeded, PublishSucceeded, VerifyFailed
-from penstock.jobs import Job
+from penstock.jobs import Job, VerifyWork
 from penstock.streams import JOB_ACK_SECONDS
+from penstock.values import VerifyCommands
 
 pytestmark = pytest.mark.anyio
 
 SAY = {"do": "say", "text": "at work"}
 HANG = {"do": "hang"}
+SHORT_LEASE = "6"
+"""Seconds. Long enough for a slow machine to renew it in time, short enough to wait for its end."""
 
 
 @pytest.fixture
@@ -111,11 +118,11 @@ async def test_a_stop_order_does_not_stop_a_push_that_has_begun(place: World, ta
 
 
 async def test_a_revoked_lease_ends_the_agent_at_once_and_nothing_is_said_of_it(place: World, task: str) -> None:
-    process = await place.start(job_lease_seconds="3")
+    process = await place.start(job_lease_seconds=SHORT_LEASE)
     job, _ = await at_work(place, task)
     assert children(place)
     await place.desk.revoke(job)
-    await seconds_until(lambda: not children(place), 4)
+    await seconds_until(lambda: not children(place))
     await logged(process, "job.lease_lost")
     # The slot is free again, and what it does next is reported: the lost job is not.
     await place.prepared(ids.fresh())
@@ -126,7 +133,7 @@ async def test_a_paused_executor_finds_itself_fenced_when_it_wakes_and_pushes_no
     place: World, task: str, remote: Remote
 ) -> None:
     slow = place.slow_git("ls-remote")
-    process = place.executor(path=slow.path, job_lease_seconds="3")
+    process = place.executor(path=slow.path, job_lease_seconds=SHORT_LEASE)
     process.start()
     await process.ready()
     base, commit = await mended(place, task)
@@ -134,7 +141,7 @@ async def test_a_paused_executor_finds_itself_fenced_when_it_wakes_and_pushes_no
     # It has been told to publish, holds the lease, and is looking at the remote: the push would be next.
     await slow.reached()
     process.send(signal.SIGSTOP)
-    await until(lambda: place.desk.lease_is_gone(job), 15)
+    await until(lambda: place.desk.lease_is_gone(job))
     slow.go()
     process.send(signal.SIGCONT)
     await logged(process, "job.lease_lost")
@@ -148,49 +155,67 @@ async def test_a_paused_executor_finds_itself_fenced_when_it_wakes_and_pushes_no
 
 
 async def test_a_paused_executor_ends_its_agent_when_it_wakes(place: World, task: str) -> None:
-    process = await place.start(job_lease_seconds="3")
+    process = await place.start(job_lease_seconds=SHORT_LEASE)
     job, _ = await at_work(place, task)
     process.send(signal.SIGSTOP)
-    await until(lambda: place.desk.lease_is_gone(job), 15)
+    await until(lambda: place.desk.lease_is_gone(job))
     process.send(signal.SIGCONT)
-    await seconds_until(lambda: not children(place), 5)
+    await seconds_until(lambda: not children(place))
     await logged(process, "job.lease_lost")
     assert await place.desk.reports(job) == 0
 
 
 async def test_kill_before_the_claim_costs_the_order_a_moment(place: World, task: str) -> None:
-    asked = asyncio.Event()
+    loop, asked = asyncio.get_running_loop(), asyncio.Event()
     place.desk.answer = lambda _: asked.set()
-    process = await place.start()
+    process = place.executor()
     job = await place.desk.order(place.prepare(task), task=task)
-    await asyncio.wait_for(asked.wait(), 20)
+    began = loop.time()
+    process.start()
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
+        await asked.wait()
+    alone_seconds = loop.time() - began
     await asyncio.to_thread(process.kill)
     assert await place.desk.is_queued(job.id)
+    asked.clear()
+
+    def accepted(claim: ClaimJob) -> Accepted:
+        asked.set()
+        return accept(claim)
+
+    place.desk.answer = accepted
+    began = loop.time()
     process.start()
-    await process.ready()
-    # The predecessor's lease does not stand in the way, and the broker does not wait for the dead to acknowledge.
-    place.desk.answer = accept
-    await place.desk.report(job, within_seconds=JOB_ACK_SECONDS / 3)
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
+        await asked.wait()
+    # The predecessor's lease does not stand in the way, and the broker does not wait for the dead to acknowledge: it takes as
+    # long as it took without a predecessor, and a moment.
+    assert loop.time() - began < 2 * alone_seconds + JOB_ACK_SECONDS / 3
+    await place.desk.body(job, PrepareSucceeded)
 
 
 @pytest.mark.parametrize("step", ["prepare", "agent", "verify", "publish"])
 async def test_kill_in_the_middle_of(step: str, place: World, task: str, remote: Remote) -> None:
     slow = place.slow_git({"prepare": "fetch", "publish": "ls-remote"}.get(step, "never"))
-    process = place.executor(path=slow.path)
+    process = place.executor(path=slow.path, job_lease_seconds="600")
     process.start()
     await process.ready()
     job = await _in_the_middle(place, task, step, slow)
     await asyncio.to_thread(process.kill)
     slow.go()
-    await seconds_until(lambda: not children(place), 2)
+    await seconds_until(lambda: not children(place))
     process.start()
     await process.ready()
-    # Its own lease is taken from its dead predecessor at once, not when its time is over.
-    await until(lambda: place.desk.lease_is_gone(job), 2)
+    # Its own lease is taken from its dead predecessor, and not when its time is over, which would be long after this.
+    await until(lambda: place.desk.lease_is_gone(job))
     assert await place.desk.reports(job) == 0
     assert not (place.folder / "h1" / "checks").exists()
-    # Asked again, as the orchestrator does when a job is lost, the step is done.
-    again = await place.desk.order(job.work, task=task)
+    # Asked again, as the orchestrator does when a job is lost, the step is done; what went on for ever ends this time.
+    place.script("works", [MEND, SAY, COMMIT])
+    work = job.work
+    if isinstance(work, VerifyWork):
+        work = replace(work, commands=VerifyCommands(test="exit 1"))
+    again = await place.desk.order(work, task=task)
     body = (await place.desk.report(again)).body
     expected = {
         "prepare": PrepareSucceeded,
@@ -204,17 +229,17 @@ async def test_kill_in_the_middle_of(step: str, place: World, task: str, remote:
 
 
 async def _in_the_middle(place: World, task: str, step: str, slow: SlowGit) -> Job:
-    """A job of this kind that has begun, and that would end if it were begun again."""
+    """A job of this kind that has begun, and does not end."""
     if step == "prepare":
         job = await place.desk.order(place.prepare(task), task=task)
         await slow.reached()
         return job
     if step == "agent":
-        job, _ = await at_work(place, task, {"do": "sleep", "seconds": 3}, COMMIT)
+        job, _ = await at_work(place, task)
         return job
     base, commit = await mended(place, task)
     if step == "verify":
-        work = place.verify(task, commit, test="echo at work; sleep 3; exit 1")
+        work = place.verify(task, commit, test="echo at work; sleep 600; exit 1")
         job = await place.desk.order(work, task=task)
         await place.desk.says(job, "at work")
         return job
@@ -237,10 +262,15 @@ async def test_an_agent_that_was_killed_is_gone_on_with_where_its_files_are(plac
 
 
 async def test_a_broker_that_is_killed_in_the_middle_gets_the_report_when_it_is_back(place: World, task: str) -> None:
-    await place.start()
-    job, _ = await at_work(place, task, {"do": "sleep", "seconds": 2}, COMMIT, {"do": "say", "text": "last words"})
+    process = await place.start(job_lease_seconds="600")
+    waits: dict[str, object] = {"do": "wait", "file": "on", "seconds": 600}
+    job, _ = await at_work(place, task, waits, COMMIT, {"do": "say", "text": "last words"})
     await asyncio.to_thread(place.nats.kill)
+    await until(lambda: _is_ready(process, ready=False))
     await asyncio.to_thread(place.nats.start)
+    # The last words of a job wait for the broker only so long.
+    await until(lambda: _is_ready(process, ready=True))
+    (place.folder / "h1" / "tasks" / task / "home" / "on").touch()
     assert (await place.desk.body(job, AgentSucceeded)).change.files == ("calc.py",)
     await place.desk.says(job, "last words")
     # And orders are asked for again.
@@ -249,10 +279,10 @@ async def test_a_broker_that_is_killed_in_the_middle_gets_the_report_when_it_is_
 
 
 async def test_a_broker_that_stays_away_longer_than_the_lease_ends_the_job(place: World, task: str) -> None:
-    process = await place.start(job_lease_seconds="3")
+    process = await place.start(job_lease_seconds=SHORT_LEASE)
     job, _ = await at_work(place, task)
     await asyncio.to_thread(place.nats.kill)
-    await seconds_until(lambda: not children(place), 8)
+    await seconds_until(lambda: not children(place))
     await asyncio.to_thread(place.nats.start)
     await logged(process, "job.lease_lost")
     await place.prepared(ids.fresh())
@@ -260,7 +290,7 @@ async def test_a_broker_that_stays_away_longer_than_the_lease_ends_the_job(place
 
 
 async def test_sigterm_lets_a_job_end_in_its_grace(place: World, task: str) -> None:
-    process = await place.start(drain_grace_seconds="20")
+    process = await place.start(drain_grace_seconds="600")
     job, _ = await at_work(place, task, {"do": "sleep", "seconds": 1}, COMMIT)
     assert await asyncio.to_thread(process.kill, signal.SIGTERM) == 0
     await place.desk.body(job, AgentSucceeded)
@@ -299,11 +329,12 @@ async def test_a_draining_executor_takes_no_order(place: World, task: str) -> No
 
 
 async def test_a_pause_shorter_than_the_lease_costs_nothing(place: World, task: str) -> None:
-    process = await place.start(job_lease_seconds="10")
-    job, _ = await at_work(place, task, {"do": "sleep", "seconds": 2}, COMMIT)
+    process = await place.start(job_lease_seconds="600")
+    job, _ = await at_work(place, task, {"do": "wait", "file": "on", "seconds": 600}, COMMIT)
     process.send(signal.SIGSTOP)
+    (place.folder / "h1" / "tasks" / task / "home" / "on").touch()
     # The agent goes on meanwhile; its last word waits in the pipe.
-    await seconds_until(lambda: not children(place), 10)
+    await seconds_until(lambda: not children(place))
     process.send(signal.SIGCONT)
     assert (await place.desk.body(job, AgentSucceeded)).usage.cost_usd == 0.0
     assert await place.desk.reports(job) == 1
@@ -331,6 +362,10 @@ async def test_the_admin_port_tells_what_the_executor_does(place: World, task: s
     assert "penstock_leases_lost_total 0.0" in await asyncio.to_thread(_metrics, process.admin_port)
 
 
+async def _is_ready(process: ServiceProcess, *, ready: bool) -> bool:
+    return (await asyncio.to_thread(process.readiness))[0] is ready
+
+
 def _metrics(port: int) -> str:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=WAIT_SECONDS_MAX) as answer:
         return str(answer.read().decode())
