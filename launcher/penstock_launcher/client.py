@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple, cast
 from urllib.parse import urlsplit
 
@@ -44,11 +44,13 @@ class Client:
         """Send and receive one JSON object. Raises ApiSaidNo, OSError."""
         return cast("JsonObject", json.loads(self.bytes(method, path, body)))
 
-    def bytes(self, method: str, path: str, body: JsonObject | None = None) -> bytes:
+    def bytes(
+        self, method: str, path: str, body: JsonObject | None = None, headers: Mapping[str, str] | None = None
+    ) -> bytes:
         """The whole answer. Raises ApiSaidNo, OSError."""
         connection = http.client.HTTPConnection(self._host, self._port, timeout=REQUEST_SECONDS_MAX)
         try:
-            return self._ask(connection, method, path, body).read()
+            return self._ask(connection, method, path, body, headers or {}).read()
         finally:
             connection.close()
 
@@ -56,7 +58,7 @@ class Client:
         """Frames until the server ends the stream. Raises ApiSaidNo, OSError (also after SILENCE_SECONDS_MAX of nothing)."""
         connection = http.client.HTTPConnection(self._host, self._port, timeout=SILENCE_SECONDS_MAX)
         try:
-            response = self._ask(connection, "GET", path, None)
+            response = self._ask(connection, "GET", path, None, {})
             fields: dict[str, list[bytes]] = {}
             while line := response.readline(FRAME_BYTES_MAX):
                 name, _, value = line.rstrip(b"\r\n").partition(b":")
@@ -71,9 +73,14 @@ class Client:
             connection.close()
 
     def _ask(
-        self, connection: http.client.HTTPConnection, method: str, path: str, body: JsonObject | None
+        self,
+        connection: http.client.HTTPConnection,
+        method: str,
+        path: str,
+        body: JsonObject | None,
+        more: Mapping[str, str],
     ) -> http.client.HTTPResponse:
-        headers = dict(self._headers)
+        headers = {**self._headers, **more}
         if body is not None:
             headers["Content-Type"] = "application/json"
         try:

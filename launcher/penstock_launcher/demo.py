@@ -28,8 +28,8 @@ from penstock_launcher.folder import FIRST_TOKEN, DataFolder, Running
 from penstock_launcher.timeline import Line, line_of, lines_of, plain
 from penstock_launcher.up import not_ready
 
-START_SECONDS_MAX: Final = 45.0
-TASK_SECONDS_MAX: Final = 45.0
+START_SECONDS_MAX: Final = 150.0
+TASK_SECONDS_MAX: Final = 150.0
 VIEW_SECONDS_MAX: Final = 10.0
 STOP_SECONDS_MAX: Final = 30.0
 POLL_SECONDS: Final = 0.1

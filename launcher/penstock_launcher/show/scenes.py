@@ -1,4 +1,4 @@
-"""The scenes. Each is a function whose docstring tells what will be seen.
+"""The scenes, and first those of how work is steered. Each is a function whose docstring tells what will be seen.
 
 Rule of this room: a scene speaks HTTP, git on its own remote, and the clock; nothing else.
 """
@@ -10,7 +10,8 @@ from typing import Final, cast
 
 from penstock import events as e
 from penstock_launcher.client import JsonObject
-from penstock_launcher.show.stage import WRONG, Stage, Steps, write
+from penstock_launcher.show.results import flows, memory, preflight, review
+from penstock_launcher.show.stage import WRONG, Stage, Steps, wait, write
 
 HOUR: Final = 3600.0
 RESET_SECONDS: Final = 3 * HOUR
@@ -124,8 +125,7 @@ def dependencies(stage: Stage) -> None:
 def priorities(stage: Stage) -> None:
     """One slot, three tasks in the queue: 1 is first whenever it came, and a person may move the others."""
     stage.repo(parallel_max=1)
-    wait: Steps = [{"do": "wait", "file": "go", "seconds": 6}]
-    busy = stage.script("busy", wait + write())
+    busy = stage.script("busy", wait() + write())
     good = stage.script("good", write())
     first = stage.submit("busy", busy, flow="patch")
     stage.until(first, "agent_requested")
@@ -133,6 +133,7 @@ def priorities(stage: Stage) -> None:
     stage.post(f"/v1/tasks/{tasks['moved']}/prioritize", {"priority": 2})
     for task in tasks.values():
         stage.why(task)
+    stage.go(first)
     stage.ended(first, "succeeded")
     for task in tasks.values():
         stage.ended(task, "succeeded")
@@ -210,12 +211,11 @@ def message(stage: Stage) -> None:
     """A person writes to a task at work. The message is accepted at once, told with the next run, and consumed by it."""
     stage.repo()
     told: JsonObject = {"when": {"prompt_contains": "it is 42"}, "steps": write()}
-    model = stage.script(
-        "listener", [{"do": "wait", "file": "go", "seconds": 4}, *write("40\n", "A guess")], cases=[told]
-    )
+    model = stage.script("listener", wait() + write("40\n", "A guess"), cases=[told])
     task = stage.submit("listener", model, flow="patch")
     stage.until(task, "agent_requested")
     stage.post(f"/v1/tasks/{task}/messages", {"text": "I know the answer: it is 42"})
+    stage.go(task)
     stage.until(task, "message_delivered")
     stage.until(task, "message_consumed")
     stage.ended(task, "succeeded")
@@ -292,5 +292,9 @@ SCENES: Final[dict[str, Callable[[Stage], None]]] = {
         message,
         decision,
         abstain,
+        memory,
+        preflight,
+        flows,
+        review,
     )
 }
