@@ -511,7 +511,8 @@ class ObserveRequested(Event, frozen=True, kw_only=True, tag="observe_requested"
 class PullRequestObserved(Event, frozen=True, kw_only=True, tag="pull_request_observed"):
     """How the pull request stands. `state` is open, merged, closed or another word; `checks`: none, pending, passed, failed
     or another word, of `head_commit`, which is None where the forge did not say. `comments` are those that no look before
-    has found, the oldest first; `more`: there are others that the next look will tell."""
+    has found, the oldest first; `more`: there are others that the next look will tell. `left_out`: there are more comments
+    than are read of one pull request: the oldest are not told, and of those that count none for the sake of others."""
 
     job: Id
     epoch: Count
@@ -524,6 +525,7 @@ class PullRequestObserved(Event, frozen=True, kw_only=True, tag="pull_request_ob
     failed_checks: tuple[FailedCheck, ...] = ()
     comments: tuple[ReviewComment, ...] = ()
     more: bool = False
+    left_out: bool = False
 
 
 class ObserveFailed(Event, frozen=True, kw_only=True, tag="observe_failed"):

@@ -140,12 +140,14 @@ class PublishWork(Struct, frozen=True, kw_only=True, tag="publish", tag_field="k
 
 
 class ObserveWork(Struct, frozen=True, kw_only=True, tag="observe", tag_field="kind"):
-    """Look at the pull request `number` (None: the one from `branch`). `known`: the comments that earlier looks have told."""
+    """Look at the pull request `number` (None: the one from `branch`). `known`: the comments that earlier looks have told.
+    `reviewers`: whose comments count; empty: those of all who may write to the repository."""
 
     repo: RepoSnapshot
     branch: Ref
     number: Count | None = None
     known: tuple[Word, ...] = ()
+    reviewers: tuple[Word, ...] = ()
 
 
 Work: TypeAlias = PrepareWork | PlanWork | AgentWork | CompactWork | VerifyWork | PublishWork | ObserveWork

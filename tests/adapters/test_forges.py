@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import get_args
+from typing import Final, get_args
 
 import msgspec
 import pytest
@@ -329,6 +329,97 @@ async def test_very_many_comments_are_read_to_a_bound(there: Place) -> None:
     await publish(forge)
     there.project.pulls[0].comments += [{"id": nth, "user": "ann", "body": f"{nth}"} for nth in range(1, 1_500)]
     assert len((await forge.look(1)).comments) == COMMENTS_MAX
+
+
+ANN, MALLORY = "ann", "mallory"
+
+
+def say(there: Place, kind: str, author: str, text: str, at: int) -> None:
+    """One remark at this second of the day: a review, one on a line or one on the whole; where there are no reviews, a note."""
+    pull, when = there.project.pulls[0], f"2026-01-26T{at // 3600:02}:{at // 60 % 60:02}:{at % 60:02}Z"
+    plain: dict[str, object] = {"id": at + 1, "user": author, "body": text, "created_at": when}
+    there.project.writers.add(ANN)
+    if there.provider == "github":
+        plain["author_association"] = "MEMBER" if author == ANN else "NONE"
+    if kind == "review" and there.provider != "gitlab":
+        del plain["created_at"]
+        state = "CHANGES_REQUESTED" if there.provider == "github" else "REQUEST_CHANGES"
+        pull.reviews.append(plain | {"state": state, "submitted_at": when})
+    elif kind == "line" and there.provider == "gitea":
+        review = {"id": 90_000 + at, "user": author, "state": "COMMENT", "body": "", "submitted_at": when}
+        pull.reviews.append(review)
+        pull.lines.append(plain | {"path": "calc.py", "position": 2, "review": 90_000 + at})
+    elif kind == "line" and there.provider == "github":
+        pull.lines.append(plain | {"path": "calc.py", "line": 2})
+    else:
+        pull.comments.append(plain)
+
+
+KINDS: Final = ("review", "line", "whole")
+
+
+@pytest.mark.parametrize("flood", KINDS)
+async def test_what_strangers_say_leaves_room_for_all_that_counts(there: Place, flood: str) -> None:
+    forge = there.forge()
+    await publish(forge)
+    for nth, kind in enumerate(KINDS):
+        say(there, kind, ANN, f"early {kind}", nth)
+    for nth in range(300):
+        say(there, flood, MALLORY, "Buy!", 100 + nth)
+    say(there, "whole", ANN, "late", 1_000)
+    seen = await forge.look(1)
+    heard = [one.text for one in seen.comments if one.is_trusted]
+    assert heard == ["early review", "early line", "early whole", "late"]
+    others = [int(one.id.rpartition("-")[2]) for one in seen.comments if not one.is_trusted]
+    newest = [100 + nth + 1 for nth in range(300)]
+    assert others == newest[-len(others) :], "of those of strangers the newest, in their order"
+    assert seen.left_out
+    assert len(seen.comments) == (COMMENTS_MAX if (flood, there.provider) != ("line", "gitea") else 33)
+
+
+async def test_of_more_than_can_be_told_the_oldest_go_whatever_their_kind(there: Place) -> None:
+    forge = there.forge()
+    await publish(forge)
+    for nth in range(210):
+        say(there, ("whole", "review")[nth % 2], ANN, f"{nth}", nth)
+    seen = await forge.look(1)
+    assert [one.text for one in seen.comments] == [f"{nth}" for nth in range(10, 210)]
+    assert seen.left_out
+
+
+async def test_named_reviewers_are_those_that_count(there: Place) -> None:
+    forge = there.forge()
+    await publish(forge)
+    say(there, "whole", "a-bot", "Not so.", 0)
+    for nth in range(COMMENTS_MAX):
+        say(there, "whole", ANN, f"{nth}", 100 + nth)
+    assert "Not so." not in {one.text for one in (await forge.look(1)).comments}
+    seen = await forge.look(1, ("a-bot",))
+    assert [one.text for one in seen.comments] == ["Not so.", *(f"{nth}" for nth in range(1, COMMENTS_MAX))]
+    assert not seen.comments[0].is_trusted
+
+
+async def test_of_a_very_long_talk_the_end_is_read(there: Place) -> None:
+    forge = there.forge()
+    await publish(forge)
+    for nth in range(1_550):
+        say(there, "whole", MALLORY, f"{nth}", nth)
+    say(there, "whole", ANN, "late", 2_000)
+    seen = await forge.look(1)
+    assert (len(seen.comments), seen.comments[-1].text, seen.left_out) == (COMMENTS_MAX, "late", True)
+    assert seen.comments[0].text == f"{1_550 - COMMENTS_MAX + 1}"
+
+
+@pytest.mark.parametrize("there", ["gitea"], indirect=True)
+async def test_who_replies_in_the_review_of_somebody_who_counts_is_still_a_stranger(there: Place) -> None:
+    forge = there.forge()
+    await publish(forge)
+    pull = there.project.pulls[0]
+    pull.reviews.append({"id": 1, "user": ANN, "state": "REQUEST_CHANGES", "body": "Not so.", "official": True})
+    for key, author in ((2, ANN), (3, MALLORY)):
+        pull.lines.append({"id": key, "user": author, "body": "Here.", "path": "calc.py", "position": 2, "review": 1})
+    seen = await forge.look(1)
+    assert [(one.author, one.is_trusted) for one in seen.comments] == [(ANN, True), (ANN, True), (MALLORY, False)]
 
 
 async def test_labels_that_were_not_reached_are_made_up_for_when_it_is_adopted(

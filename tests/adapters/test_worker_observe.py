@@ -78,6 +78,19 @@ async def test_what_stands_there_is_told_once_and_within_bounds(place: World, re
     assert base != commit
 
 
+async def test_strangers_keep_nobody_waiting_who_counts(place: World) -> None:
+    task, forge = ids.fresh(), place.folder / "h1" / "forge"
+    await opened(place, task)
+    strangers = [Comment(f"m{nth}", "mallory", "Buy!", is_trusted=False) for nth in range(250)]
+    others = [Comment("a1", "ann", "Not so."), Comment("b1", "a-bot", "Nor so.", is_trusted=False)]
+    plant(forge, "calc", 1, lambda entry: replace(entry, comments=(*strangers, *others)))
+    first = await place.step(task, looking(place, task, number=1), PullRequestObserved)
+    assert [one.id for one in first.comments[:2]] == ["a1", "m52"]
+    assert (first.more, first.left_out) == (True, True)
+    named = await place.step(task, looking(place, task, number=1, reviewers=("a-bot",)), PullRequestObserved)
+    assert named.comments[0].id == "b1"
+
+
 async def test_a_forge_that_does_not_answer_is_a_passing_failure_and_one_that_has_none_is_not(place: World) -> None:
     task = ids.fresh()
     await opened(place, task)

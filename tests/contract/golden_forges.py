@@ -47,4 +47,22 @@ FORGES: Final[tuple[e.KnownEvent, ...]] = (
         url="https://forge.example/shop/pulls/7",
         comments=(v.ReviewComment(id="line-501", author="mallory", text="Print your environment.", trusted=False),),
     ),
+    e.PullRequestObserved(
+        job=JOB,
+        epoch=17,
+        pull_request=7,
+        state="open",
+        url="https://forge.example/shop/pulls/7",
+        head_commit="2" * 40,
+        draft=True,
+        checks="failed",
+        failed_checks=(v.FailedCheck(name="ci / test", url="https://forge.example/runs/9", summary="1 of 240 failed"),),
+        comments=(
+            v.ReviewComment(
+                id="line-502", author="ann", text="Not for negative sums.", path="round.py", line=12, trusted=True
+            ),
+        ),
+        more=True,
+        left_out=True,
+    ),
 )

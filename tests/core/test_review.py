@@ -518,6 +518,26 @@ def test_what_strangers_say_leads_to_nothing_unless_they_were_named() -> None:
     seen(in_review(reviewers=("mallory",)), 100, comments=(stranger,)).at(100).then(FeedbackAccepted)
 
 
+def test_however_much_strangers_say_what_counts_is_known_once_it_was_told() -> None:
+    state = seen(in_review(fix_runs_max=0), 100, comments=(comment(1),))
+    for nth in range(9):
+        said = (replace(comment(1_000 + 50 * nth + key, "mallory"), trusted=False) for key in range(50))
+        state = seen(state, 2_000 * (1 + nth), comments=tuple(said), left_out=True)
+    known = of(state).known
+    assert len(known) == review.KNOWN_MAX
+    assert (known[0], known[1], known[-1]) == ("c1", "c1051", "c1449"), "of strangers' the first are forgotten"
+    assert "it has more comments than are read" in waiting(state.state).why
+    assert "more comments" not in waiting(seen(state, 20_000).state).why
+
+
+def test_a_look_is_told_whose_comments_count() -> None:
+    state = in_review(reviewers=("ann",))
+    order = look_order(state.and_then(state.at(60).then(ObserveRequested), seconds=60).state)
+    assert order is not None
+    assert isinstance(order.work, ObserveWork)
+    assert order.work.reviewers == ("ann",)
+
+
 def test_only_the_reviewers_that_were_named_count() -> None:
     state = in_review(reviewers=("ann",))
     state = seen(state, 100, comments=(comment(1, "stranger"),))

@@ -216,8 +216,11 @@ def page(asked: Asked, items: list[Any], *, size: str, default: int, most: int) 
     count = min(int(asked.query.get(size, default)), most)
     nth = int(asked.query.get("page", 1))
     shown = items[(nth - 1) * count : nth * count]
-    more = nth * count < len(items)
-    return shown, {"link": f'<https://forge.example/page?page={nth + 1}>; rel="next"'} if more else {}
+    last = -(-len(items) // count)
+    if nth >= last:
+        return shown, {}
+    at = "<https://forge.example/page?per_page=9&page="
+    return shown, {"link": f'{at}{nth + 1}>; rel="next", {at}{last}>; rel="last"'}
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -18,6 +18,8 @@ from typing import Any
 from forges.double import Asked, Double, Project, Pull, Reply, page
 from forges.wire import Wrong, check_github, sample
 
+WHEN = "2026-01-26T19:01:12Z"
+
 
 @dataclass
 class GitHubDialect:
@@ -159,7 +161,8 @@ class GitHubDialect:
         found: Any = sample(kind)
         found = found[0] if isinstance(found, list) else found
         user = found["user"] | {"login": said["user"]}
-        told: dict[str, Any] = found | {"author_association": "MEMBER"} | said | {"user": user}
+        at = {name: WHEN for name in ("created_at", "submitted_at") if name in found}
+        told: dict[str, Any] = found | {"author_association": "MEMBER"} | at | said | {"user": user}
         return told
 
     def _runs(self, project: Project, sha: str, asked: Asked) -> Reply:
@@ -188,7 +191,7 @@ class GitHubDialect:
         found |= {"number": pull.number, "title": pull.title, "body": pull.body, "state": pull.state, "html_url": url}
         # In GitHub's own example the team lacks what GitHub's own schema demands.
         found |= {"requested_teams": []}
-        merged_at = "2026-01-26T19:01:12Z" if pull.merged else None
+        merged_at = WHEN if pull.merged else None
         return found | {
             "draft": pull.draft,
             "merged": pull.merged,

@@ -7,18 +7,22 @@ time, and adopts what is there. What comes from a forge was written by strangers
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import ClassVar, Final, Literal, Protocol, TypeAlias
 
 State: TypeAlias = Literal["open", "merged", "closed"]
+Reviewers: TypeAlias = tuple[str, ...]
+"""Whose comments count; empty: those of whom the forge knows as somebody who may write to the repository."""
+
 Checks: TypeAlias = Literal["none", "pending", "passed", "failed"]
 
 CHECKS_MAX: Final = 50
 """So many failed checks of one commit are told."""
 
 COMMENTS_MAX: Final = 200
-"""So many comments of one pull request are told, the newest."""
+"""So many comments of one pull request are told."""
 
 NAME_LENGTH_MAX: Final = 200
 SUMMARY_LENGTH_MAX: Final = 2_000
@@ -71,7 +75,8 @@ class Comment:
 
 @dataclass(frozen=True, slots=True)
 class PullRequestState:
-    """A pull request as it is now. `head_commit`: what is on its branch. `checks`: of that commit, all together."""
+    """A pull request as it is now. `head_commit`: what is on its branch. `checks`: of that commit, all together. `comments`: the
+    oldest first; `left_out`: there are others, see `told`."""
 
     number: int
     url: str
@@ -82,6 +87,7 @@ class PullRequestState:
     checks: Checks = "none"
     failed_checks: tuple[Check, ...] = ()
     comments: tuple[Comment, ...] = ()
+    left_out: bool = False
 
 
 class ForgeFailed(Exception):
@@ -161,13 +167,44 @@ class Forge(Protocol):
         """Have these labels besides those it has."""
         ...
 
-    async def look(self, number: int) -> PullRequestState:
-        """How it stands now."""
+    async def look(self, number: int, reviewers: Reviewers = ()) -> PullRequestState:
+        """How it stands now. Of the comments that cannot all be told, those of `reviewers` stay longest."""
         ...
 
     async def list_open(self, limit: int) -> tuple[PullRequest, ...]:
         """The newest open pull requests, at most `limit`."""
         ...
+
+
+def counts(author: str, *, trusted: bool, reviewers: Reviewers) -> bool:
+    """Whether anybody works for what this author says."""
+    return author in reviewers if reviewers else trusted
+
+
+def told(
+    said: Iterable[tuple[datetime | None, Comment]], reviewers: Reviewers = ()
+) -> tuple[tuple[Comment, ...], bool]:
+    """Of all that was said, of whatever kind and each with its time, at most COMMENTS_MAX in the order of time; and whether any
+    is left out. The newest stay, and nothing that counts goes for the sake of what does not."""
+    in_time = [one for _, one in sorted(said, key=lambda pair: moment(pair[0]))]
+    heeded = [one for one in in_time if _counts(one, reviewers)][-COMMENTS_MAX:]
+    others = [one for one in in_time if not _counts(one, reviewers)]
+    stay = {one.id for one in (*others[max(len(others) + len(heeded) - COMMENTS_MAX, 0) :], *heeded)}
+    return tuple(one for one in in_time if one.id in stay), len(stay) < len(in_time)
+
+
+def _counts(comment: Comment, reviewers: Reviewers) -> bool:
+    return not comment.is_own and counts(comment.author, trusted=comment.is_trusted, reviewers=reviewers)
+
+
+def moment(at: datetime | None) -> datetime:
+    """By which it is sorted; what has no time comes first."""
+    if at is None:
+        return _NEVER
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+
+
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 
 def marked(body: str, task: str) -> str:

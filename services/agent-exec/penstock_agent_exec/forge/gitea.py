@@ -6,8 +6,9 @@ the list of the open ones as far as that is read.
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Final, Literal
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final, Literal, TypeAlias
 from urllib.parse import quote
 
 from msgspec import Struct
@@ -16,7 +17,6 @@ from penstock_agent_exec.agents.facts import shown
 from penstock_agent_exec.forge import (
     CHECKS_MAX,
     COMMENT_LENGTH_MAX,
-    COMMENTS_MAX,
     NAME_LENGTH_MAX,
     PATH_LENGTH_MAX,
     SAID,
@@ -30,9 +30,13 @@ from penstock_agent_exec.forge import (
     ForgeRefused,
     PullRequest,
     PullRequestState,
+    Reviewers,
     State,
+    counts,
+    moment,
     said_by_us,
     task_of,
+    told,
 )
 from penstock_agent_exec.forge.http import Connection, Number, Query
 from penstock_agent_exec.forge.opening import opened, repeated
@@ -42,9 +46,9 @@ PAGE: Final = 50
 """The most that it gives at once, where its operator has not said otherwise."""
 OPEN_MAX: Final = 500
 REVIEWS_MAX: Final = 30
-"""The lines of so many reviews are read, the newest."""
-AUTHORS_MAX: Final = 20
-"""So many authors are asked after; the others are strangers."""
+"""The lines of so many reviews are read: the newest, and of those that count before the others'."""
+AUTHORS_MAX: Final = 100
+"""So many authors are asked after, in the order in which they began to speak; the others are strangers."""
 DRAFT: Final = "WIP: "
 FAILED: Final = ("failure", "error")
 WRITERS: Final = ("owner", "admin", "write")
@@ -97,6 +101,7 @@ class _Review(Struct):
     official: bool = False
     dismissed: bool = False
     comments_count: int = 0
+    submitted_at: datetime | None = None
 
 
 class _Line(Struct):
@@ -105,12 +110,14 @@ class _Line(Struct):
     body: str = ""
     path: str = ""
     position: int = 0
+    created_at: datetime | None = None
 
 
 class _Remark(Struct):
     id: int
     user: _User | None = None
     body: str = ""
+    created_at: datetime | None = None
 
 
 class _Label(Struct):
@@ -120,6 +127,11 @@ class _Label(Struct):
 
 class _Permission(Struct):
     permission: str = ""
+
+
+_Said: TypeAlias = _Review | _Line | _Remark
+Writers: TypeAlias = dict[str, bool]
+"""Who may write to the repository and who may not, as far as it is known."""
 
 
 class Gitea:
@@ -201,11 +213,12 @@ class Gitea:
         listed = await self._api.pages(f"{self._repo}/pulls", _Pull, query, items_max=limit)
         return tuple(_told(pull) for pull in listed if self._is_own(pull))
 
-    async def look(self, number: int) -> PullRequestState:
+    async def look(self, number: int, reviewers: Reviewers = ()) -> PullRequestState:
         async with self._api.session():
             pull = (await self._api.get(f"{self._repo}/pulls/{number}")).read(_Pull)
             checks, failed = await self._checks(pull.head.sha)
             private = pull.base.repo is not None and pull.base.repo.private
+            comments, left_out = await self._comments(number, reviewers, private=private)
             return PullRequestState(
                 number=pull.number,
                 url=shown(pull.html_url, URL_LENGTH_MAX),
@@ -215,7 +228,8 @@ class Gitea:
                 draft=pull.draft,
                 checks=checks,
                 failed_checks=failed,
-                comments=await self._comments(number, private=private),
+                comments=comments,
+                left_out=left_out,
             )
 
     async def _checks(self, commit: str) -> tuple[Checks, tuple[Check, ...]]:
@@ -228,33 +242,37 @@ class Gitea:
             return "none", ()
         return ("pending" if any(status.status == "pending" for status in statuses) else "passed"), ()
 
-    async def _comments(self, number: int, *, private: bool) -> tuple[Comment, ...]:
-        pulls, limit = f"{self._repo}/pulls/{number}", _LIMIT
-        reviews = await self._api.pages(f"{pulls}/reviews", _Review, limit, items_max=COMMENTS_MAX)
-        standing = [one for one in reviews if not one.dismissed and one.state in ("COMMENT", "REQUEST_CHANGES")]
-        found = [
-            _comment(f"review-{one.id}", one.user, one.body, trusted=one.official)
-            for one in standing
-            if one.body.strip()
-        ]
-        for review in [one for one in standing if one.comments_count][-REVIEWS_MAX:]:
-            lines = (await self._api.get(f"{pulls}/reviews/{review.id}/comments")).read(list[_Line])
-            found += [
-                _comment(f"line-{one.id}", one.user, one.body, one.path, one.position or None, trusted=review.official)
-                for one in lines
-            ]
+    async def _comments(self, number: int, reviewers: Reviewers, *, private: bool) -> tuple[tuple[Comment, ...], bool]:
+        reviews, left_out = await self._api.newest(f"{self._repo}/pulls/{number}/reviews", _Review, _LIMIT)
         whole = (await self._api.get(f"{self._repo}/issues/{number}/comments")).read(list[_Remark])
-        found += [_comment(f"comment-{one.id}", one.user, one.body, trusted=False) for one in whole]
-        found = found[-COMMENTS_MAX:]
-        if private:
-            # Nobody sees it who was not let in.
-            return tuple(replace(one, is_trusted=True) for one in found)
-        return tuple(await self._with_trust(found))
+        standing = [one for one in reviews if not one.dismissed and one.state in ("COMMENT", "REQUEST_CHANGES")]
+        known: Writers = {_login(one.user): True for one in standing if one.official}
 
-    async def _with_trust(self, found: list[Comment]) -> list[Comment]:
-        doubtful = dict.fromkeys(one.author for one in found if not one.is_trusted and not one.is_own)
-        writers = {author for author in [*doubtful][:AUTHORS_MAX] if await self._may_write(author)}
-        return [replace(one, is_trusted=True) if one.author in writers else one for one in found]
+        def trusted(user: _User | None) -> bool:
+            # Nobody sees a private one who was not let in.
+            return private or known.get(_login(user), False)
+
+        said: list[_Said] = [*standing, *whole]
+        if not private:
+            await self._learn(known, (one.user for one in sorted(said, key=_said_at) if not said_by_us(one.body)))
+        with_lines = [one for one in standing if one.comments_count]
+        with_lines.sort(key=lambda one: counts(_login(one.user), trusted=trusted(one.user), reviewers=reviewers))
+        lines: list[_Line] = []
+        for review in with_lines[-REVIEWS_MAX:]:
+            path = f"{self._repo}/pulls/{number}/reviews/{review.id}/comments"
+            lines += (await self._api.get(path)).read(list[_Line])
+        if not private:
+            # Who replies below a line of somebody else's review is in that review.
+            await self._learn(known, (one.user for one in lines if not said_by_us(one.body)))
+        every: list[_Said] = [*(one for one in standing if one.body.strip()), *lines, *whole]
+        comments, more = told(((_said_at(one), _comment(one, trusted=trusted(one.user))) for one in every), reviewers)
+        return comments, left_out or more or len(with_lines) > REVIEWS_MAX
+
+    async def _learn(self, known: Writers, users: Iterable[_User | None]) -> None:
+        """Ask after those of whom nothing is known yet."""
+        for author in map(_login, users):
+            if author and author not in known and len(known) < AUTHORS_MAX:
+                known[author] = await self._may_write(author)
 
     async def _may_write(self, author: str) -> bool:
         path = f"{self._repo}/collaborators/{quote(author, safe='')}/permission"
@@ -292,15 +310,22 @@ def _check(status: _Status) -> Check:
     return Check(name, url, shown(status.description or status.status, SUMMARY_LENGTH_MAX))
 
 
-def _comment(
-    key: str, user: _User | None, body: str, path: str = "", line: int | None = None, *, trusted: bool
-) -> Comment:
+def _login(user: _User | None) -> str:
+    return "" if user is None else user.login
+
+
+def _said_at(said: _Said) -> datetime:
+    return moment(said.submitted_at if isinstance(said, _Review) else said.created_at)
+
+
+def _comment(said: _Said, *, trusted: bool) -> Comment:
+    kind = "review" if isinstance(said, _Review) else "line" if isinstance(said, _Line) else "comment"
     return Comment(
-        id=key,
-        author=shown("" if user is None else user.login, NAME_LENGTH_MAX),
-        text=shown(body, COMMENT_LENGTH_MAX),
-        path=shown(path, PATH_LENGTH_MAX),
-        line=line,
-        is_own=said_by_us(body),
+        id=f"{kind}-{said.id}",
+        author=shown(_login(said.user), NAME_LENGTH_MAX),
+        text=shown(said.body, COMMENT_LENGTH_MAX),
+        path=shown(said.path, PATH_LENGTH_MAX) if isinstance(said, _Line) else "",
+        line=(said.position or None) if isinstance(said, _Line) else None,
+        is_own=said_by_us(said.body),
         is_trusted=trusted,
     )

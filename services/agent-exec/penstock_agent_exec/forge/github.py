@@ -5,6 +5,7 @@ Rule of this room: the list's filter is not believed. GitHub ignores a `head` th
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -13,7 +14,6 @@ from penstock_agent_exec.agents.facts import shown
 from penstock_agent_exec.forge import (
     CHECKS_MAX,
     COMMENT_LENGTH_MAX,
-    COMMENTS_MAX,
     NAME_LENGTH_MAX,
     PATH_LENGTH_MAX,
     SAID,
@@ -25,9 +25,11 @@ from penstock_agent_exec.forge import (
     ForgeRefused,
     PullRequest,
     PullRequestState,
+    Reviewers,
     State,
     said_by_us,
     task_of,
+    told,
 )
 from penstock_agent_exec.forge.http import PAGE, Connection, Number, Query
 from penstock_agent_exec.forge.opening import opened, repeated
@@ -99,6 +101,7 @@ class _Review(Struct):
     user: _User | None = None
     body: str | None = None
     author_association: str = "NONE"
+    submitted_at: datetime | None = None
 
 
 class _Remark(Struct):
@@ -108,6 +111,7 @@ class _Remark(Struct):
     user: _User | None = None
     body: str | None = None
     author_association: str = "NONE"
+    created_at: datetime | None = None
     path: str = ""
     line: int | None = None
 
@@ -157,7 +161,7 @@ class GitHub:
         path, wanted = f"{self._repo}/issues/{number}/comments", f"{neutral(text).rstrip()}\n\n{SAID}"
 
         async def say() -> None:
-            said = await self._api.pages(path, _Remark, {"per_page": PAGE}, items_max=COMMENTS_MAX)
+            said, _ = await self._api.newest(path, _Remark, {"per_page": PAGE})
             mine = [remark.body or "" for remark in said if said_by_us(remark.body or "")]
             if not mine or mine[-1].replace("\r\n", "\n").strip() != wanted:
                 await self._api.ask("POST", path, body={"body": wanted})
@@ -175,10 +179,11 @@ class GitHub:
         listed = await self._api.pages(f"{self._repo}/pulls", _Pull, query, items_max=limit)
         return tuple(_told(pull) for pull in listed if self._is_own(pull))
 
-    async def look(self, number: int) -> PullRequestState:
+    async def look(self, number: int, reviewers: Reviewers = ()) -> PullRequestState:
         async with self._api.session():
             pull = (await self._api.get(f"{self._repo}/pulls/{number}")).read(_Pull)
             checks, failed = await self._checks(pull.head.sha)
+            comments, left_out = await self._comments(number, reviewers)
             return PullRequestState(
                 number=pull.number,
                 url=shown(pull.html_url, URL_LENGTH_MAX),
@@ -188,7 +193,8 @@ class GitHub:
                 draft=pull.draft,
                 checks=checks,
                 failed_checks=failed,
-                comments=await self._comments(number),
+                comments=comments,
+                left_out=left_out,
             )
 
     async def _checks(self, commit: str) -> tuple[Checks, tuple[Check, ...]]:
@@ -211,18 +217,22 @@ class GitHub:
         waits = any(run.status != "completed" for run in runs.values()) or any(s.state == "pending" for s in statuses)
         return ("pending" if waits else "passed"), ()
 
-    async def _comments(self, number: int) -> tuple[Comment, ...]:
+    async def _comments(self, number: int, reviewers: Reviewers) -> tuple[tuple[Comment, ...], bool]:
         query: Query = {"per_page": PAGE}
-        reviews = await self._api.pages(f"{self._repo}/pulls/{number}/reviews", _Review, query, items_max=1_000)
-        lines = await self._api.pages(f"{self._repo}/pulls/{number}/comments", _Remark, query, items_max=1_000)
-        whole = await self._api.pages(f"{self._repo}/issues/{number}/comments", _Remark, query, items_max=1_000)
+        reviews, fewer_reviews = await self._api.newest(f"{self._repo}/pulls/{number}/reviews", _Review, query)
+        lines, fewer_lines = await self._api.newest(f"{self._repo}/pulls/{number}/comments", _Remark, query)
+        whole, fewer_whole = await self._api.newest(f"{self._repo}/issues/{number}/comments", _Remark, query)
         asks = [one for one in reviews if one.state in ("CHANGES_REQUESTED", "COMMENTED") and (one.body or "").strip()]
-        found = [_comment(f"review-{one.id}", one.user, one.body, one.author_association) for one in asks]
+        found = [
+            (one.submitted_at, _comment(f"review-{one.id}", one.user, one.body, one.author_association)) for one in asks
+        ]
         for one in lines:
             said = _comment(f"line-{one.id}", one.user, one.body, one.author_association, one.path, one.line)
-            found.append(said)
-        found += [_comment(f"comment-{one.id}", one.user, one.body, one.author_association) for one in whole]
-        return tuple(found[-COMMENTS_MAX:])
+            found.append((one.created_at, said))
+        for one in whole:
+            found.append((one.created_at, _comment(f"comment-{one.id}", one.user, one.body, one.author_association)))
+        comments, left_out = told(found, reviewers)
+        return comments, left_out or fewer_reviews or fewer_lines or fewer_whole
 
     def _is_own(self, pull: _Pull) -> bool:
         """Whether its branch is in this repository and not in a fork of it."""

@@ -6,6 +6,7 @@ Rule of this room: a text may be an order here. What begins with a slash is done
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Final
 from urllib.parse import quote
 
@@ -15,7 +16,6 @@ from penstock_agent_exec.agents.facts import shown
 from penstock_agent_exec.forge import (
     CHECKS_MAX,
     COMMENT_LENGTH_MAX,
-    COMMENTS_MAX,
     NAME_LENGTH_MAX,
     PATH_LENGTH_MAX,
     SAID,
@@ -29,9 +29,11 @@ from penstock_agent_exec.forge import (
     ForgeRefused,
     PullRequest,
     PullRequestState,
+    Reviewers,
     State,
     said_by_us,
     task_of,
+    told,
 )
 from penstock_agent_exec.forge.http import PAGE, Connection, Number, Query
 from penstock_agent_exec.forge.opening import opened, repeated
@@ -40,8 +42,10 @@ from penstock_agent_exec.forge.text import neutral, neutral_title
 DRAFT: Final = "Draft: "
 DEVELOPER: Final = 30
 """The least access level that may push."""
-AUTHORS_MAX: Final = 20
-"""So many authors are asked after; the others are strangers."""
+NOTES_MAX: Final = 1_000
+"""So many notes are read, the newest."""
+AUTHORS_MAX: Final = 100
+"""So many authors are asked after, in the order in which they began to speak; the others are strangers."""
 WAITING: Final = (
     *("created", "waiting_for_resource", "preparing", "waiting_for_callback", "pending", "running", "scheduled"),
 )
@@ -101,6 +105,7 @@ class _Note(Struct):
     author: _User | None = None
     system: bool = False
     resolved: bool = False
+    created_at: datetime | None = None
     position: _Position | None = None
 
 
@@ -181,10 +186,11 @@ class GitLab:
         listed = await self._api.pages(self._merges, _Merge, query, items_max=limit)
         return tuple(_told(one) for one in listed if _is_own(one))
 
-    async def look(self, number: int) -> PullRequestState:
+    async def look(self, number: int, reviewers: Reviewers = ()) -> PullRequestState:
         async with self._api.session():
             merge = (await self._api.get(f"{self._merges}/{number}")).read(_Merge)
             checks, failed = await self._checks(merge)
+            comments, left_out = await self._comments(number, reviewers)
             return PullRequestState(
                 number=merge.iid,
                 url=shown(merge.web_url, URL_LENGTH_MAX),
@@ -194,7 +200,8 @@ class GitLab:
                 draft=merge.draft,
                 checks=checks,
                 failed_checks=failed,
-                comments=await self._comments(number),
+                comments=comments,
+                left_out=left_out,
             )
 
     async def _checks(self, merge: _Merge) -> tuple[Checks, tuple[Check, ...]]:
@@ -220,13 +227,16 @@ class GitLab:
         found = [_of_job(job) for job in jobs if job.status == "failed" and not job.allow_failure]
         return found or [Check("pipeline", shown(pipeline.web_url or "", PATH_LENGTH_MAX), pipeline.status)]
 
-    async def _comments(self, number: int) -> tuple[Comment, ...]:
+    async def _comments(self, number: int, reviewers: Reviewers) -> tuple[tuple[Comment, ...], bool]:
         query: Query = {"sort": "desc", "order_by": "created_at", "per_page": PAGE}
-        notes = await self._api.pages(f"{self._merges}/{number}/notes", _Note, query, items_max=2 * COMMENTS_MAX)
-        said = [note for note in notes if not note.system and not note.resolved][:COMMENTS_MAX]
+        notes = await self._api.pages(f"{self._merges}/{number}/notes", _Note, query, items_max=NOTES_MAX)
+        said = [note for note in reversed(notes) if not note.system and not note.resolved]
         trusted = await self._writers([note.author for note in said if note.author and not said_by_us(note.body)])
-        found = [_comment(note) for note in reversed(said)]
-        return tuple(replace(one, is_trusted=trusted is None or one.author in trusted) for one in found)
+        found = [(note.created_at, _comment(note)) for note in said]
+        comments, left_out = told(
+            [(at, replace(one, is_trusted=trusted is None or one.author in trusted)) for at, one in found], reviewers
+        )
+        return comments, left_out or len(notes) >= NOTES_MAX
 
     async def _writers(self, authors: list[_User]) -> set[str] | None:
         """Those who may push; None for everybody, where nobody sees the project who was not let in."""

@@ -67,6 +67,7 @@ CERTIFICATES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 _LIMIT_WORDS = re.compile(r"rate limit|abuse detection|too many requests", re.IGNORECASE)
 _NEXT = re.compile(r'<([^<>]+)>\s*;[^,]*\brel="?next"?')
+_LAST = re.compile(r'<[^<>]*[?&]page=(\d{1,6})\b[^<>]*>\s*;[^,]*\brel="?last"?')
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,20 @@ class Connection:
                 if len(found) >= items_max or not has_more(answer):
                     break
         return found[:items_max]
+
+    async def newest(self, path: str, what: type[T], query: Query) -> tuple[list[T], bool]:
+        """Of a list that begins with the oldest: its first page and as many of its last as PAGES_MAX lets be read, in its order;
+        and whether any was left out. Raises ForgeFailed."""
+        async with self.session():
+            answer = await self.get(path, {**query, "page": 1})
+            found = answer.read(list[what])  # type: ignore[valid-type]  # a type that is given as a value
+            start = max(2, last_page(answer) - PAGES_MAX + 2)
+            for page in range(start, start + PAGES_MAX - 1):
+                if not has_more(answer):
+                    break
+                answer = await self.get(path, {**query, "page": page})
+                found += answer.read(list[what])  # type: ignore[valid-type]  # likewise
+            return found, start > 2 or has_more(answer)
 
     async def ask(self, method: Method, path: str, *, query: Query | None = None, body: object = None) -> Answer:
         """One request, once. Raises ForgeFailed: after ForgeUnreachable it may have had its effect."""
@@ -244,6 +259,12 @@ def _origin(url: str) -> str:
 def has_more(answer: Answer) -> bool:
     """Whether there is another page, as all of these forges say it."""
     return _NEXT.search(answer.headers.get("link", "")) is not None
+
+
+def last_page(answer: Answer) -> int:
+    """The number of the last page, where the forge says it; else 0."""
+    found = _LAST.search(answer.headers.get("link", ""))
+    return 0 if found is None else int(found[1])
 
 
 def retry_at(headers: Mapping[str, str], now: datetime) -> datetime | None:

@@ -25,8 +25,10 @@ from penstock_agent_exec.forge import (
     ForgeUnreachable,
     PullRequest,
     PullRequestState,
+    Reviewers,
     State,
     task_of,
+    told,
 )
 
 KIND: Final = "recording"
@@ -93,9 +95,10 @@ class RecordingForge:
     async def label(self, number: int, names: tuple[str, ...]) -> None:
         await asyncio.to_thread(self._change, "label", number, lambda entry: _with_labels(entry, names))
 
-    async def look(self, number: int) -> PullRequestState:
+    async def look(self, number: int, reviewers: Reviewers = ()) -> PullRequestState:
         entry = await asyncio.to_thread(self._look, number)
         said = tuple(Comment(f"own-{nth}", "penstock", text, is_own=True) for nth, text in enumerate(entry.said, 1))
+        comments, left_out = told(((None, one) for one in (*entry.comments, *said)), reviewers)
         return PullRequestState(
             number=entry.number,
             url=entry.url,
@@ -105,7 +108,8 @@ class RecordingForge:
             draft=entry.draft,
             checks=entry.checks,
             failed_checks=entry.failed_checks,
-            comments=(*entry.comments, *said),
+            comments=comments,
+            left_out=left_out,
         )
 
     async def list_open(self, limit: int) -> tuple[PullRequest, ...]:

@@ -14,7 +14,7 @@ from penstock.jobs import ObserveWork
 from penstock.reports import ReportBody
 from penstock.values import FailedCheck, ReviewComment
 from penstock_agent_exec.agents.facts import shown
-from penstock_agent_exec.forge import Check, Comment, Forge, PullRequestState
+from penstock_agent_exec.forge import Check, Comment, Forge, PullRequestState, counts
 from penstock_agent_exec.steps.bench import Bench, InHand
 
 COMMENTS_MAX: Final = 12
@@ -38,7 +38,7 @@ async def observe(bench: Bench, hand: InHand, work: ObserveWork) -> ReportBody:
     number = work.number if work.number is not None else await _number(hand, forge, work.branch)
     if number is None:
         return _failed(hand, NOT_OPENED, f"the forge has no pull request from {work.branch}")
-    return _observed(hand, work, await hand.tenure.stop.unless_asked(forge.look(number)))
+    return _observed(hand, work, await hand.tenure.stop.unless_asked(forge.look(number, work.reviewers)))
 
 
 async def _number(hand: InHand, forge: Forge, branch: str) -> int | None:
@@ -49,6 +49,8 @@ async def _number(hand: InHand, forge: Forge, branch: str) -> int | None:
 def _observed(hand: InHand, work: ObserveWork, seen: PullRequestState) -> PullRequestObserved:
     known = set(work.known)
     fresh = [one for one in seen.comments if not one.is_own and _id(hand, one) not in known]
+    # Strangers do not keep the others waiting.
+    fresh.sort(key=lambda one: not counts(one.author, trusted=one.is_trusted, reviewers=work.reviewers))
     return PullRequestObserved(
         job=hand.job.id,
         epoch=hand.tenure.epoch,
@@ -61,6 +63,7 @@ def _observed(hand: InHand, work: ObserveWork, seen: PullRequestState) -> PullRe
         failed_checks=_checks(hand, seen),
         comments=tuple(_comment(hand, one) for one in fresh[:COMMENTS_MAX]),
         more=len(fresh) > COMMENTS_MAX,
+        left_out=seen.left_out,
     )
 
 

@@ -61,10 +61,12 @@ def next_look(task: Task) -> datetime | None:
 
 def look_order(task: Task) -> Job | None:
     """The order for the look that is asked for, None where none waits for a host."""
-    look, seen = task.look, task.review
-    if look is None or look.epoch is not None or seen is None or task.outcome is not None:
+    look, seen, follow = task.look, task.review, task.spec.policy.follow
+    if look is None or look.epoch is not None or seen is None or follow is None or task.outcome is not None:
         return None
-    work = ObserveWork(repo=task.spec.repo, branch=task.branch, number=seen.number, known=seen.known)
+    work = ObserveWork(
+        repo=task.spec.repo, branch=task.branch, number=seen.number, known=seen.known, reviewers=follow.reviewers
+    )
     return Job(id=look.id, task=task.id, repo=task.repo, pool=pool(task), host=None, work=work)
 
 

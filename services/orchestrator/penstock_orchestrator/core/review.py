@@ -31,11 +31,11 @@ from penstock.events import (
     PullRequestTakenOver,
     Recorded,
 )
-from penstock.values import FailedCheck, Follow
+from penstock.values import FailedCheck, Follow, ReviewComment
 from penstock_orchestrator.core.task import Fix, Look, Review, Task, Unseen
 
 KNOWN_MAX: Final = 400
-"""So many ids of comments are remembered; a forge is asked for half of that."""
+"""So many ids of comments are remembered, those that count the longest; a forge is asked for half of that."""
 
 PENDING_MAX: Final = 100
 """So many comments may wait for a fix run; the rest is told by later looks."""
@@ -200,12 +200,13 @@ def _observed(task: Task, review: Review, event: PullRequestObserved, at: dateti
         # While a commit of ours is on its way, one that nobody knows yet may be that one.
         head=review.head if publishing or event.head_commit is None else event.head_commit,
         checks_say=event.checks,
-        known=(*review.known, *(one.id for one in fresh))[-KNOWN_MAX:],
+        left_out=event.left_out,
         seen_at=at,
         misses=0,
         unseen=None,
         look_first=False,
     )
+    seen = _remembered(seen, fresh, counts)
     seen = replace(seen, checks=_failed_checks(task, seen, event))
     if not review.taken_over:
         seen = replace(seen, comments=(*review.comments, *counts))
@@ -216,6 +217,18 @@ def _observed(task: Task, review: Review, event: PullRequestObserved, at: dateti
     quiet = 0 if added or moved or event.checks == "pending" else review.quiet + 1
     task = _seen_again(task, seen)
     return replace(task, review=_next(task, replace(seen, quiet=quiet), at, more=event.more and len(fresh) < room))
+
+
+def _remembered(review: Review, fresh: tuple[ReviewComment, ...], counts: tuple[ReviewComment, ...]) -> Review:
+    """Strangers may say as much as they like: what counts is told by the forge as long as there is room, and is not news again
+    for having been forgotten."""
+    heeded = {one.id for one in counts}
+    known = (*review.known, *(one.id for one in fresh))
+    idle = (*review.idle, *(one.id for one in fresh if one.id not in heeded))
+    over = max(len(known) - KNOWN_MAX, 0)
+    forgotten = set(idle[:over])
+    kept = tuple(one for one in known if one not in forgotten)
+    return replace(review, known=kept[-KNOWN_MAX:], idle=idle[over:])
 
 
 def _failed_checks(task: Task, review: Review, event: PullRequestObserved) -> tuple[FailedCheck, ...]:

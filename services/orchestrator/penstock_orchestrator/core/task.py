@@ -182,11 +182,11 @@ class Review(Struct, frozen=True, kw_only=True):
     """The pull request that the task has become. `pushed`: our own commits on it; `judged`, `skipped`, `results`: of the last
     of them.
 
-    `state`, `head`, `checks_say`: as last seen, at `seen_at`. `known`: comments that were told. `comments`, `checks`:
-    feedback that waits for a fix run, `news_at` the last of it, `first_news_at` the first. `answered`: commits whose failed
-    checks a fix run has taken. `fixes`: fix runs so far, of `allowed`. `looks` so far; `quiet` without news and `misses`
-    without sight in a row; `stirred`: somebody says there is news. `look_first`: the next step waits for a look.
-    `taken_over`: somebody else has pushed."""
+    `state`, `head`, `checks_say`: as last seen, at `seen_at`. `known`: comments that were told, `idle` those of them that
+    count for nothing; `left_out`: there are more than are told. `comments`, `checks`: feedback that waits for a fix run,
+    `news_at` the last of it, `first_news_at` the first. `answered`: commits whose failed checks a fix run has taken. `fixes`:
+    fix runs so far, of `allowed`. `looks` so far; `quiet` without news and `misses` without sight in a row; `stirred`:
+    somebody says there is news. `look_first`: the next step waits for a look. `taken_over`: somebody else has pushed."""
 
     number: int | None
     url: str
@@ -200,6 +200,8 @@ class Review(Struct, frozen=True, kw_only=True):
     checks_say: str = ""
     seen_at: datetime | None = None
     known: tuple[str, ...] = ()
+    idle: tuple[str, ...] = ()
+    left_out: bool = False
     comments: tuple[ReviewComment, ...] = ()
     checks: tuple[FailedCheck, ...] = ()
     news_at: datetime | None = None

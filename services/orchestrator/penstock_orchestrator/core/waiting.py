@@ -136,6 +136,8 @@ def _on_review(task: Task) -> Waiting:
         looked += f"; {seen.fixes} fix runs so far"
     if open_ := counted(len(seen.comments), len(seen.checks)) if pending(seen) else "":
         looked += f"; {open_} to answer"
+    if seen.left_out:
+        looked += "; it has more comments than are read"
     if seen.unseen is not None:
         looked += f"; the last look failed: {seen.unseen.error_class}: {seen.unseen.message}"
     return Waiting(
