@@ -22,6 +22,15 @@ log = structlog.get_logger()
 
 Provider: TypeAlias = Literal["github", "gitea", "gitlab"]
 PROVIDERS: Final[tuple[Provider, ...]] = ("github", "gitea", "gitlab")
+SPEAKS: Final[Mapping[str, Provider]] = {
+    "github": "github",
+    "gitea": "gitea",
+    "forgejo": "gitea",
+    "gitlab": "gitlab",
+    "recording": "gitea",
+}
+"""By a repo's provider: whose webhooks it has, and no others. One delivery is then one, whichever paths it is sent to. The forge
+that is a file has none of its own, and is tried with Gitea's."""
 
 SECRET_REF: Final = re.compile(r"file:([A-Za-z0-9][A-Za-z0-9._-]{0,99})")
 SECRET_BYTES_MIN: Final = 16

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from penstock.bounds import NAME_PATTERN
 from penstock.commands import StirPullRequest
-from penstock_api.hooks import Hint, actor_of, believed, command_id, delivery_of, event_of, hints
+from penstock_api.hooks import SPEAKS, Hint, actor_of, believed, command_id, delivery_of, event_of, hints
 from penstock_api.problems import Problem
 from penstock_api.request import ApiRequest
 from penstock_api.routes.shapes import EntryName, problems
@@ -40,7 +40,7 @@ class HookAnswer(Struct, frozen=True, kw_only=True):
     "/v1/hooks/{provider:str}/{repo:str}",
     status_code=202,
     summary="A forge's webhook about a repo, signed with the repo's secret",
-    responses=problems(413, 415, 429),
+    responses=problems(404, 413, 415, 429),
     request_max_body_size=HOOK_BYTES_MAX,
     tags=["hooks"],
 )
@@ -52,6 +52,7 @@ async def take_hook(request: ApiRequest, provider: ProviderName, repo: EntryName
     known = parts.hook_secrets.of("" if entry is None else entry.hook_secret_ref)
     if not believed(provider, request.headers, body, known):
         raise Problem(401, "unauthorized", "this is not signed with a secret of a repo that is known here")
+    _check_provider(provider, repo, "" if entry is None else entry.provider)
     async with parts.deliveries.gate():
         payload = _payload(request, body)
         event, delivery = event_of(provider, request.headers), delivery_of(provider, request.headers)
@@ -70,6 +71,17 @@ async def take_hook(request: ApiRequest, provider: ProviderName, repo: EntryName
                 for nth, hint in enumerate(found)
             ]
         return _answer("told" if any(told) else "nobody")
+
+
+def _check_provider(provider: str, repo: str, configured: str) -> None:
+    """Raises Problem where the repo is not on such a forge."""
+    speaks = SPEAKS.get(configured)
+    if speaks == provider:
+        return
+    detail = f"the repo {repo} is of the provider {configured}, and this is the path of webhooks of {provider}"
+    right = f"the address /v1/hooks/{speaks}/{repo}" if speaks else "no webhook: such a repo is on no forge"
+    hint = f"{right}; or another provider in the repo's settings"
+    raise Problem(404, "other-provider", detail, field="provider", value=provider, hint=hint)
 
 
 def _command(provider: str, repo: str, delivery: str, nth: int, hint: Hint, event: str, by: str) -> StirPullRequest:
