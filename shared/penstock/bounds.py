@@ -22,6 +22,8 @@ GLOB_PATTERN = r"^(?!/)(?![\s\S]*(^|/)\.\.(/|\n|$))[^\x00\\\\\r\n]+(?!\n)$"
 REPORT_GLOBS_MAX = 20
 TEST_NAMES_MAX = 20
 """Of tests, that one list in an event names at most; beside it stands how many there are."""
+PROPOSED_MAX = 16
+"""Commands that one repository is told to propose at most."""
 RECALLED_MAX = 10
 """Memories that one task is told of at most."""
 LABELS_MAX = 10

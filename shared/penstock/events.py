@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 
 from penstock.bounds import (
     PATHS_MAX,
+    PROPOSED_MAX,
     RECALLED_MAX,
     Amount,
     Attempts,
@@ -50,6 +51,7 @@ from penstock.values import (
     Plan,
     PlanGate,
     Policy,
+    ProposedCheck,
     Recalled,
     RepoSnapshot,
     ReviewComment,
@@ -143,7 +145,8 @@ class PrepareRequested(Event, frozen=True, kw_only=True, tag="prepare_requested"
 class PrepareSucceeded(Event, frozen=True, kw_only=True, tag="prepare_succeeded"):
     """The clone stands on a host, at a recorded base commit. `tip`: where the branch that the task goes on with stood on the
     remote, None for a task with a branch of its own. `change`: the task's change on top of the new base, where it was to be put
-    there; the files in `conflicts` hold both sides, marked, since they did not fit."""
+    there; the files in `conflicts` hold both sides, marked, since they did not fit. `proposed`: for a repo that has no checks,
+    the commands that its own files propose, by stage and the surest first; None where nobody has looked."""
 
     job: Id
     epoch: Count
@@ -156,6 +159,7 @@ class PrepareSucceeded(Event, frozen=True, kw_only=True, tag="prepare_succeeded"
     change: Change | None = None
     conflicts: tuple[Line, ...] = ()
     parcel: Parcel | None = None
+    proposed: Annotated[tuple[ProposedCheck, ...], Meta(max_length=PROPOSED_MAX)] | None = None
 
 
 class PrepareFailed(Event, frozen=True, kw_only=True, tag="prepare_failed"):

@@ -61,6 +61,19 @@ class VerifyCommands(Struct, frozen=True, kw_only=True):
     reports: Annotated[tuple[Glob, ...], Meta(max_length=REPORT_GLOBS_MAX)] = ()
 
 
+class ProposedCheck(Struct, frozen=True, kw_only=True):
+    """A command that could check changes of a repository, by its own files; nobody has confirmed it, and it was not run.
+    `stage`: pre, build, test or lint. `confidence`: high, medium or low. `source`: the file that it comes from. `reports`: files
+    that it would write about its tests."""
+
+    stage: Word
+    command: Shell
+    confidence: Word
+    source: Line
+    why: Line = ""
+    reports: Annotated[tuple[Glob, ...], Meta(max_length=REPORT_GLOBS_MAX)] = ()
+
+
 class Checking(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How closely a failed check is looked at. `rerun`: run it once more on the same commit, `test` where it is the test
     command, `all` whichever it is; what passes then is flaky, and `flaky_passes` says whether that is good enough. `baseline`:

@@ -20,6 +20,7 @@ from contract.golden_map import MAP
 from contract.golden_memory import MEMORY
 from contract.golden_policy import AGAIN, POLICY
 from contract.golden_preflight import PREFLIGHT
+from contract.golden_proposals import PROPOSALS
 from contract.golden_review import REVIEW
 
 from penstock import events as e
@@ -92,6 +93,7 @@ EXPECTED: Final[dict[str, e.Recorded]] = {
     **dict(_of("map", 5_000, MAP)),
     **dict(_of("forges", 6_000, FORGES, REVIEW)),
     **dict(_of("preflight", 7_000, PREFLIGHT)),
+    **dict(_of("proposals", 8_000, PROPOSALS)),
 }
 """By the document's name without `.json`; every field of every event has a value in one of them that is not its default.
 The last room that knows a type has a document with all of its fields."""
