@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import subprocess
@@ -12,11 +13,12 @@ import uuid
 from pathlib import Path
 
 import pytest
+from patience import WAIT_SECONDS_MAX
 from process_watch import alive_with, seconds_until
 
 from penstock_agent_exec.child import ChildNotStarted
 from penstock_agent_exec.output import LineSplitter
-from penstock_agent_exec.process import ChildInput, Ending, Sink, StopStep, Watch, run_child
+from penstock_agent_exec.process import DRAIN_SECONDS_MAX, ChildInput, Ending, Sink, StopStep, Watch, run_child
 from penstock_agent_exec.sandbox import Bind, Profile, python_binds, python_program
 from penstock_agent_exec.sandbox_probe import probe
 
@@ -25,6 +27,9 @@ pytestmark = [pytest.mark.anyio, pytest.mark.skipif(not probe().ok, reason=probe
 HERE = Path(__file__).parent
 PROFILE = Profile(cwd="/")
 SOON = (StopStep(signal.SIGTERM, 0.5),)
+GRACE_SECONDS = 120.0
+OBEYED = (StopStep(signal.SIGTERM, GRACE_SECONDS),)
+"""For a child that does as it is told: whoever waited for its grace all the same would be seen, on a slow machine too."""
 
 
 @pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
@@ -49,7 +54,7 @@ async def shell(
     return await run_child(
         ["sh", "-c", script],
         profile,
-        watch=watch or Watch(wall_seconds=30),
+        watch=watch or Watch(wall_seconds=WAIT_SECONDS_MAX),
         on_stdout=on_stdout,
         on_stderr=nobody,
         stdin=stdin,
@@ -100,25 +105,30 @@ async def test_input_stays_open_until_it_is_closed() -> None:
 
 
 async def test_the_wall_clock_ends_a_child_that_goes_on() -> None:
-    ending = await shell("while :; do echo still here; sleep 0.05; done", watch=Watch(wall_seconds=0.5, stop=SOON))
+    watch = Watch(wall_seconds=0.5, stop=OBEYED)
+    ending = await shell("while :; do echo still here; sleep 0.05; done", watch=watch)
     assert ending.why == "wall_limit"
-    assert 0.5 <= ending.wall_seconds < 3
+    assert 0.5 <= ending.wall_seconds < GRACE_SECONDS
 
 
 async def test_silence_ends_a_child_and_every_byte_puts_it_off() -> None:
-    watch = Watch(wall_seconds=30, silence_seconds=0.4, stop=SOON)
-    ending = await shell("for i in 1 2 3 4 5; do echo $i; sleep 0.2; done; sleep 30", watch=watch)
+    watch = Watch(wall_seconds=600, silence_seconds=3, stop=SOON)
+    ending = await shell("for i in 1 2 3 4 5; do echo $i; sleep 0.9; done; sleep 600", watch=watch)
     assert ending.why == "silence_limit"
     assert ending.stdout_bytes == 10
-    assert ending.wall_seconds >= 1.2
+    assert ending.wall_seconds >= 4 * 0.9 + 3
 
 
 async def test_time_in_which_we_do_not_read_is_not_the_childs_silence() -> None:
-    async def slow(_chunk: bytes) -> None:
-        await asyncio.sleep(0.8)
+    mark = uuid.uuid4().hex
 
-    ending = await shell("echo one; sleep 1", watch=Watch(wall_seconds=30, silence_seconds=0.5), on_stdout=slow)
+    async def slow(_chunk: bytes) -> None:
+        await seconds_until(lambda: not alive_with(mark))
+
+    watch = Watch(wall_seconds=600, silence_seconds=3)
+    ending = await shell(f"echo one; sleep 4; true {mark}", watch=watch, on_stdout=slow)
     assert ending.why == "exited"
+    assert ending.wall_seconds >= 4
 
 
 async def test_a_child_is_held_back_while_its_reader_is_busy() -> None:
@@ -151,14 +161,14 @@ async def test_a_child_that_never_pauses_leaves_everybody_else_their_turn_after_
             cancel.set()
 
     running = asyncio.create_task(others())
-    await shell("exec yes", on_stdout=take, cancel=cancel, watch=Watch(wall_seconds=30, stop=()))
+    await shell("exec yes", on_stdout=take, cancel=cancel, watch=Watch(wall_seconds=600, stop=()))
     running.cancel()
     assert len(seen_at) >= 50
     assert len(set(seen_at)) == len(seen_at)
 
 
 async def test_too_much_output_ends_a_child() -> None:
-    ending = await shell("yes", watch=Watch(wall_seconds=30, output_bytes_max=1_000_000, stop=()))
+    ending = await shell("yes", watch=Watch(wall_seconds=600, output_bytes_max=1_000_000, stop=()))
     assert ending.why == "output_limit"
     assert ending.exit_code in (None, 137)
 
@@ -171,7 +181,7 @@ async def test_cancel_reaches_the_command_itself_and_lets_it_say_its_last_word()
         cancel.set()
 
     script = "trap 'echo last word; exit 5' INT; echo ready; while :; do sleep 0.02; done"
-    watch = Watch(wall_seconds=30, stop=(StopStep(signal.SIGINT, 10.0),))
+    watch = Watch(wall_seconds=600, stop=(StopStep(signal.SIGINT, GRACE_SECONDS),))
     ending = await shell(script, watch=watch, cancel=cancel, on_stdout=keep)
     assert (ending.why, ending.exit_code) == ("cancelled", 5)
     assert bytes(printed) == b"ready\nlast word\n"
@@ -180,9 +190,9 @@ async def test_cancel_reaches_the_command_itself_and_lets_it_say_its_last_word()
 async def test_a_child_cancelled_at_once_is_gone_at_once() -> None:
     cancel = asyncio.Event()
     cancel.set()
-    ending = await shell("sleep 60", cancel=cancel, watch=Watch(wall_seconds=30, stop=SOON))
+    ending = await shell("exec sleep 600", cancel=cancel, watch=Watch(wall_seconds=600, stop=OBEYED))
     assert (ending.why, ending.nothing_left) == ("cancelled", True)
-    assert ending.wall_seconds < 3
+    assert ending.wall_seconds < GRACE_SECONDS
 
 
 async def test_a_child_that_said_its_last_word_may_not_linger() -> None:
@@ -191,10 +201,10 @@ async def test_a_child_that_said_its_last_word_may_not_linger() -> None:
     async def heard(_chunk: bytes) -> None:
         finished.set()
 
-    watch = Watch(wall_seconds=30, linger_seconds=0.3, stop=SOON)
-    ending = await shell("echo result; sleep 60", watch=watch, finished=finished, on_stdout=heard)
+    watch = Watch(wall_seconds=600, linger_seconds=0.3, stop=OBEYED)
+    ending = await shell("echo result; exec sleep 600", watch=watch, finished=finished, on_stdout=heard)
     assert ending.why == "lingered"
-    assert ending.wall_seconds < 5
+    assert ending.wall_seconds < GRACE_SECONDS
 
 
 async def test_output_before_the_end_is_all_read() -> None:
@@ -209,20 +219,17 @@ def nasty_command(mark: str) -> tuple[list[str], Profile]:
 
 
 async def test_nothing_of_a_nasty_tree_survives_its_cancellation() -> None:
-    mark, cancel, ready = uuid.uuid4().hex, asyncio.Event(), time.monotonic()
+    mark, cancel = uuid.uuid4().hex, asyncio.Event()
 
     async def up(_chunk: bytes) -> None:
-        nonlocal ready
         assert len(alive_with(mark)) >= 5
-        ready = time.monotonic()
         cancel.set()
 
     command, profile = nasty_command(mark)
-    watch = Watch(wall_seconds=60, stop=SOON)
+    watch = Watch(wall_seconds=600, stop=SOON)
     ending = await run_child(command, profile, watch=watch, on_stdout=up, on_stderr=nobody, cancel=cancel)
     assert alive_with(mark) == []
     assert (ending.why, ending.nothing_left) == ("cancelled", True)
-    assert time.monotonic() - ready < 2
 
 
 async def test_nothing_of_a_nasty_tree_survives_when_its_reader_breaks() -> None:
@@ -233,7 +240,7 @@ async def test_nothing_of_a_nasty_tree_survives_when_its_reader_breaks() -> None
 
     command, profile = nasty_command(mark)
     with pytest.raises(OSError, match="no space left"):
-        await run_child(command, profile, watch=Watch(wall_seconds=60), on_stdout=broken, on_stderr=nobody)
+        await run_child(command, profile, watch=Watch(wall_seconds=600), on_stdout=broken, on_stderr=nobody)
     assert alive_with(mark) == []
 
 
@@ -244,7 +251,7 @@ async def test_nothing_of_a_nasty_tree_survives_when_the_task_that_runs_it_is_ca
         up.set()
 
     command, profile = nasty_command(mark)
-    watch = Watch(wall_seconds=60)
+    watch = Watch(wall_seconds=600)
     run = asyncio.create_task(run_child(command, profile, watch=watch, on_stdout=heard, on_stderr=nobody))
     await up.wait()
     run.cancel()
@@ -264,19 +271,20 @@ async def test_nothing_of_a_nasty_tree_survives_the_death_of_the_executor() -> N
         executor.send_signal(signal.SIGKILL)
         executor.wait()
         executor.stdout.close()
-    await seconds_until(lambda: not alive_with(mark), within_seconds=1)
+    await seconds_until(lambda: not alive_with(mark))  # how soon, test_process_volume says
 
 
 async def test_without_a_sandbox_a_grandchild_that_holds_stdout_does_not_hold_us() -> None:
     mark = uuid.uuid4().hex
     profile = Profile(cwd="/", unsandboxed=True)
-    holder = f"import time; '{mark}'; time.sleep(8)"
+    holder = f"import time; '{mark}'; time.sleep(600)"
     script = f'setsid {sys.executable} -c "{holder}" & exit 0'
     started = time.monotonic()
     try:
-        ending = await shell(script, profile=profile, watch=Watch(wall_seconds=30, drain_seconds=0.3))
+        ending = await shell(script, profile=profile, watch=Watch(wall_seconds=600, drain_seconds=0.3))
         assert (ending.why, ending.exit_code) == ("exited", 0)
-        assert time.monotonic() - started < 4
+        # Not even as long as somebody who goes on printing would be listened to.
+        assert time.monotonic() - started < DRAIN_SECONDS_MAX
     finally:
         for pid in alive_with(mark):
             os.kill(pid, signal.SIGKILL)
@@ -284,16 +292,16 @@ async def test_without_a_sandbox_a_grandchild_that_holds_stdout_does_not_hold_us
 
 async def test_without_a_sandbox_the_process_group_ends_with_the_command() -> None:
     mark = uuid.uuid4().hex
-    script = f"sh -c 'sleep 60; true {mark}' & echo up; wait"
+    script = f"sh -c 'sleep 600; true {mark}' & echo up; wait"
     cancel = asyncio.Event()
 
     async def up(_chunk: bytes) -> None:
         cancel.set()
 
     profile = Profile(cwd="/", unsandboxed=True)
-    ending = await shell(script, profile=profile, cancel=cancel, on_stdout=up, watch=Watch(wall_seconds=30, stop=()))
+    ending = await shell(script, profile=profile, cancel=cancel, on_stdout=up, watch=Watch(wall_seconds=600, stop=()))
     assert ending.why == "cancelled"
-    await seconds_until(lambda: not alive_with(mark), within_seconds=2)
+    await seconds_until(lambda: not alive_with(mark))
 
 
 async def test_a_line_of_ten_megabytes_comes_through_whole() -> None:
@@ -332,7 +340,7 @@ async def test_a_sandbox_that_cannot_be_made_is_not_the_commands_failure() -> No
 
 async def test_a_command_that_is_not_there_ends_as_a_shell_would_say_it() -> None:
     ending = await run_child(
-        ["no-such-command"], PROFILE, watch=Watch(wall_seconds=30), on_stdout=nobody, on_stderr=nobody
+        ["no-such-command"], PROFILE, watch=Watch(wall_seconds=600), on_stdout=nobody, on_stderr=nobody
     )
     assert ending.exit_code == 127
     assert b"no-such-command" in ending.stderr_tail
@@ -340,6 +348,7 @@ async def test_a_command_that_is_not_there_ends_as_a_shell_would_say_it() -> Non
 
 async def test_a_hundred_children_leave_no_descriptor_behind() -> None:
     await shell("true")
+    gc.collect()  # what other tests have left open is none of these children's
     before = len(list(Path("/proc/self/fd").iterdir()))
     await asyncio.gather(*(shell("echo x; cat", stdin=b"y") for _ in range(20)))
     assert len(list(Path("/proc/self/fd").iterdir())) == before
