@@ -265,6 +265,23 @@ async def test_an_app_asks_for_one_token_and_uses_it_until_shortly_before_its_en
     assert minted(there.double) == 4
 
 
+def test_no_two_projects_share_the_file_of_a_token(tmp_path: Path) -> None:
+    table = ForgeTable(provider="github", app_id="4711", private_key_file="/k")
+    forges = Forges(dict.fromkeys(("ghe.example", "ghe.example:44"), table), tmp_path)
+    urls = [
+        "https://ghe.example/a_b/c.git",
+        "https://ghe.example/a/b_c.git",
+        "https://ghe.example:44/a/b_c.git",
+        "https://ghe.example/44_a/b_c.git",
+        "https://ghe.example/a/b_c.making.git",
+    ]
+    given = [forges.git_credential(check_remote(url, allow_local=False)) for url in urls]
+    paths = [one.path for one in given if isinstance(one, TokenFile)]
+    assert len(set(paths)) == len(urls)
+    assert all(path.parent == tmp_path and not path.name.endswith(".making") for path in paths)
+    assert given[0] == forges.git_credential(check_remote(urls[0], allow_local=False))
+
+
 @pytest.mark.anyio
 async def test_an_app_with_another_key_is_told_who_can_do_what(app: tuple[Place, ForgeTable], tmp_path: Path) -> None:
     there, table = app

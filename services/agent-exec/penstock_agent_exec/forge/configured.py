@@ -7,6 +7,7 @@ token is read anew each time, so a rotated one is used without a restart.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -111,7 +112,8 @@ class Forges:
             _write(self._token_path(host, project), await self._app_token(host, table, project))
 
     def _token_path(self, host: str, project: str) -> Path:
-        return self._folder / f"{host}_{project}".replace("/", "_").replace(":", "_")
+        # No two projects have the same: what is made readable by taking signs away is not told apart any more.
+        return self._folder / hashlib.sha256(f"{host}/{project}".encode()).hexdigest()
 
     def _signer(self, host: str, table: ForgeTable, project: str) -> Sign:
         async def sign() -> Mapping[str, str]:
