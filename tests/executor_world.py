@@ -99,12 +99,14 @@ class Desk:
                     return report
         raise AssertionError("the reader ended")
 
-    async def news(self, job: Job, kind: type[T], count: int = 1) -> list[T]:
-        """The first `count` reports of this kind from the middle of the job, waited for."""
+    async def news(
+        self, job: Job, kind: type[T], count: int = 1, *, wanted: Callable[[T], bool] = lambda _: True
+    ) -> list[T]:
+        """The first `count` reports of this kind from the middle of the job that are wanted, waited for."""
         found: list[T] = []
         async with asyncio.timeout(WAIT_SECONDS_MAX), aclosing(self.told(job)) as told:
             async for report in told:
-                found += [report.body] if isinstance(report.body, kind) else []
+                found += [report.body] if isinstance(report.body, kind) and wanted(report.body) else []
                 if len(found) == count:
                     return found
         raise AssertionError("the reader ended")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from executor_world import COMMIT, MEND, World, logged, until, world
+from patience import WAIT_SECONDS_MAX
 from process_watch import seconds_until
 from processes import ServiceProcess
 from servers import NatsForTest
@@ -70,7 +71,8 @@ async def test_an_orchestrator_that_is_not_ready_is_asked_again_with_the_same_co
     place.desk.answer = third_time
     await place.start()
     await place.desk.report(await place.desk.order(place.prepare(task), task=task))
-    assert len(place.desk.claims) == 4
+    # At least: an answer that comes too late is none, and is asked for once more.
+    assert len(place.desk.claims) >= 4
     assert len({claim.id for claim in place.desk.claims}) == 1
 
 
@@ -107,7 +109,7 @@ async def test_an_answer_of_another_kind_is_no_answer(place: World, task: str) -
     place.desk.answer = second_time
     await place.start()
     await place.prepared(task)
-    assert len(place.desk.claims) == 2
+    assert len(place.desk.claims) >= 2
 
 
 async def test_a_refused_claim_gives_the_lease_back_takes_the_order_off_and_reports_nothing(
@@ -133,8 +135,12 @@ async def test_an_order_that_is_none_is_taken_off_and_said_to_the_advisories(pla
     advisory = await place.desk.nc.jetstream().subscribe(
         "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.>", stream=s.ADVISORY, ordered_consumer=True
     )
-    assert b"undecodable" in (await advisory.next_msg(timeout=20)).data
-    assert not await place.desk.is_queued("none")
+    assert b"undecodable" in (await advisory.next_msg(timeout=WAIT_SECONDS_MAX)).data
+
+    async def is_off() -> bool:
+        return not await place.desk.is_queued("none")
+
+    await until(is_off)
     await place.prepared(task)
 
 
@@ -153,14 +159,25 @@ async def test_an_order_whose_lease_is_somebody_elses_is_left_to_them(place: Wor
 
 
 async def test_two_executors_on_one_pool_do_each_job_once(place: World) -> None:
-    await place.start(slots="2")
-    await place.start("h2", slots="2")
+    slow = place.slow_git("fetch")
+    for host in ("h1", "h2"):
+        process = place.executor(host, path=slow.path, slots="2")
+        process.start()
+        await process.ready()
     tasks = [ids.fresh() for _ in range(12)]
     jobs = [await place.desk.order(place.prepare(task), task=task, host=None) for task in tasks]
+
+    async def all_slots_are_taken() -> bool:
+        return len({claim.job for claim in place.desk.claims}) == 4
+
+    # However quick the one and slow the other: nothing goes on before both have what they can take.
+    await until(all_slots_are_taken)
+    slow.go()
     reports = await asyncio.gather(*(place.desk.report(job) for job in jobs))
     assert {report.host for report in reports} == {"h1", "h2"}
     assert [await place.desk.reports(job) for job in jobs] == [1] * 12
-    assert sorted(claim.job for claim in place.desk.claims) == sorted(job.id for job in jobs)
+    assert len({claim.id for claim in place.desk.claims}) == len(jobs)
+    assert {claim.job for claim in place.desk.claims} == {job.id for job in jobs}
 
 
 async def test_orders_of_this_host_come_before_those_of_a_pool(place: World, task: str) -> None:
@@ -175,7 +192,7 @@ async def test_orders_of_this_host_come_before_those_of_a_pool(place: World, tas
     own = await place.desk.order(place.prepare(task), task=task)
     await place.desk.stop(busy)
     await asyncio.gather(*(place.desk.report(job) for job in [*pooled, own]))
-    assert [claim.job for claim in place.desk.claims][2] == own.id
+    assert list(dict.fromkeys(claim.job for claim in place.desk.claims))[2] == own.id
 
 
 async def test_a_busy_host_keeps_no_order_from_the_others(place: World, task: str) -> None:
@@ -187,8 +204,7 @@ async def test_a_busy_host_keeps_no_order_from_the_others(place: World, task: st
     await place.start("h2")
     tasks = [ids.fresh() for _ in range(4)]
     jobs = [await place.desk.order(place.prepare(other), task=other, host=None) for other in tasks]
-    async with asyncio.timeout(15):
-        reports = await asyncio.gather(*(place.desk.report(job) for job in jobs))
+    reports = await asyncio.gather(*(place.desk.report(job) for job in jobs))
     assert {report.host for report in reports} == {"h2"}
     await place.desk.stop(busy)
     await place.desk.body(busy, JobStopped)
@@ -295,7 +311,7 @@ async def test_what_a_dead_predecessor_left_running_without_a_sandbox_is_ended(p
     assert _marked(installation)
     process.start()
     await process.ready()
-    await seconds_until(lambda: not _marked(installation), 5)
+    await seconds_until(lambda: not _marked(installation))
     assert "leftovers_killed" in process.log
 
 

@@ -21,7 +21,7 @@ from penstock.jobs import Job
 
 TIMES = int(os.environ.get("PENSTOCK_TEST_FENCED", "4"))
 AT_ONCE = 5
-LEASE_SECONDS = 3
+LEASE_SECONDS = 8  # a slow machine renews it in time
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(1_200)]
 
@@ -95,7 +95,7 @@ async def test_a_paused_executor_is_fenced_and_pushes_nothing_every_time(place: 
 
         await until(all_wait)
         process.send(signal.SIGSTOP)
-        await until(all_leases_gone, LEASE_SECONDS * 6)
+        await until(all_leases_gone)
         gate.open()
         process.send(signal.SIGCONT)
         await until(all_lost)

@@ -56,7 +56,7 @@ async def test_a_check_that_runs_out_of_memory_is_told_from_one_that_fails(place
         folders = find_means("tests").folders.values()
         return not [left for folder in folders for left in folder.glob(f"penstock-*-{process.pid}-*")]
 
-    await until(no_group_is_left, 5)
+    await until(no_group_is_left)
 
 
 async def test_an_agent_that_runs_out_of_memory_fails_by_that_name(place: World, task: str) -> None:
@@ -64,7 +64,7 @@ async def test_an_agent_that_runs_out_of_memory_fails_by_that_name(place: World,
     base = (await place.prepared(task)).base_commit
     # Groups kill the greedy part only; what it was a part of goes with it here.
     place.script("greedy", [{"do": "run", "argv": ["sh", "-c", f"{GREEDY}; kill -9 $PPID"]}, {"do": "hang"}])
-    failed = await place.step(task, place.agent(task, base, "greedy", wall_seconds_max=30.0), AgentFailed)
+    failed = await place.step(task, place.agent(task, base, "greedy"), AgentFailed)
     assert (failed.error_class, failed.transient) == ("env.out_of_memory", False)
 
 

@@ -14,6 +14,7 @@ import pytest
 from agent_programs import claude_or_skip
 from executor_world import COMMIT, MEND, NEWS, World, world
 from fake_model import FakeModel, Say, bash, endless, script, write_file
+from patience import WAIT_SECONDS_MAX
 from servers import NatsForTest
 from whole import Remote, calc_remote
 
@@ -49,7 +50,7 @@ def task() -> str:
 
 def visits(*urls: str) -> str:
     """A shell command that passes, whatever becomes of the visits."""
-    python = "import sys, urllib.request\\nfor url in sys.argv[1:]:\\n try: urllib.request.urlopen(url, timeout=20)\\n"
+    python = "import sys, urllib.request\\nfor url in sys.argv[1:]:\\n try: urllib.request.urlopen(url, timeout=120)\\n"
     python += " except OSError as error: print(url, error)"
     return f'python3 -c "$(printf "{python}")" {" ".join(urls)}'
 
@@ -61,7 +62,7 @@ def runs(command: str) -> dict[str, Any]:
 async def all_of(place: World, job: Job) -> list[ReportBody]:
     """Every report of a job, to its end."""
     found: list[ReportBody] = []
-    async with asyncio.timeout(60), aclosing(place.desk.told(job)) as told:
+    async with asyncio.timeout(WAIT_SECONDS_MAX), aclosing(place.desk.told(job)) as told:
         async for report in told:
             found.append(report.body)
             if not isinstance(report.body, NEWS):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 from nats.aio.client import Client
+from patience import WAIT_SECONDS_MAX
 from servers import NatsForTest
 
 from penstock import codec, ids
@@ -61,7 +62,7 @@ async def batches(nats: NatsForTest, job: Job, last: str) -> list[OutputBatch]:
     client = await nats.connect()
     found: list[OutputBatch] = []
     try:
-        async with asyncio.timeout(30), aclosing(Reader(client, s.OUTPUT).batches()) as stored:
+        async with asyncio.timeout(WAIT_SECONDS_MAX), aclosing(Reader(client, s.OUTPUT).batches()) as stored:
             async for some in stored:
                 found += [codec.batches.decode(one.body) for one in some]
                 if found[-1].lines[-1].text == last:
@@ -111,7 +112,7 @@ async def test_while_the_broker_is_away_the_newest_lines_wait_and_the_others_are
         stream.add(OutputLine(kind="text", text=f"line {number}"))
     stream.end()
     await asyncio.to_thread(nats.start)
-    await asyncio.wait_for(running, 30)
+    await asyncio.wait_for(running, WAIT_SECONDS_MAX)
     lines = [
         line.text for batch in await batches(nats, job, f"line {3 * WAITING_LINES_MAX - 1}") for line in batch.lines
     ]
@@ -190,7 +191,7 @@ async def test_work_is_over_before_anybody_hears_that_the_lease_is_lost(
 
     admin = await nats.connect()
     try:
-        async with hold_job(nc, job.id, VALUE, seconds=3) as tenure:
+        async with hold_job(nc, job.id, VALUE, seconds=6) as tenure:
             tenure.must_hold()
             await admin.jetstream().publish(s.kv(s.LEASES, s.job_lease(job.id)), b"{}")
             with pytest.raises(Lost):

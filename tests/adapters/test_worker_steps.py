@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -126,9 +125,9 @@ async def test_a_script_that_does_not_exist_is_refused_with_a_class(place: World
 async def test_an_agent_that_takes_too_long_is_ended_and_its_work_kept(place: World, task: str) -> None:
     base = (await place.prepared(task)).base_commit
     place.script("hangs", [MEND, {"do": "hang", "deaf": True}])
-    failed = await place.step(task, place.agent(task, base, "hangs", wall_seconds_max=1.0), AgentFailed)
+    failed = await place.step(task, place.agent(task, base, "hangs", wall_seconds_max=5.0), AgentFailed)
     assert failed.error_class == "agent.timeout"
-    assert failed.usage.wall_seconds >= 1.0
+    assert failed.usage.wall_seconds >= 5.0
     assert failed.kept is not None
 
 
@@ -159,7 +158,7 @@ async def test_a_failed_check_says_which_and_shows_how_it_began_and_ended(place:
 
 async def test_a_check_that_does_not_end_is_ended(place: World, task: str) -> None:
     base = (await place.prepared(task)).base_commit
-    work = place.verify(task, base, seconds=0.5, test="echo begun; sleep 60")
+    work = place.verify(task, base, seconds=5.0, test="echo begun; sleep 600")
     failed = await place.step(task, work, VerifyFailed)
     assert failed.error_class == "verify.timeout"
     assert (failed.commands[0].ended, failed.commands[0].exit_code) == ("timeout", None)
@@ -290,10 +289,13 @@ async def test_a_session_that_is_lost_is_begun_again_with_the_whole_history_and_
 async def test_a_session_that_is_in_use_is_come_back_to_soon(place: World, task: str) -> None:
     base = (await place.prepared(task)).base_commit
     place.script("busy", [{"do": "fail", "class": "vendor.session_in_use", "transient": True}])
-    failed = await place.step(task, place.agent(task, base, "busy"), AgentFailed)
+    report = await place.desk.report(await place.desk.order(place.agent(task, base, "busy"), task=task))
+    failed = report.body
+    assert isinstance(failed, AgentFailed)
     assert (failed.error_class, failed.transient) == ("vendor.session_in_use", True)
     assert failed.retry_at is not None
-    assert 0 < (failed.retry_at - datetime.now(UTC)).total_seconds() <= 10
+    # The report is written a moment later, and read whenever the machine has time.
+    assert abs((failed.retry_at - report.at).total_seconds() - 10) < 10
 
 
 async def test_the_scripted_agent_under_a_second_name_is_a_second_vendor(
