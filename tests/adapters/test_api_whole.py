@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 from whole import AT_ONCE, CALC, CALC_TEST, Remote, Whole, whole
+
+from penstock import ids
 
 pytestmark = pytest.mark.anyio
 
@@ -37,14 +38,14 @@ async def prepared(place: Whole, folder: Path) -> None:
 
 
 async def done(place: Whole, method: str, path: str, body: object = None, **headers: str) -> dict[str, Any]:
-    """The answer's body; it must be a good one."""
-    answer = await place.call(method, path, json=body, headers=headers)
+    """The answer's body; it must be a good one. What was asked without an answer is asked again, and is done once."""
+    answer = await place.call(method, path, json=body, headers={"Idempotency-Key": ids.fresh()} | headers)
     assert answer.status_code < 300, answer.text
     return dict(answer.json()) if answer.content else {}
 
 
-async def refused(place: Whole, method: str, path: str, body: object = None) -> str:
-    answer = await place.call(method, path, json=body)
+async def refused(place: Whole, method: str, path: str, body: object = None, **headers: str) -> str:
+    answer = await place.call(method, path, json=body, headers=headers)
     assert answer.status_code == 409, answer.text
     return str(answer.json()["detail"])
 
@@ -66,10 +67,11 @@ async def test_a_held_queue_says_why_and_what_was_said_meanwhile_reaches_the_age
         await done(place, "POST", f"/v1/tasks/{second}/prioritize", {"priority": 1})
         await place.task(second, lambda found: found["priority"] == 1)
         assert [task["task"] for task in (await done(place, "GET", "/v1/queue"))["tasks"]] == [second, first]
-        why = (await place.task(first))["why"]
-        assert (why["live"], why["position"]) == (True, 2)
+        # Where the orchestrator has not answered within a second, the api says what the row says.
+        why = (await place.task(first, lambda found: found["why"]["live"]))["why"]
+        assert why["position"] == 2
         assert "the forge is moving" in why["why"]
-        assert first in (await place.task(third))["why"]["why"]
+        assert first in (await place.task(third, lambda found: found["why"]["live"]))["why"]["why"]
 
         said = {"text": "mind the gap"}
         messages = f"/v1/tasks/{first}/messages"
@@ -78,13 +80,10 @@ async def test_a_held_queue_says_why_and_what_was_said_meanwhile_reaches_the_age
         assert "has not ended" in await refused(place, "POST", f"/v1/tasks/{first}/retry")
         assert "no plan" in await refused(place, "POST", f"/v1/tasks/{first}/plan/approve", {"number": 1})
         made = await done(place, "POST", "/v1/tokens", {"name": "a", "role": "agent", "task": second})
-        async with httpx2.AsyncClient(
-            base_url=place.http.base_url, headers={"Authorization": f"Bearer {made['token']}"}
-        ) as agent:
-            assert (await agent.post(messages, json={"text": "from the other"})).status_code == 201
-            question = {"subject": "publish", "question": "now?"}
-            answer = await agent.post(f"/v1/tasks/{second}/decisions", json=question)
-            assert (answer.status_code, "at work" in answer.json()["detail"]) == (409, True)
+        agent = {"Authorization": f"Bearer {made['token']}"}
+        await done(place, "POST", messages, {"text": "from the other"}, **agent)
+        question = {"subject": "publish", "question": "now?"}
+        assert "at work" in await refused(place, "POST", f"/v1/tasks/{second}/decisions", question, **agent)
 
         await done(place, "DELETE", "/v1/controls/repo/calc")
         assert (await ended(place, first))["outcome"] == "succeeded"
