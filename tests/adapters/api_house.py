@@ -14,8 +14,10 @@ from typing import Final, Literal, NamedTuple
 
 import httpx2
 import msgspec
+import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from patience import WAIT_SECONDS_MAX
 from ports import free_port
 from servers import NatsForTest, PostgresForTest
 
@@ -55,10 +57,27 @@ from penstock_launcher import nats_conf
 from penstock_orchestrator.memory_notes import Notes
 from penstock_orchestrator.projector import Projector
 
-DEADLINE_SECONDS: Final = 20.0
+DEADLINE_SECONDS: Final = WAIT_SECONDS_MAX
 PAUSE_SECONDS: Final = 0.01
 REPO: Final = RepoSnapshot(name="shop", clone_url="https://example.com/shop.git")
 Mood = Literal["willing", "silent", "busy"]
+WAITS: Final = (
+    *("penstock_api.catalog.WRITE_SECONDS", "penstock_api.catalog.TABLE_SECONDS"),
+    *("penstock_api.database.CONNECT_SECONDS", "penstock_api.database.ACQUIRE_SECONDS"),
+    *("penstock_api.orders.ORDER_SECONDS_MAX", "penstock_api.orders.WHY_SECONDS"),
+    *(f"penstock_api.routes.{room}.PROJECTION_SECONDS" for room in ("tasks", "talk", "memory")),
+    "penstock_api.routes.submit.NEW_REPO_SECONDS",
+)
+
+
+@contextlib.contextmanager
+def the_api_waits(seconds: float, *names: str) -> Iterator[None]:
+    """So long for each of these limits, all of them where none is named. They are a second or a few, for people who ask again;
+    in a house a slow machine may take its time, and a test of a limit makes it short while it tries it."""
+    with pytest.MonkeyPatch.context() as patched:
+        for name in names or WAITS:
+            patched.setattr(name, seconds)
+        yield
 
 
 async def eventually(condition: Callable[[], bool], seconds: float = DEADLINE_SECONDS) -> None:
@@ -187,12 +206,13 @@ class House:
         self.port = free_port()
         token_file = folder / f"first-token-{ids.fresh()}"
         token_file.write_text(self.admin_token)
+        given: dict[str, object] = {"request_seconds_max": WAIT_SECONDS_MAX} | settings
         self.settings = ApiSettings(
             database_url=Secret(dsn),
             http_port=self.port,
             first_token_file=str(token_file),
             log_level="error",
-            **settings,  # type: ignore[arg-type]  # the settings that a test varies
+            **given,  # type: ignore[arg-type]  # the settings that a test varies
         )
         self.runtime = Runtime("api")
         self.url = f"http://127.0.0.1:{self.port}"
@@ -204,6 +224,7 @@ class House:
 
     async def __aenter__(self) -> House:
         await self._stack.__aenter__()
+        self._stack.enter_context(the_api_waits(WAIT_SECONDS_MAX))
         self.runtime._nc = await self._connected(nats_conf.API)
         self.writer = await self._connected(nats_conf.ORCHESTRATOR)
         self.executor = await self._connected(nats_conf.AGENT_EXEC)
@@ -256,8 +277,8 @@ class House:
         """One more event of the task, in the log; its sequence."""
         return await self.orchestrator.append(task, event, repo, id)
 
-    async def print(self, task: str, number: int, text: str = "a line", repo: str = "shop") -> int:
-        """One batch of the task's output; its sequence."""
+    async def print(self, task: str, number: int, text: str = "a line", repo: str = "shop", lines: int = 1) -> int:
+        """One batch of the task's output, so many lines of that text; its sequence."""
         batch = OutputBatch(
             task=task,
             repo=repo,
@@ -265,7 +286,7 @@ class House:
             epoch=1,
             number=number,
             at=datetime.now(UTC),
-            lines=(OutputLine(kind="text", text=text),),
+            lines=(OutputLine(kind="text", text=text),) * lines,
         )
         subject = s.output(repo, task, task)
         ack = await self.executor.jetstream().publish(subject, codec.encode(batch), stream=s.OUTPUT)
@@ -332,7 +353,9 @@ def database_of(server: PostgresForTest) -> Iterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def house_for_many(folder: Path, dsn: str, *, request_seconds_max: float = 30.0) -> AsyncGenerator[House]:
+async def house_for_many(
+    folder: Path, dsn: str, *, request_seconds_max: float = WAIT_SECONDS_MAX
+) -> AsyncGenerator[House]:
     """One running api for a whole file, over a broker of its own; every test uses names of its own."""
     nats = NatsForTest(folder / "nats")
     nats.start()

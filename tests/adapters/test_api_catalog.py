@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
-from adapters.api_house import House, database_of, house_for_many
+from adapters.api_house import DEADLINE_SECONDS, House, database_of, house_for_many
 from hypothesis import given
 from hypothesis import strategies as st
 from servers import PostgresForTest
@@ -293,8 +293,8 @@ async def test_hosts_are_shown_while_they_hold_their_lease_and_bring_their_vendo
     )
     refused = await house.client.post("/v1/tasks", json={"repo": "shop", "title": "t", "vendor": "homemade"})
     assert refused.status_code == 422
-    lease = await Lease.acquire(house.executor, s.host_lease("h1"), state)
-    async with asyncio.timeout(10):
+    lease = await Lease.acquire(house.executor, s.host_lease("h1"), state, seconds=300)
+    async with asyncio.timeout(DEADLINE_SECONDS):
         while not (hosts := (await house.client.get("/v1/hosts")).json()["hosts"]):
             await asyncio.sleep(0.01)
     assert (hosts[0]["host"], hosts[0]["busy"], hosts[0]["notes"]) == ("h1", 1, ["no sandbox"])
@@ -302,7 +302,7 @@ async def test_hosts_are_shown_while_they_hold_their_lease_and_bring_their_vendo
     taken = await house.client.post("/v1/tasks", json={"repo": "shop", "title": "t", "vendor": "homemade"})
     assert taken.status_code == 201
     await lease.release()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE_SECONDS):
         while (await house.client.get("/v1/hosts")).json()["hosts"]:
             await asyncio.sleep(0.01)
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import asyncpg
 import msgspec
 import pytest
-from adapters.api_house import House, database_of, house_for_many
+from adapters.api_house import DEADLINE_SECONDS, PAUSE_SECONDS, House, database_of, house_for_many, submitted
 from servers import PostgresForTest
 
 from penstock import artifacts, ids
-from penstock.values import CommandResult, Rerun
+from penstock.events import PrepareSucceeded
+from penstock.values import CommandResult, ProposedCheck, Rerun
 
 pytestmark = pytest.mark.anyio
 
@@ -89,3 +92,69 @@ async def test_how_closely_checks_are_looked_at_is_a_setting_of_the_repo(house: 
 async def test_a_setting_of_checks_that_is_none_is_refused(house: House, wrong: dict[str, object]) -> None:
     answer = await house.client.put("/v1/repos/closely", json={"clone_url": "https://forge.example/shop.git", **wrong})
     assert answer.status_code in (400, 422)
+
+
+LINT = ProposedCheck(stage="lint", command="make lint", confidence="medium", source="Makefile", why="the target lint")
+TEST = ProposedCheck(
+    stage="test", command="pytest", confidence="high", source="pyproject.toml", why="settings", reports=("junit.xml",)
+)
+MORE = ProposedCheck(stage="test", command="make test", confidence="medium", source="Makefile", why="the target test")
+
+
+async def prepared(house: House, repo: str, *proposed: ProposedCheck, looked: bool = True) -> str:
+    """A task of the repo whose host has made its clone, and read there what could check it; the task."""
+    task = ids.fresh()
+    await house.append(task, submitted(), repo)
+    done = PrepareSucceeded(
+        job=ids.fresh(),
+        epoch=1,
+        host="h1",
+        base_commit="1" * 40,
+        branch=f"agent/{task}",
+        proposed=proposed if looked else None,
+    )
+    await house.append(task, done, repo)
+    return task
+
+
+async def checks_of(house: House, repo: str, task: str = "") -> dict[str, Any]:
+    """What the api says of them, once it says it of this task."""
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while True:
+            answer = await house.client.get(f"/v1/repos/{repo}/checks")
+            assert answer.status_code == 200, answer.text
+            found: dict[str, Any] = answer.json()
+            if not task or (found["proposed"] or {}).get("task") == task:
+                return found
+            await asyncio.sleep(PAUSE_SECONDS)
+
+
+async def test_a_repo_without_checks_says_what_its_own_files_propose_and_takes_it_as_it_was_told(house: House) -> None:
+    plain = {"clone_url": "https://forge.example/unchecked.git"}
+    assert (await house.client.get("/v1/repos/unchecked/checks")).status_code == 404
+    await house.client.put("/v1/repos/unchecked", json=plain)
+    nothing = {"pre": None, "build": None, "test": None, "lint": None, "reports": []}
+    assert await checks_of(house, "unchecked") == {"verify": nothing, "proposed": None}
+    await prepared(house, "unchecked", LINT)
+    newest = await prepared(house, "unchecked", TEST, MORE, LINT)
+    told = (await checks_of(house, "unchecked", newest))["proposed"]
+    assert told["commit"] == "1" * 40
+    assert told["verify"] == nothing | {"test": "pytest", "lint": "make lint", "reports": ["junit.xml"]}
+    assert [(one["stage"], one["command"], one["confidence"], one["source"]) for one in told["commands"]] == [
+        ("test", "pytest", "high", "pyproject.toml"),
+        ("test", "make test", "medium", "Makefile"),
+        ("lint", "make lint", "medium", "Makefile"),
+    ]
+    put = await house.client.put("/v1/repos/unchecked", json=plain | {"verify": told["verify"]})
+    assert put.status_code == 200, put.text
+    assert await checks_of(house, "unchecked") == {"verify": told["verify"], "proposed": None}
+
+
+async def test_what_was_looked_for_and_not_found_is_not_what_nobody_has_looked_for(house: House) -> None:
+    await house.client.put("/v1/repos/bare", json={"clone_url": "https://forge.example/bare.git"})
+    looked = await prepared(house, "bare")
+    await prepared(house, "bare", looked=False)
+    found = await checks_of(house, "bare", looked)
+    assert found["proposed"]["commands"] == []
+    assert (await prepared(house, "others", LINT)) != looked
+    assert (await checks_of(house, "bare", looked))["proposed"]["commands"] == []

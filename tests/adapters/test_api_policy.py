@@ -8,7 +8,15 @@ from datetime import UTC, datetime, timedelta
 
 import httpx2
 import pytest
-from adapters.api_house import House, cancelled, database_of, house_for_many, submitted
+from adapters.api_house import (
+    DEADLINE_SECONDS,
+    House,
+    cancelled,
+    database_of,
+    house_for_many,
+    submitted,
+    the_api_waits,
+)
 from msgspec import UNSET, structs
 from servers import PostgresForTest
 
@@ -72,7 +80,7 @@ async def house(tmp_path_factory: pytest.TempPathFactory, database: str) -> Asyn
 
 async def seen(house: House, task: str, seq: int) -> dict[str, object]:
     """The task once the read model has come so far."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE_SECONDS):
         while (found := (await house.client.get(f"/v1/tasks/{task}")).json())["seq"] < seq:
             await asyncio.sleep(0.01)
     return dict(found)
@@ -245,13 +253,15 @@ async def test_why_comes_from_the_orchestrator_and_where_it_is_silent_from_the_r
         live = (await house.client.get(f"/v1/tasks/{task}")).json()["why"]
         house.orchestrator.mood = "silent"
         began = asyncio.get_running_loop().time()
-        silent = (await house.client.get(f"/v1/tasks/{task}")).json()["why"]
+        with the_api_waits(0.5, "penstock_api.orders.WHY_SECONDS"):
+            silent = (await house.client.get(f"/v1/tasks/{task}")).json()["why"]
         took = asyncio.get_running_loop().time() - began
     finally:
         house.orchestrator.why, house.orchestrator.mood = None, "willing"
     assert (live["live"], live["position"], live["why"]) == (True, 3, "repo shop has its one slot taken")
     assert silent == row["why"]
-    assert 0.9 < took < 3
+    # Not sooner, and not only when a command would have been given up.
+    assert 0.4 < took < DEADLINE_SECONDS / 2
     await house.stop_orchestrator()
     try:
         assert (await house.client.get(f"/v1/tasks/{task}")).json()["why"]["live"] is False

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import asyncpg
 import pytest
-from adapters.api_house import House, cancelled, database_of, house_for_many
+from adapters.api_house import DEADLINE_SECONDS, House, cancelled, database_of, house_for_many
 from servers import PostgresForTest
 
 from penstock import events as e
@@ -97,7 +97,7 @@ async def _begun(house: House, task: str, request: e.KnownEvent) -> str:
 
 
 async def projected(connection: asyncpg.Connection, seq: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(DEADLINE_SECONDS):
         while True:
             try:
                 position = await connection.fetchval("select seq from penstock.projection")

@@ -29,7 +29,7 @@ from servers import NatsForTest, PostgresForTest
 
 from penstock import ids
 from penstock.events import TaskParked
-from penstock_api import follow, hub
+from penstock_api import follow, hub, serve
 
 pytestmark = pytest.mark.anyio
 
@@ -149,8 +149,10 @@ async def test_coming_back_with_any_id_gives_exactly_the_rest(house: House) -> N
         await house.print(task, number)
         await house.append(task, parked(number))
     await house.append(task, cancelled())
-    async with house.following(f"/v1/tasks/{task}/stream") as frames:
-        whole = await until_end(frames)
+    for _ in range(2):
+        # What comes back is in the order in which the api was told. By the end of the first time it was told everything.
+        async with house.following(f"/v1/tasks/{task}/stream") as frames:
+            whole = await until_end(frames)
     for position, frame in enumerate(whole[:-2]):
         async with house.following(f"/v1/tasks/{task}/stream", last_event_id=frame.id) as frames:
             assert await until_end(frames) == whole[position + 1 :]
@@ -187,6 +189,10 @@ async def test_a_place_ahead_of_the_log_is_refused(house: House) -> None:
 
 
 async def test_the_stream_of_all_shows_every_task_and_no_output(house: House) -> None:
+    # From now on means: from what the api was told last. That is this, and none of the events before it.
+    _, (zero,) = await task_with(house, 1)
+    async with house.following(f"/v1/stream?after={zero - 1}") as frames:
+        assert [int(frame.id) for frame in await take(frames, 1)] == [zero]
     async with house.following("/v1/stream") as frames:
         first, (one,) = await task_with(house, 1)
         await house.print(first, 1)
@@ -262,20 +268,21 @@ async def test_a_client_that_does_not_read_is_cut_and_the_others_are_not_held_up
 
     async with house.following(f"/v1/tasks/{task}/stream") as frames:
         reading = asyncio.create_task(read(frames))
-        for number in range(1, 2_000):
+        for number in range(1, 500):
             sent[number] = time.monotonic()
-            await house.print(task, number, "x" * 3_900)
+            await house.print(task, number, "x" * 3_900, lines=10)
             if hub.CUT._value.get() > before:
                 break
         printed = number
         await eventually(lambda: got == printed)
         reading.cancel()
     assert hub.CUT._value.get() == before + 1
-    assert sorted(delays)[len(delays) * 99 // 100] < 1.0
+    # The kernel drops who takes nothing after half a minute; nobody has waited for that.
+    assert sorted(delays)[len(delays) * 99 // 100] < serve.UNSENT_MILLISECONDS / 1_000 / 6
     async with asyncio.timeout(DEADLINE_SECONDS):
         while piece := await loop.sock_recv(stalled, 65_536):
             received += len(piece)
-    assert received < printed * 3_900
+    assert received < printed * 39_000
     stalled.close()
 
 
@@ -293,7 +300,7 @@ async def test_places_for_streams_are_limited_and_come_free_again(
         async with asyncio.timeout(DEADLINE_SECONDS):
             while (await _status(house)) == 503:
                 await asyncio.sleep(0.01)
-        assert follow.FOLLOWERS._value.get() <= 2
+        await eventually(lambda: follow.FOLLOWERS._value.get() <= 2)
 
 
 async def _status(house: House) -> int:
@@ -324,7 +331,10 @@ async def test_a_broker_that_is_killed_and_comes_back_leaves_no_gap_and_no_repet
     assert [int(frame.id) for frame in seen] == seqs
 
 
-async def test_streams_end_at_once_when_the_service_stops(nats: NatsForTest, postgres: str, tmp_path: Path) -> None:
+async def test_streams_end_at_once_when_the_service_stops(
+    nats: NatsForTest, postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serve, "GRACE_SECONDS", 2 * DEADLINE_SECONDS)
     async with House(nats, postgres, tmp_path) as house:
         async with house.following("/v1/stream?after=0") as frames:
             house.runtime.stop.set()
@@ -332,7 +342,7 @@ async def test_streams_end_at_once_when_the_service_stops(nats: NatsForTest, pos
             with pytest.raises(StopAsyncIteration):
                 await asyncio.wait_for(anext(frames), DEADLINE_SECONDS)
             await asyncio.wait_for(asyncio.shield(house._live), DEADLINE_SECONDS)
-            assert time.monotonic() - began < 2.5
+            assert time.monotonic() - began < serve.GRACE_SECONDS
         assert house.runtime.exit_code == 0
 
 

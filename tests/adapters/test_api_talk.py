@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from adapters.api_house import House, database_of, house_for_many
+from adapters.api_house import DEADLINE_SECONDS, House, database_of, house_for_many
 from msgspec import structs
 from servers import PostgresForTest
 
@@ -48,7 +48,7 @@ async def house(tmp_path_factory: pytest.TempPathFactory, database: str) -> Asyn
 
 async def at(house: House, task: str, seq: int) -> None:
     """Returns once the read model has come so far."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE_SECONDS):
         while (await house.client.get(f"/v1/tasks/{task}")).json()["seq"] < seq:
             await asyncio.sleep(0.01)
 

@@ -11,7 +11,16 @@ import asyncpg
 import httpx2
 import msgspec
 import pytest
-from adapters.api_house import House, cancelled, database_of, eventually, house_for_many, submitted
+from adapters.api_house import (
+    DEADLINE_SECONDS,
+    House,
+    cancelled,
+    database_of,
+    eventually,
+    house_for_many,
+    submitted,
+    the_api_waits,
+)
 from servers import PostgresForTest
 
 from penstock import artifacts, ids
@@ -236,7 +245,8 @@ async def test_an_answer_that_is_not_ready_is_asked_for_again_with_the_same_comm
 async def test_without_an_orchestrator_the_answer_says_so_and_when_to_ask_again(house: House) -> None:
     await house.stop_orchestrator()
     try:
-        answer = await house.client.post("/v1/tasks", json={"repo": "shop", "title": "t"})
+        with the_api_waits(0.5, "penstock_api.orders.ORDER_SECONDS_MAX"):
+            answer = await house.client.post("/v1/tasks", json={"repo": "shop", "title": "t"})
     finally:
         await house.start_orchestrator()
     assert problem(answer, 503)["detail"].startswith("orchestrator: ")
@@ -352,7 +362,7 @@ async def test_a_patch_is_handed_out_whole_and_only_when_it_is_the_one_of_the_lo
 
 
 async def _projected(house: House, task: str, seq: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(DEADLINE_SECONDS):
         while (await house.client.get(f"/v1/tasks/{task}")).json()["seq"] < seq:
             await asyncio.sleep(0.01)
 
