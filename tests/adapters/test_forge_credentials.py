@@ -21,14 +21,16 @@ from penstock_agent_exec.forge import ForgeAuthRefused, ForgeRefused, http
 from penstock_agent_exec.forge.app_token import app_jwt, read_key, sign
 from penstock_agent_exec.forge.configured import Forges, forges_of
 from penstock_agent_exec.forge.table import (
+    NO_HOSTS,
     BadForges,
     ForgeTable,
+    GitTable,
+    Hosts,
     Provider,
     api_url,
     host_of,
     project_of,
-    read_forges,
-    token_files,
+    read_hosts,
 )
 from penstock_agent_exec.git.credential import TokenFile
 from penstock_agent_exec.git.names import check_remote
@@ -73,7 +75,7 @@ async def test_an_address_that_names_no_project_is_said_when_the_forge_is_asked(
     found = check_remote(url, allow_local=False)
     with pytest.raises(ValueError, match="owner/name"):
         project_of(found, provider, "https://x.example")
-    forges = Forges({host_of(found): ForgeTable(provider=provider, token_file="/t")}, HERE)
+    forges = Forges(Hosts(forges={host_of(found): ForgeTable(provider=provider, token_file="/t")}), HERE)
     forge = forges.of(RepoSnapshot(name="calc", clone_url=url, provider=provider), found)
     assert forge is not None
     with pytest.raises(ForgeRefused, match="owner/name"):
@@ -97,13 +99,20 @@ async def test_an_address_that_names_no_project_is_said_when_the_forge_is_asked(
             '[forges."x.example"]\nprovider = "github"\napp_id = "1"\nprivate_key_file = "/k"\ntoken_file = "/t"',
             "either",
         ),
+        ('[git."x.example"]\ntoken_file = ""', "token_file"),
+        ('[git."x.example"]\ntoken_file = "/t"\nusername = "a b"', "username"),
+        ('[git."X.example"]\ntoken_file = "/t"', "lower case"),
+        (
+            '[git."x.example"]\ntoken_file = "/t"\n[forges."x.example"]\nprovider = "gitea"\ntoken_file = "/t"',
+            "among the forges already",
+        ),
         ("[[[", "line 1"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused_at_the_start(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "forges.toml").write_text(text)
     with pytest.raises(BadForges, match=said):
-        read_forges(tmp_path / "forges.toml")
+        read_hosts(tmp_path / "forges.toml")
 
 
 def test_a_file_names_the_files_of_its_secrets_and_none_is_in_it(tmp_path: Path) -> None:
@@ -111,11 +120,12 @@ def test_a_file_names_the_files_of_its_secrets_and_none_is_in_it(tmp_path: Path)
     file.write_text(
         '[forges."github.com"]\nprovider = "github"\napp_id = "7"\nprivate_key_file = "/k"\n'
         '[forges."git.example"]\nprovider = "gitea"\ntoken_file = "/t"\n'
+        '[git."plain.example"]\ntoken_file = "/p"\n'
     )
-    assert set(token_files(str(file)).values()) == {Path("/k"), Path("/t")}
-    assert token_files("") == {}
+    assert set(read_hosts(file).secret_files.values()) == {Path("/k"), Path("/t"), Path("/p")}
+    assert NO_HOSTS.secret_files == {}
     with pytest.raises(BadForges, match="No such file"):
-        token_files(str(tmp_path / "absent"))
+        read_hosts(tmp_path / "absent")
 
 
 @pytest.mark.anyio
@@ -144,13 +154,15 @@ def test_git_is_given_the_token_of_its_own_host_with_the_name_that_the_forge_wan
         "github.com": ForgeTable(provider="github", token_file="/gh"),
         "gitlab.com": ForgeTable(provider="gitlab", token_file="/gl"),
     }
-    forges = Forges(tables, tmp_path)
+    forges = Forges(Hosts(forges=tables, git={"git.example": GitTable(token_file="/p", username="ci")}), tmp_path)
     for url, path, name in (
+        ("https://git.example/a/b.git", "/p", "ci"),
         ("https://github.com/a/b.git", "/gh", "x-access-token"),
         ("https://gitlab.com/a/b.git", "/gl", "oauth2"),
     ):
         assert forges.git_credential(check_remote(url, allow_local=False)) == TokenFile(Path(path), name)
-    assert forges.git_credential(check_remote("git@github.com:a/b.git", allow_local=False)) is None
+    for url in ("git@github.com:a/b.git", "git@git.example:a/b.git", "https://git.example:44/a/b.git"):
+        assert forges.git_credential(check_remote(url, allow_local=False)) is None
 
 
 # An app
@@ -267,7 +279,7 @@ async def test_an_app_asks_for_one_token_and_uses_it_until_shortly_before_its_en
 
 def test_no_two_projects_share_the_file_of_a_token(tmp_path: Path) -> None:
     table = ForgeTable(provider="github", app_id="4711", private_key_file="/k")
-    forges = Forges(dict.fromkeys(("ghe.example", "ghe.example:44"), table), tmp_path)
+    forges = Forges(Hosts(forges=dict.fromkeys(("ghe.example", "ghe.example:44"), table)), tmp_path)
     urls = [
         "https://ghe.example/a_b/c.git",
         "https://ghe.example/a/b_c.git",

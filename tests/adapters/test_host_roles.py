@@ -10,17 +10,22 @@ from pathlib import Path
 
 import pytest
 from executor_world import World, world
+from nats.aio.client import Client
 from servers import NatsForTest
 from whole import calc_remote
 
 from penstock.settings import BadSettings
 from penstock_agent_exec.agents.run import Outcome
 from penstock_agent_exec.agents.vendor import Verdict
-from penstock_agent_exec.git.credential import NoKey, access_to
+from penstock_agent_exec.folder import hold
+from penstock_agent_exec.forge.configured import NO_FORGES, forges_of
+from penstock_agent_exec.git.credential import NoKey, TokenFile, access_to
 from penstock_agent_exec.git.names import check_remote
+from penstock_agent_exec.known_secrets import KnownSecrets
 from penstock_agent_exec.process import Ending
 from penstock_agent_exec.settings import FORGE_TOKENS, Settings, load
 from penstock_agent_exec.steps.agent import of_session
+from penstock_agent_exec.steps.bench import Bench
 from penstock_agent_exec.steps.running import Failure, Ran
 
 TOKEN_FILE = "PENSTOCK_GIT_TOKEN_FILE"
@@ -57,6 +62,48 @@ def test_a_host_that_only_runs_may_read_private_repos() -> None:
 def test_a_host_that_only_publishes_may_hold_what_pushes() -> None:
     found = loaded(**{"PENSTOCK_ROLES": "publish", TOKEN_FILE: "/secrets/forge", "PENSTOCK_PUBLISH_POOL": "ours"})
     assert (found.runs, found.publishes, found.publish_pool) == (False, True, "ours")
+
+
+@pytest.fixture
+def forges_file(tmp_path: Path) -> Path:
+    (tmp_path / "forges.toml").write_text(
+        '[forges."github.com"]\nprovider = "github"\ntoken_file = "/secrets/github"\n'
+    )
+    return tmp_path / "forges.toml"
+
+
+@pytest.mark.parametrize("name", [TOKEN_FILE, "PENSTOCK_GIT_READ_TOKEN_FILE"])
+def test_a_token_without_a_host_is_refused_where_hosts_are_named(forges_file: Path, name: str) -> None:
+    said = refused(PENSTOCK_FORGES_FILE=str(forges_file), **{name: "/secrets/any"})
+    assert said.startswith(f"{name} and PENSTOCK_FORGES_FILE are both set")
+    assert '[git."<host>"] and token_file = "/secrets/any"' in said
+    assert f"take {name} away" in said
+    forges_file.write_text("")
+    assert loaded(PENSTOCK_FORGES_FILE=str(forges_file), **{name: "/secrets/any"}).publishes, "it names no host"
+
+
+def test_where_hosts_are_named_no_other_is_shown_a_token(forges_file: Path, tmp_path: Path) -> None:
+    # As no settings would have it that were checked.
+    settings = Settings(
+        host="h1", data_dir=str(tmp_path), git_token_file="/secrets/any", git_read_token_file="/secrets/reader"
+    )
+    forges = forges_of(str(forges_file), settings.git_token_file, tmp_path / "tokens")
+    named, other = (check_remote(f"https://{host}/a/b.git", allow_local=False) for host in ("github.com", "x.example"))
+    bench = Bench(
+        nc=Client(),
+        settings=settings,
+        folder=hold(tmp_path / "data"),
+        bwrap=None,
+        offers={},
+        secrets=KnownSecrets({}, {}),
+        forges=forges,
+    )
+    for pushes in (True, False):
+        assert bench.credential(named, pushes=pushes) == TokenFile(Path("/secrets/github"))
+        assert bench.credential(other, pushes=pushes) is None
+    nobody = replace(bench, forges=NO_FORGES)
+    assert nobody.credential(other, pushes=True) == TokenFile(Path("/secrets/any"))
+    assert nobody.credential(other) == TokenFile(Path("/secrets/reader"))
 
 
 @pytest.mark.parametrize("roles", ["", "agent", "run,run", "run publish", "run,"])

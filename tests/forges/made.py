@@ -16,7 +16,7 @@ from forges.gitlab import GitLabDialect
 from penstock.values import RepoSnapshot
 from penstock_agent_exec.forge import Forge
 from penstock_agent_exec.forge.configured import Forges
-from penstock_agent_exec.forge.table import ForgeTable, Provider
+from penstock_agent_exec.forge.table import ForgeTable, Hosts, Provider
 from penstock_agent_exec.git.names import check_remote
 
 PROVIDERS: Final[tuple[Provider, ...]] = ("github", "gitea", "gitlab")
@@ -36,7 +36,7 @@ class Place:
 
     def forges(self, table: ForgeTable | None = None) -> Forges:
         wanted = table or ForgeTable(provider=self.provider, token_file=str(self.token_file))
-        return Forges({self.double.host: wanted}, self.token_file.parent / "forge-tokens")
+        return Forges(Hosts(forges={self.double.host: wanted}), self.token_file.parent / "forge-tokens")
 
     def forge(self, table: ForgeTable | None = None) -> Forge:
         found = self.forges(table).of(self.repo, check_remote(self.repo.clone_url, allow_local=False))

@@ -16,7 +16,7 @@ from msgspec import Struct
 from penstock.values import RepoSnapshot
 from penstock_agent_exec.forge import ForgeFailed, find_or_open, opening
 from penstock_agent_exec.forge.configured import Forges
-from penstock_agent_exec.forge.table import ForgeTable
+from penstock_agent_exec.forge.table import ForgeTable, Hosts
 from penstock_agent_exec.git.names import check_remote
 
 LABELS = ("penstock",)
@@ -48,7 +48,7 @@ async def main() -> None:
     lines = iter(sys.stdin.buffer.readline, b"")
     where = msgspec.json.decode(next(lines), type=Where)
     table = msgspec.convert({"provider": where.provider, "token_file": where.token_file}, ForgeTable)
-    forges = Forges({where.host: table}, Path("/nonexistent"))
+    forges = Forges(Hosts(forges={where.host: table}), Path("/nonexistent"))
     slots = asyncio.Semaphore(where.at_once)
     running: set[asyncio.Task[None]] = set()
     while line := await asyncio.to_thread(next, lines, b""):

@@ -16,7 +16,7 @@ import msgspec
 
 from penstock.settings import BadSettings, Secret
 from penstock_agent_exec.redact import Redactor
-from penstock_agent_exec.settings import Settings, described_in, forge_tokens
+from penstock_agent_exec.settings import Settings, described_in, named_hosts
 
 
 class KnownSecrets:
@@ -68,7 +68,7 @@ def known_secrets(settings: Settings) -> KnownSecrets:
     }
     for name, agent in described_in(settings).items():
         files[f"key_file of {name}"] = agent.table.model.key_file if agent.table.model is not None else ""
-    paths = {name: Path(path) for name, path in files.items() if path} | forge_tokens(settings)
+    paths = {name: Path(path) for name, path in files.items() if path} | named_hosts(settings).secret_files
     if settings.secrets_file:
         try:
             paths["secrets_file"].read_bytes()

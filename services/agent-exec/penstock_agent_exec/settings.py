@@ -19,7 +19,7 @@ from penstock.settings import BadSettings, Common, Secret
 from penstock.subjects import PUBLISH_POOL
 from penstock_agent_exec.agents.generic_file import BadAgents, Described, read_agents
 from penstock_agent_exec.agents.known import NAMES, is_scripted
-from penstock_agent_exec.forge.table import BadForges, token_files
+from penstock_agent_exec.forge.table import NO_HOSTS, BadForges, Hosts, read_hosts
 from penstock_agent_exec.git.failures import BadName
 from penstock_agent_exec.git.names import Identity, check_identity
 from penstock_agent_exec.sandbox_probe import probe
@@ -48,8 +48,8 @@ class Settings(Common, frozen=True, kw_only=True, forbid_unknown_fields=True):
     for handing changes over: a host with only the first holds nothing that can push, one with only the second runs nobody's
     code. `publish_pool`: whose changes a host with that role hands over, besides its own. `git_token_file`: a file with a token
     for https remotes; `git_read_token_file`: one that can only read, used for fetching where it is set. `forges_file`: TOML
-    with the forges to speak to and the credential for each (`forge/table.py`); without it `git_token_file` is shown to the
-    well-known ones among them. `secrets_file`: one
+    with the hosts to speak to and the credential for each (`forge/table.py`), in place of the two; without it `git_token_file` is
+    shown to every https remote, and to the API of well-known forges. `secrets_file`: one
     secret to a line, hidden wherever it is printed, as those of these settings are. `allow_local_remotes`: repos may be folders
     of this host. `local_folders`: absolute paths, with a colon between them, below which repos of the provider `local` may
     be: folders without any remote, that changes are written into. `keep_days`: how long a task's clone stays that no job
@@ -149,6 +149,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         ("AGENTS_FILE", found.agents_file),
         ("MOUNTS_FILE", found.mounts_file),
         ("SECRETS_FILE", found.secrets_file),
+        ("GIT_TOKEN_FILE", found.git_token_file),
         ("GIT_READ_TOKEN_FILE", found.git_read_token_file),
         ("FORGES_FILE", found.forges_file),
     ):
@@ -163,7 +164,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         if vendor not in known and not is_scripted(vendor):
             raise BadSettings(f"PENSTOCK_VENDORS: unknown vendor {vendor!r}; known: {', '.join(known)}")
     _check_addresses(found)
-    forge_tokens(found)
+    _check_tokens(found)
     try:
         check_identity(found.identity)
     except BadName as error:
@@ -194,12 +195,26 @@ def described_in(found: Settings) -> dict[str, Described]:
         raise BadSettings(f"PENSTOCK_AGENTS_FILE: {error}") from error
 
 
-def forge_tokens(found: Settings) -> dict[str, Path]:
-    """The files of credentials that `forges_file` names. Raises BadSettings."""
+def named_hosts(found: Settings) -> Hosts:
+    """The hosts that `forges_file` names. Raises BadSettings."""
     try:
-        return token_files(found.forges_file)
+        return read_hosts(Path(found.forges_file)) if found.forges_file else NO_HOSTS
     except BadForges as error:
         raise BadSettings(f"PENSTOCK_FORGES_FILE: {error}") from error
+
+
+def _check_tokens(found: Settings) -> None:
+    """A token without a host goes to every host that a repo may name: beside hosts that are named one by one it is not known
+    what it is for."""
+    if not named_hosts(found):
+        return
+    for name, path in (("GIT_TOKEN_FILE", found.git_token_file), ("GIT_READ_TOKEN_FILE", found.git_read_token_file)):
+        if path:
+            raise BadSettings(
+                f"PENSTOCK_{name} and PENSTOCK_FORGES_FILE are both set, and which host the token of the first is for is not "
+                f'said: name it in the file, with [git."<host>"] and token_file = "{path}" (or [forges."<host>"] where it has '
+                f"pull requests), and take PENSTOCK_{name} away"
+            )
 
 
 def _check_addresses(found: Settings) -> None:

@@ -25,15 +25,17 @@ from penstock_agent_exec.forge.github import ACCEPT, VERSION, GitHub
 from penstock_agent_exec.forge.gitlab import GitLab
 from penstock_agent_exec.forge.http import Connection, Sign
 from penstock_agent_exec.forge.table import (
+    NO_HOSTS,
     PROVIDERS,
     USERNAMES,
     WELL_KNOWN,
     ForgeTable,
+    Hosts,
     Provider,
     api_url,
     host_of,
     project_of,
-    read_forges,
+    read_hosts,
 )
 from penstock_agent_exec.git.credential import TokenFile
 from penstock_agent_exec.git.names import Remote
@@ -55,15 +57,15 @@ class _Minted(Struct):
 
 
 class Forges:
-    """`tables` by host; `folder` is where short-lived tokens are put for git to read; `git_token_file` is good for the
-    well-known forges where there are no tables."""
+    """`hosts`: those that are named; `folder` is where short-lived tokens are put for git to read; `git_token_file` is good for
+    the well-known forges where no host is named."""
 
-    def __init__(self, tables: Mapping[str, ForgeTable], folder: Path, git_token_file: str = "") -> None:
-        self._tables = dict(tables)
+    def __init__(self, hosts: Hosts, folder: Path, git_token_file: str = "") -> None:
+        self._hosts = hosts
+        self._tables = dict(hosts.forges)
         self._folder = folder
         self._well_known: dict[str, ForgeTable] = {}
-        # A token that was given for all remotes is not shown to a forge where others are named one by one.
-        if git_token_file and not tables:
+        if git_token_file and not hosts:
             for host, provider in WELL_KNOWN.items():
                 self._well_known[host] = ForgeTable(provider=provider, token_file=git_token_file)
         self._minted: dict[str, _Minted] = {}
@@ -94,10 +96,19 @@ class Forges:
         connection = _connection(host, table, sign, lambda: self._forget(host, project))
         return _forge(provider, connection, project, repo.default_branch)
 
+    @property
+    def are_named(self) -> bool:
+        """Whether hosts are named at all: then a host that is not is shown no token."""
+        return bool(self._hosts)
+
     def git_credential(self, remote: Remote) -> TokenFile | None:
         """What git shows the remote, where it has a table; `fresh` has to have been awaited before. Raises ForgeFailed."""
         host = host_of(remote)
-        table = self._tables.get(host) if remote.protocol == "https" else None
+        if remote.protocol != "https":
+            return None
+        if (git := self._hosts.git.get(host)) is not None:
+            return TokenFile(Path(git.token_file), git.username)
+        table = self._tables.get(host)
         if table is None:
             return None
         path = Path(table.token_file) if table.token_file else self._token_path(host, _project(host, table, remote))
@@ -150,13 +161,12 @@ class Forges:
         self._minted.pop(f"{host}/{project}", None)
 
 
-NO_FORGES: Final = Forges({}, Path("/nonexistent"))
+NO_FORGES: Final = Forges(NO_HOSTS, Path("/nonexistent"))
 
 
 def forges_of(forges_file: str, git_token_file: str, folder: Path) -> Forges:
     """As the settings have it. Raises BadForges."""
-    tables = read_forges(Path(forges_file)) if forges_file else {}
-    return Forges(tables, folder, git_token_file)
+    return Forges(read_hosts(Path(forges_file)) if forges_file else NO_HOSTS, folder, git_token_file)
 
 
 def _project(host: str, table: ForgeTable, remote: Remote) -> str:

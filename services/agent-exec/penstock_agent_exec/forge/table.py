@@ -1,4 +1,5 @@
-"""The file that says which forges this host speaks to, and with which credential: `[forges."<host>"]` tables, in TOML.
+"""The file that says which forges this host speaks to, and with which credential: `[forges."<host>"]` tables, in TOML; and
+`[git."<host>"]` for those that speak git and no more.
 
 Rule of this room: a credential belongs to a host that an operator has named. A repo's settings choose among these hosts and can
 add none: whoever may name a repo could else have a token sent anywhere.
@@ -59,41 +60,64 @@ class ForgeTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     private_key_file: NoPath = ""
 
 
-class _File(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class GitTable(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One host that speaks git over https and has no pull requests for us. `token_file`: as of a forge; `username`: what the
+    host wants beside it."""
+
+    token_file: Annotated[str, Meta(pattern=r"^/[^\x00]*$", max_length=1_000)]
+    username: Annotated[str, Meta(pattern=r"^[!-~]{1,100}(?!\n)$")] = "x-access-token"
+
+
+class Hosts(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All that the file names, by host."""
+
     forges: dict[str, ForgeTable] = {}
+    git: dict[str, GitTable] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self.forges or self.git)
+
+    @property
+    def secret_files(self) -> dict[str, Path]:
+        """Those that the tables name, by what they are."""
+        found = [(f"token_file of {host}", table.token_file) for host, table in self.forges.items()]
+        found += [(f"private_key_file of {host}", table.private_key_file) for host, table in self.forges.items()]
+        found += [(f"token_file of {host}", git.token_file) for host, git in self.git.items()]
+        return {name: Path(path) for name, path in found if path}
 
 
-def read_forges(path: Path) -> dict[str, ForgeTable]:
-    """The tables by host. Raises BadForges with what would be right."""
+NO_HOSTS: Final = Hosts()
+
+
+def read_hosts(path: Path) -> Hosts:
+    """What the file names. Raises BadForges with what would be right."""
     try:
         content = path.read_bytes()
         if len(content) > FILE_BYTES_MAX:
             raise BadForges(f"{path} is larger than {FILE_BYTES_MAX} bytes")
-        found = msgspec.convert(tomllib.loads(content.decode()), _File)
+        found = msgspec.convert(tomllib.loads(content.decode()), Hosts)
     except OSError as error:
         raise BadForges(f"{path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
         raise BadForges(f"{path}: {error}") from error
     for host, table in found.forges.items():
+        _check_host("forges", host)
         _check(host, table)
-    return found.forges
-
-
-def token_files(forges_file: str) -> dict[str, Path]:
-    """The files of secrets that the tables name, for the redactor. Raises BadForges."""
-    if not forges_file:
-        return {}
-    found: dict[str, Path] = {}
-    for host, table in read_forges(Path(forges_file)).items():
-        for name, path in (("token_file", table.token_file), ("private_key_file", table.private_key_file)):
-            if path:
-                found[f"{name} of {host}"] = Path(path)
+    for host in found.git:
+        _check_host("git", host)
+        if host in found.forges:
+            raise BadForges(
+                f'[git."{host}"]: the host is among the forges already, which git is shown the credential of'
+            )
     return found
 
 
-def _check(host: str, table: ForgeTable) -> None:
+def _check_host(kind: str, host: str) -> None:
     if not host or host != host.lower() or urlsplit(f"//{host}").netloc != host or "@" in host or "/" in host:
-        raise BadForges(f'[forges."{host}"]: a host as it stands in clone_url, in lower case, is wanted here')
+        raise BadForges(f'[{kind}."{host}"]: a host as it stands in clone_url, in lower case, is wanted here')
+
+
+def _check(host: str, table: ForgeTable) -> None:
     parts = urlsplit(api_url(host, table))
     if parts.scheme != "https" or not parts.hostname or "@" in parts.netloc or parts.query or parts.fragment:
         raise BadForges(

@@ -92,6 +92,9 @@ class Bench:
         if (own := self.forges.git_credential(remote)) is not None:
             return own
         if remote.protocol == "https":
+            if self.forges.are_named:
+                # Whoever may add a repo could else have the token sent to a host of their own.
+                return None
             token = settings.git_token_file
             if not pushes:
                 token = settings.git_read_token_file or token
