@@ -252,7 +252,8 @@ def _job_line(event: OfAJob) -> Line:
 def _end_line(event: OfAnEnd) -> Line:
     match event:
         case e.PrepareSucceeded():
-            return Line("step", "prepared", f"a clone of its own, at {event.base_commit[:10]}")
+            could = f"; {len(event.proposed)} commands could check it, by its own files" if event.proposed else ""
+            return Line("step", "prepared", f"a clone of its own, at {event.base_commit[:10]}{could}")
         case e.AgentSucceeded(change=change):
             changed = ", ".join(change.files)
             return Line("step", "changed", f"{changed} (+{change.lines_added} -{change.lines_removed})")

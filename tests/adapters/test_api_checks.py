@@ -133,7 +133,7 @@ async def test_a_repo_without_checks_says_what_its_own_files_propose_and_takes_i
     plain = {"clone_url": "https://forge.example/unchecked.git"}
     assert (await house.client.get("/v1/repos/unchecked/checks")).status_code == 404
     await house.client.put("/v1/repos/unchecked", json=plain)
-    nothing = {"pre": None, "build": None, "test": None, "lint": None, "reports": []}
+    nothing: dict[str, object] = {"pre": None, "build": None, "test": None, "lint": None, "reports": []}
     assert await checks_of(house, "unchecked") == {"verify": nothing, "proposed": None}
     await prepared(house, "unchecked", LINT)
     newest = await prepared(house, "unchecked", TEST, MORE, LINT)

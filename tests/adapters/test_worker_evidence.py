@@ -18,7 +18,7 @@ from whole import GIT_ENVIRON, Remote, git
 from penstock import ids
 from penstock.bounds import MAP_LENGTH_MAX
 from penstock.events import PrepareSucceeded
-from penstock.values import Evidence
+from penstock.values import Evidence, VerifyCommands
 from penstock_agent_exec.forge.recording import RecordingForge
 from penstock_agent_exec.git.evidence import TELLING_MAX, known_words
 from penstock_agent_exec.git.failures import TimedOut
@@ -26,6 +26,7 @@ from penstock_agent_exec.git.failures import TimedOut
 pytestmark = pytest.mark.anyio
 
 TOKEN = "ghp_" + "a1B2c3D4e5F6g7H8i9J0" * 2
+STAGES = ("pre", "build", "test", "lint")
 FILES = {
     "calc.py": "def add(a, b):\n    return a - b\n",
     "src/userProfile.ts": "export {}\n",
@@ -110,6 +111,38 @@ async def test_a_map_that_is_not_whole_says_what_was_not_read(place: World, remo
     seen = await found(place, "add")
     assert "def add" in seen.map
     assert "repo_map: not read: 1 files: parser took too long" in seen.degraded
+
+
+async def test_a_repo_without_checks_has_its_own_files_asked_and_what_cannot_be_told_as_it_stands_is_left_out(
+    place: World, remote: Remote
+) -> None:
+    tree = remote.path.parent / "tree"
+    (tree / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
+    (tree / "Makefile").write_text("lint:\n\ttrue\n")
+    (tree / ".github" / "workflows").mkdir(parents=True)
+    lines = ("npm test", f"npm test -- --token={TOKEN}", "npm test \u202e-- x", "npm test " + "-- a " * 30)
+    steps = "".join(f"      - run: {line}\n" for line in lines)
+    (tree / ".github" / "workflows" / "ci.yml").write_text(f"jobs:\n  test:\n    steps:\n{steps}")
+    (tree / "package.json").write_text("{")
+    git(tree, "add", "-A")
+    git(tree, "commit", "-q", "-m", "Tools")
+    git(tree, "push", "-q", str(remote.path), "main")
+    task = ids.fresh()
+    asked = structs.replace(place.prepare(task), wants_evidence=True)
+    seen = (await place.step(task, asked, PrepareSucceeded)).proposed
+    assert seen is not None
+    told = [(one.stage, one.command, one.source) for one in seen]
+    assert ("lint", "make lint", "Makefile") in told
+    assert ("test", "npm test", ".github/workflows/ci.yml") in told
+    assert {source for _, _, source in told} == {"pyproject.toml", "Makefile", ".github/workflows/ci.yml"}
+    assert not [command for _, command, _ in told if TOKEN[:12] in command or not command.isprintable()]
+    assert [stage for stage, _, _ in told] == sorted((stage for stage, _, _ in told), key=STAGES.index)
+
+    again = ids.fresh()
+    has_one = structs.replace(place.repo, verify=VerifyCommands(test="make test"))
+    asked = structs.replace(place.prepare(again), repo=has_one, wants_evidence=True)
+    assert (await place.step(again, asked, PrepareSucceeded)).proposed is None
+    assert (await place.prepared(ids.fresh())).proposed is None
 
 
 async def test_words_that_nothing_knows_touch_no_commit(place: World) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import msgspec
-from scenario import T0, TASK, event_id, published, submitted
+from msgspec.structs import replace
+from scenario import T0, TASK, event_id, prepare_ok, prepared, published, submitted
 
 from penstock import events as e
 from penstock import subjects as s
 from penstock.codec import encode_event, type_of
 from penstock.events import JobClaimed, KnownEvent, TaskSucceeded
 from penstock.reader import Stored
-from penstock.values import Artifact, Delivery, Plan, Usage
+from penstock.values import Artifact, Delivery, Plan, ProposedCheck, Usage
 from penstock_orchestrator.projector import ReadModel
 from penstock_orchestrator.rows import TaskRow
 from penstock_orchestrator.step_rows import StepRow
@@ -100,6 +101,24 @@ def test_what_a_run_has_used_so_far_is_in_the_row_of_its_task_and_of_its_job() -
     assert row.cost_usd is None, "the plan's run has not said what it cost"
     assert (row.plan_number, row.plan_state, row.decisions_open) == (2, "approved", 1)
     assert [step.kind for step in steps.values()] == ["plan", "plan", "agent"]
+
+
+def test_what_a_repo_s_own_files_propose_is_in_the_row_of_the_job_that_has_read_them() -> None:
+    test = ProposedCheck(stage="test", command="pytest", confidence="high", source="pyproject.toml")
+    lint = ProposedCheck(stage="lint", command="make lint", confidence="medium", source="Makefile")
+    said = []
+    for proposed in (None, (), (test, lint)):
+        done = replace(prepare_ok(2), proposed=proposed)
+        log = [stored(event, seq) for seq, event in enumerate((*prepared()[:-1], done), start=1)]
+        _, steps, _ = written(ReadModel(0), [log])
+        said.append(steps[event_id(2)].message)
+    assert said == [
+        None,
+        None,
+        "the repo has no checks; its own files propose\n"
+        "test: pytest (high, pyproject.toml)\n"
+        "lint: make lint (medium, Makefile)",
+    ]
 
 
 def test_where_a_run_s_transcript_is_kept_is_in_the_row_of_its_job() -> None:

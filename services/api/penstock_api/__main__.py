@@ -17,7 +17,7 @@ from penstock import service, settings, streams
 from penstock import subjects as s
 from penstock.reader import StreamGone
 from penstock.service import Runtime
-from penstock_api import deliveries, queries, queries_memory, queries_talk, tokens
+from penstock_api import deliveries, queries, queries_checks, queries_memory, queries_talk, tokens
 from penstock_api.app import create_app
 from penstock_api.catalog import Catalog
 from penstock_api.database import Database, NoSchema
@@ -36,6 +36,7 @@ log = structlog.get_logger()
 STREAMS: Final = (s.EVENTS, s.OUTPUT, s.DEAD, s.ARTIFACTS, s.kv_stream(s.CATALOG), s.kv_stream(s.LEASES))
 STATEMENTS: Final = (
     *queries.STATEMENTS,
+    *queries_checks.STATEMENTS,
     *queries_memory.STATEMENTS,
     *queries_talk.STATEMENTS,
     *tokens.STATEMENTS,

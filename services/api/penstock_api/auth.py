@@ -74,6 +74,7 @@ ACCESS: Final[Mapping[tuple[str, str], Role | None]] = {
     ("GET", "/v1/hosts"): "viewer",
     ("GET", "/v1/repos"): "viewer",
     ("GET", "/v1/repos/{name}"): "viewer",
+    ("GET", "/v1/repos/{name}/checks"): "viewer",
     ("PUT", "/v1/repos/{name}"): "admin",
     ("DELETE", "/v1/repos/{name}"): "admin",
     ("GET", "/v1/templates"): "viewer",

@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import fields, replace
 
 from penstock import events as e
-from penstock.values import CommandResult, Finding, Usage
+from penstock.values import CommandResult, Finding, ProposedCheck, Usage
 from penstock_orchestrator.core.task import Task
 from penstock_orchestrator.rows import as_json
 
@@ -202,6 +202,16 @@ def _worth_a_look(findings: tuple[Finding, ...]) -> str | None:
     return "\n".join(lines) or None
 
 
+def _marked(conflicts: tuple[str, ...]) -> str | None:
+    return f"both sides are marked in {', '.join(conflicts)}" if conflicts else None
+
+
+def _proposed(checks: tuple[ProposedCheck, ...]) -> str | None:
+    """What nobody has confirmed, a line for each."""
+    lines = [f"{one.stage}: {one.command} ({one.confidence}, {one.source})" for one in checks]
+    return "\n".join(["the repo has no checks; its own files propose", *lines]) if lines else None
+
+
 def _finished(row: StepRow, event: Finished) -> StepRow:
     match event:
         case e.JobLost():
@@ -209,8 +219,8 @@ def _finished(row: StepRow, event: Finished) -> StepRow:
         case e.JobStopped():
             return _used(replace(row, ended="stopped", message=event.reason), event.usage)
         case e.PrepareSucceeded():
-            both = f"both sides are marked in {', '.join(event.conflicts)}" if event.conflicts else None
-            return replace(row, ended="succeeded", wall_seconds=event.wall_seconds, message=both)
+            said = _marked(event.conflicts) or _proposed(event.proposed or ())
+            return replace(row, ended="succeeded", wall_seconds=event.wall_seconds, message=said)
         case e.PublishSucceeded():
             return replace(row, ended="succeeded", message=_worth_a_look(event.findings))
         case e.PrepareFailed() | e.PublishFailed():

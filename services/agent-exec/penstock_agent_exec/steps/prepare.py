@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from penstock.events import PrepareSucceeded
 from penstock.jobs import PrepareWork
 from penstock.reports import ReportBody
-from penstock.values import LOCAL, Continuation, Evidence, RepoSnapshot
+from penstock.values import LOCAL, Continuation, Evidence, ProposedCheck, RepoSnapshot
 from penstock_agent_exec.git.clone import Clone, drop_clone, find_clone
 from penstock_agent_exec.git.failures import (
     BranchGone,
@@ -40,6 +40,7 @@ from penstock_agent_exec.sandbox import Bind
 from penstock_agent_exec.steps.bench import Bench, InHand
 from penstock_agent_exec.steps.evidence import evidence
 from penstock_agent_exec.steps.parcel import take
+from penstock_agent_exec.steps.proposals import proposals
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class _Prepared:
     clone: Clone
     tip: str | None
     evidence: Evidence | None
+    proposed: tuple[ProposedCheck, ...] | None
 
 
 async def prepare(bench: Bench, hand: InHand, work: PrepareWork) -> ReportBody:
@@ -63,6 +65,7 @@ async def prepare(bench: Bench, hand: InHand, work: PrepareWork) -> ReportBody:
         wall_seconds=round(asyncio.get_running_loop().time() - started, 3),
         evidence=prepared.evidence,
         tip=prepared.tip,
+        proposed=prepared.proposed,
     )
 
 
@@ -83,8 +86,14 @@ async def _prepare(bench: Bench, hand: InHand, work: PrepareWork) -> _Prepared:
     clone = await _clone(bench, hand, mirror, base, None if work.kept is None else work.kept.commit)
     for sentence in await left_out(mirror, tip or clone.base):
         hand.note(sentence)
-    found = await evidence(bench, work, mirror, tip or clone.base) if work.wants_evidence or work.words else None
-    return _Prepared(clone, tip, found)
+    if not work.wants_evidence and not work.words:
+        return _Prepared(clone, tip, None, None)
+    at = tip or clone.base
+    # Next to each other: each is a program of its own that reads the mirror.
+    found, proposed = await asyncio.gather(
+        evidence(bench, work, mirror, at), proposals(bench, hand, work.repo, mirror, at)
+    )
+    return _Prepared(clone, tip, found, proposed)
 
 
 async def _drop_older(bench: Bench, hand: InHand, mirror: Mirror) -> None:

@@ -64,6 +64,7 @@ ROUTES: Final[list[ControllerRouterHandler]] = [
     memory.forget_memory,
     repos.put_repo,
     repos.get_repo,
+    repos.get_checks,
     repos.list_repos,
     repos.delete_repo,
     templates.put_template,

@@ -31,9 +31,11 @@ from penstock.bounds import (
     Word,
 )
 from penstock.catalog import REVIEWERS_MAX, Repo
+from penstock.jobs import verify_steps
 from penstock.values import LOCAL, Checking, Preflight, PullRequests, VerifyCommands
 from penstock_api.hooks import SECRET_REF
 from penstock_api.problems import Problem, invalid
+from penstock_api.queries_checks import ProposedChecks, read_proposed
 from penstock_api.remotes import ACCEPTED, ACCEPTED_LOCAL, branch_problem, clone_url_problem, egress_problem
 from penstock_api.request import ApiRequest
 from penstock_api.routes import entries
@@ -118,6 +120,14 @@ class Repos(Struct, frozen=True, kw_only=True):
     repos: tuple[Repo, ...]
 
 
+class Checks(Struct, frozen=True, kw_only=True):
+    """`verify`: as the repo was put. `proposed`: where it has no command there, what the repository's own files propose, to be
+    tried and put by a person; null where no host has looked yet, which the first task of a repo without checks has one do."""
+
+    verify: VerifyCommands
+    proposed: ProposedChecks | None
+
+
 Body = Annotated[
     RepoBody,
     BodyKwarg(
@@ -184,6 +194,18 @@ async def put_repo(
 @get("/v1/repos/{name:str}", summary="One repo", responses=problems(404), tags=["catalogue"])
 async def get_repo(request: ApiRequest, name: EntryName) -> Response[Repo]:
     return await entries.read(request.parts.catalog.repos, name, f"repo {name}")
+
+
+@get(
+    "/v1/repos/{name:str}/checks",
+    summary="What checks a repo's changes, and what could where nothing does",
+    responses=problems(404),
+    tags=["catalogue"],
+)
+async def get_checks(request: ApiRequest, name: EntryName) -> Checks:
+    parts = request.parts
+    verify = entries.present(await parts.catalog.repos.get(name), f"repo {name}").verify
+    return Checks(verify=verify, proposed=None if verify_steps(verify) else await read_proposed(parts.database, name))
 
 
 @get("/v1/repos", summary="All repos", responses=problems(), tags=["catalogue"])
