@@ -16,7 +16,7 @@ async def main(mark: str) -> None:
     tree = Path(__file__).with_name("nasty_tree.py")
     profile = Profile(cwd="/", binds=(*python_binds(), Bind(tree)))
     command = [str(python_program()), str(tree), mark]
-    await run_child(command, profile, watch=Watch(wall_seconds=60), on_stdout=show, on_stderr=show)
+    await run_child(command, profile, watch=Watch(wall_seconds=600), on_stdout=show, on_stderr=show)
 
 
 asyncio.run(main(sys.argv[1]))

@@ -23,7 +23,7 @@ async def read(limit_bytes: int) -> Ending:
 
     # Half of it lines, half of it one line without an end.
     script = f"yes | head -c {limit_bytes // 2}; exec cat /dev/zero"
-    watch = Watch(wall_seconds=300, output_bytes_max=limit_bytes, stop=())
+    watch = Watch(wall_seconds=3600, output_bytes_max=limit_bytes, stop=())
     return await run_child(["sh", "-c", script], Profile(cwd="/"), watch=watch, on_stdout=take, on_stderr=take)
 
 

@@ -37,7 +37,7 @@ async def read(total_bytes: int) -> int:
             lines += 1
 
     command = ["sh", "-c", f"yes '{LINE}' | head -c {total_bytes // (len(LINE) + 1) * (len(LINE) + 1)}"]
-    await run_child(command, Profile(cwd="/"), watch=Watch(wall_seconds=120), on_stdout=take, on_stderr=take)
+    await run_child(command, Profile(cwd="/"), watch=Watch(wall_seconds=3600), on_stdout=take, on_stderr=take)
     return lines
 
 

@@ -13,7 +13,7 @@ from penstock_agent_exec.sandbox import Bind, Profile, python_binds, python_prog
 
 TREE: Final = Path(__file__).with_name("tree.py")
 TREE_INSIDE: Final = "/selftest/tree.py"
-LIFE_SECONDS_MAX: Final = 60.0
+LIFE_SECONDS_MAX: Final = 300.0
 
 
 def tree_command(mark: str) -> list[str]:

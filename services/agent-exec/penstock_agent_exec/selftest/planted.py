@@ -93,6 +93,9 @@ def _files(root: Path, folder: DataFolder, stack: contextlib.ExitStack) -> Plant
         text=True,
     )
     stack.callback(_end, victim)
+    # Only one that is up holds the file open and knows the signal: an attempt that comes before would prove nothing.
+    assert victim.stdout is not None
+    assert victim.stdout.readline() == "ready\n"
     given = {
         "canary": canary,
         "mark": mark,

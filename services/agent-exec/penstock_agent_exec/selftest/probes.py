@@ -25,6 +25,7 @@ from penstock_agent_exec.selftest.planted import Planted
 How: TypeAlias = Literal["did", "kept", "broken"]
 
 ALL_SECONDS_MAX: Final = 180.0
+ARRIVED_SECONDS_MAX: Final = 10.0
 HERE: Final = Path(__file__).parent
 INSIDE: Final = "/selftest"
 _WOULD_CHANGE: Final = "it would change this host"
@@ -232,7 +233,7 @@ def _said(there: Planted, printed: bytes) -> dict[str, _Line]:
     found = {line.name: line for line in lines}
     if (signal := found.get("signal")) is not None and signal.how == "did":
         # Sending is not arriving: the process that it was for says whether it came.
-        arrived = there.struck.wait(1.0)
+        arrived = there.struck.wait(ARRIVED_SECONDS_MAX)
         there.struck.clear()
         found["signal"] = _Line("signal", "did" if arrived else "kept", "it arrived" if arrived else "it never arrived")
     return found

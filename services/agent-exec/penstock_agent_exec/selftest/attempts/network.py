@@ -9,7 +9,7 @@ import socket
 
 from .kept import Attempt, Given, Kept, holding, read
 
-WAIT_SECONDS = 2.0
+WAIT_SECONDS = 5.0
 SOCKETS_OF_HOSTS = (
     "/var/run/docker.sock",
     "/run/docker.sock",
