@@ -221,7 +221,15 @@ def test_a_review_is_remembered_as_a_review() -> None:
     comments = (ReviewComment(id="1", author="ann", text="Not for negative sums.", path="round.py", line=3),)
     fix = Fix(number=2, comments=comments, checks=(FailedCheck(name="ci", summary="1 of 9 failed"),))
     review = Review(
-        number=7, url="https://e.com/7", pushed=(), judged="passed", skipped="", allowed=5, look_at=T0, fix=fix
+        number=7,
+        url="https://e.com/7",
+        pushed=(),
+        judged="passed",
+        skipped="",
+        allowed=5,
+        asked_at=T0,
+        look_at=T0,
+        fix=fix,
     )
     task: Task = replace(given(submitted()).state, review=review)
     [row] = remembered(task, recorded(e.FeedbackAccepted(number=2, head_commit="c" * 40), 9))

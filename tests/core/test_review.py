@@ -261,8 +261,17 @@ def test_a_hint_of_the_forge_brings_the_next_look_forward_once() -> None:
     event = state.at(65).then(ObserveRequested)
     assert isinstance(event, ObserveRequested)
     assert (event.why, event.number) == ("stirred", 2)
-    first = in_review().and_then(PullRequestStirred(what="review"), seconds=1)
-    assert next_look(first.state) == T0 + timedelta(seconds=60)
+
+
+def test_a_hint_before_the_first_look_waits_no_longer_than_between_two() -> None:
+    early = in_review().and_then(PullRequestStirred(what="review"), seconds=1)
+    assert next_look(early.state) == T0 + timedelta(seconds=5)
+    early.at(4).then_nothing()
+    event = early.at(5).then(ObserveRequested)
+    assert isinstance(event, ObserveRequested)
+    assert (event.why, event.number) == ("stirred", 1)
+    late = in_review().and_then(PullRequestStirred(what="review"), seconds=30)
+    late.at(30).then(ObserveRequested)
 
 
 @pytest.mark.parametrize(

@@ -55,8 +55,7 @@ def next_look(task: Task) -> datetime | None:
         return None
     if not seen.stirred:
         return seen.look_at
-    soonest = seen.asked_at + timedelta(seconds=follow.look_seconds_min) if seen.asked_at is not None else seen.look_at
-    return min(soonest, seen.look_at)
+    return min(seen.asked_at + timedelta(seconds=follow.look_seconds_min), seen.look_at)
 
 
 def look_order(task: Task) -> Job | None:

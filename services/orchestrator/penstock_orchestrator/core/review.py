@@ -180,6 +180,7 @@ def _begun(task: Task, at: datetime) -> Task:
         skipped=task.skipped,
         results=task.results,
         allowed=follow.fix_runs_max,
+        asked_at=at,
         look_at=at + timedelta(seconds=follow.look_seconds),
     )
     return replace(task, review=review, admitted=False, queued_at=at)

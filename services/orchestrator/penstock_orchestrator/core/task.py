@@ -185,8 +185,9 @@ class Review(Struct, frozen=True, kw_only=True):
     `state`, `head`, `checks_say`: as last seen, at `seen_at`. `known`: comments that were told, `idle` those of them that
     count for nothing; `left_out`: there are more than are told. `comments`, `checks`: feedback that waits for a fix run,
     `news_at` the last of it, `first_news_at` the first. `answered`: commits whose failed checks a fix run has taken. `fixes`:
-    fix runs so far, of `allowed`. `looks` so far; `quiet` without news and `misses` without sight in a row; `stirred`:
-    somebody says there is news. `look_first`: the next step waits for a look. `taken_over`: somebody else has pushed."""
+    fix runs so far, of `allowed`. `looks` so far, the last asked for at `asked_at` (before the first: when the pull request was
+    opened); `quiet` without news and `misses` without sight in a row; `stirred`: somebody says there is news. `look_first`: the
+    next step waits for a look. `taken_over`: somebody else has pushed."""
 
     number: int | None
     url: str
@@ -194,6 +195,7 @@ class Review(Struct, frozen=True, kw_only=True):
     judged: Judgement
     skipped: str
     allowed: int
+    asked_at: datetime
     look_at: datetime
     state: str = ""
     head: str | None = None
@@ -210,7 +212,6 @@ class Review(Struct, frozen=True, kw_only=True):
     fix: Fix | None = None
     fixes: int = 0
     looks: int = 0
-    asked_at: datetime | None = None
     quiet: int = 0
     misses: int = 0
     stirred: bool = False
