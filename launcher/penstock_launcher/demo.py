@@ -25,6 +25,7 @@ from penstock_launcher import sample
 from penstock_launcher.child import ends_with_launcher
 from penstock_launcher.client import ApiSaidNo, Client, JsonObject
 from penstock_launcher.folder import FIRST_TOKEN, DataFolder, Running
+from penstock_launcher.servers import free_port
 from penstock_launcher.timeline import Line, line_of, lines_of, plain
 from penstock_launcher.up import not_ready
 
@@ -83,7 +84,9 @@ def check_machine(environ: Mapping[str, str]) -> None:
 @contextmanager
 def own_stack(console: Console, folder: DataFolder, environ: Mapping[str, str]) -> Iterator[Running]:
     """`up`, as a user would run it, from start to end. Raises DemoFailed."""
-    command = [sys.executable, "-m", "penstock_launcher", "up", "--data", str(folder.path)]
+    # Not the port that clients of an installation know: two demos that start together would both find it free.
+    port = str(free_port())
+    command = [sys.executable, "-m", "penstock_launcher", "up", "--data", str(folder.path), "--port", port]
     said = folder.path.with_name("up.log")
     with said.open("wb") as log:
         process = subprocess.Popen(
