@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from msgspec.structs import fields
+from patience import WAIT_SECONDS_MAX
 
 from penstock_agent_exec.agents.known import NAMES, VERSIONS_MIN
 from penstock_agent_exec.settings import Settings
@@ -95,7 +96,7 @@ def test_the_doctor_of_the_launcher_looks_at_this_machine(tmp_path: Path) -> Non
         env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "XDG_DATA_HOME": str(data), "OPENAI_API_KEY": "k"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=WAIT_SECONDS_MAX,
         check=False,
     )
     document = json.loads(done.stdout)

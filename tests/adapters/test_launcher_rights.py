@@ -10,6 +10,7 @@ from typing import Final
 import nats as nats_py
 import pytest
 from nats.aio.client import Client
+from patience import WAIT_SECONDS_MAX
 from servers import NatsForTest
 
 from penstock import artifacts
@@ -120,7 +121,13 @@ async def connected(nats: NatsForTest, user: str) -> AsyncIterator[tuple[Client,
         refusals.append(str(error))
 
     nc = await nats_py.connect(
-        nats.url, user=user, password=nats.password, inbox_prefix=f"_INBOX.{user}", error_cb=note, allow_reconnect=False
+        nats.url,
+        user=user,
+        password=nats.password,
+        inbox_prefix=f"_INBOX.{user}",
+        error_cb=note,
+        allow_reconnect=False,
+        connect_timeout=round(WAIT_SECONDS_MAX),
     )
     try:
         yield nc, refusals
@@ -131,8 +138,8 @@ async def connected(nats: NatsForTest, user: str) -> AsyncIterator[tuple[Client,
 async def accepted(nc: Client, refusals: list[str], tried: Iterable[str]) -> set[str]:
     """Which of the subjects the server has not refused. A refusal is on the wire before the answer to the flush, and its
     callback has run by the answer to the next. The client library gives the text in lower case."""
-    await nc.flush()
-    await nc.flush()
+    for _ in range(2):
+        await nc.flush(timeout=round(WAIT_SECONDS_MAX))
     return {subject for subject in tried if not any(f'"{subject.lower()}"' in refusal for refusal in refusals)}
 
 
@@ -177,29 +184,29 @@ async def test_each_service_can_do_its_work_with_its_own_rights(nats: NatsForTes
         lease = await Lease.acquire(executor, s.job_lease("j"), LeaseValue(holder="h1", instance="i"))
         await lease.renew(LeaseValue(holder="h1", instance="i"))
         pull = await executor.jetstream().pull_subscribe_bind(consumer=s.pool_durable("scripted"), stream=s.JOBS)
-        job = (await pull.fetch(1, timeout=5))[0]
-        await job.ack_sync()
+        job = (await pull.fetch(1, timeout=WAIT_SECONDS_MAX))[0]
+        await job.ack_sync(timeout=WAIT_SECONDS_MAX)
         await executor.jetstream().add_consumer(s.JOBS, host_consumer("h1"))
         await executor.jetstream().publish(s.report("t", "j", "agent"), b"{}")
         patch = await artifacts.store(executor, task="t", job="j", name="patch", body=b"diff", media_type="text/x-diff")
         assert b"".join([chunk async for chunk in artifacts.load(api, patch, task="t", job="j")]) == b"diff"
 
         reports = await orchestrator.jetstream().pull_subscribe_bind(consumer=s.REPORTS_DURABLE, stream=s.REPORTS)
-        assert (await reports.fetch(1, timeout=5))[0].data == b"{}"
+        assert (await reports.fetch(1, timeout=WAIT_SECONDS_MAX))[0].data == b"{}"
         events = await notifier.jetstream().pull_subscribe_bind(consumer=s.NOTIFIER_DURABLE, stream=s.EVENTS)
-        await (await events.fetch(1, timeout=5))[0].ack_sync()
+        await (await events.fetch(1, timeout=WAIT_SECONDS_MAX))[0].ack_sync(timeout=WAIT_SECONDS_MAX)
         await api.jetstream().publish(s.kv(s.CATALOG, "repo.r"), b"{}")
         for nc, stream in ((orchestrator, s.EVENTS), (api, s.EVENTS), (api, "KV_LEASES"), (notifier, "KV_CATALOG")):
             async with contextlib.aclosing(Reader(nc, stream, last_per_subject=True).batches()) as batches:
-                assert len(await asyncio.wait_for(anext(batches), 5)) == 1, stream
+                assert len(await asyncio.wait_for(anext(batches), WAIT_SECONDS_MAX)) == 1, stream
 
 
 async def test_a_command_is_answered_on_the_askers_inbox(nats: NatsForTest) -> None:
     async with connected(nats, ORCHESTRATOR) as (orchestrator, _), connected(nats, API) as (api, _):
         commands = await orchestrator.subscribe("penstock.cmd.>")
         await orchestrator.flush()
-        asked = asyncio.create_task(api.request("penstock.cmd.task.submit", b"?", timeout=5))
-        await orchestrator.publish((await commands.next_msg(timeout=5)).reply, b"accepted")
+        asked = asyncio.create_task(api.request("penstock.cmd.task.submit", b"?", timeout=WAIT_SECONDS_MAX))
+        await orchestrator.publish((await commands.next_msg(timeout=WAIT_SECONDS_MAX)).reply, b"accepted")
         assert (await asked).data == b"accepted"
 
 
@@ -210,10 +217,10 @@ async def test_a_subscriber_reads_live_and_from_the_durable_made_for_it(nats: Na
         live = await subscriber.subscribe("task.event.>")
         await subscriber.flush()
         await LogWriter(orchestrator).append(repo="r", task="t", type_="x", id="e1", body=b"{}", after=0)
-        assert (await live.next_msg(timeout=5)).subject == "task.event.r.t.x"
+        assert (await live.next_msg(timeout=WAIT_SECONDS_MAX)).subject == "task.event.r.t.x"
         later = await subscriber.jetstream().pull_subscribe_bind(consumer=SUBSCRIBER, stream=s.EVENTS)
-        message = (await later.fetch(1, timeout=5))[0]
-        await message.ack_sync()
+        message = (await later.fetch(1, timeout=WAIT_SECONDS_MAX))[0]
+        await message.ack_sync(timeout=WAIT_SECONDS_MAX)
         assert (message.subject, refused) == ("task.event.r.t.x", [])
 
 

@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 from nats import connect
 from nats.errors import Error as NatsError
+from patience import WAIT_SECONDS_MAX
 from ports import free_port
 from servers import NatsForTest, PostgresForTest
 
@@ -20,7 +21,7 @@ from penstock_launcher.child import ChildFailed
 from penstock_launcher.servers import PostgresServer
 
 pytestmark = pytest.mark.anyio
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = WAIT_SECONDS_MAX
 
 
 async def test_what_nats_acknowledged_is_there_after_kill_nine_and_a_restart(nats: NatsForTest) -> None:

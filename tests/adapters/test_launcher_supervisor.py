@@ -14,8 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from patience import WAIT_SECONDS_MAX
 
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = WAIT_SECONDS_MAX
+TESTS = Path(__file__).parents[1]
 
 STAND_IN = """
 import http.server, os, pathlib, signal, sys
@@ -51,7 +53,8 @@ http.server.HTTPServer(("127.0.0.1", int(os.environ["PENSTOCK_ADMIN_PORT"])), An
 
 SUPERVISOR = """
 import os, pathlib, sys
-from penstock_launcher.servers import free_port
+sys.path.insert(0, sys.argv[4])
+from ports import free_port
 from penstock_launcher.service import Service
 from penstock_launcher.supervisor import Stack, Supervisor
 here = pathlib.Path(sys.argv[1])
@@ -75,7 +78,7 @@ class Supervised:
     def __init__(self, here: Path, servers: str, services: str) -> None:
         self.here = here
         (here / "stand_in.py").write_text(STAND_IN)
-        argv = [sys.executable, "-c", SUPERVISOR, str(here), servers, services]
+        argv = [sys.executable, "-c", SUPERVISOR, str(here), servers, services, str(TESTS)]
         self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
         self._lines: queue.Queue[str] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
