@@ -67,6 +67,7 @@ from penstock_orchestrator.core.evolve import evolve
 from penstock_orchestrator.core.feedback import answer_text, counted, feedback_text
 from penstock_orchestrator.core.follow import follows, look_order, stir
 from penstock_orchestrator.core.react import react
+from penstock_orchestrator.core.reasons import REASONS
 from penstock_orchestrator.core.submit import Known, submit
 from penstock_orchestrator.core.task import Review
 from penstock_orchestrator.core.waiting import phase, waiting
@@ -236,6 +237,11 @@ def test_a_look_is_an_order_for_any_host_of_the_publish_pool() -> None:
     assert order.work == ObserveWork(repo=state.state.spec.repo, branch=f"agent/{TASK}", number=7)
     assert react(state.state) is None
     state.at(90).then_nothing()
+    told = waiting(state.state)
+    assert "; a look waits for a host with a free slot in the pool publish)" in told.why
+    facts = dict(REASONS["in_review"].facts(state.state, T0))
+    assert facts["next look"] == "not claimed yet"
+    assert told.can_move == "whoever merges, closes or reviews it; any host of the pool publish"
     assert look_order(state.and_then(claimed(14)).state) is None
 
 
@@ -676,8 +682,18 @@ def test_a_push_that_is_refused_is_looked_into_before_anybody_is_asked() -> None
     event = state.at(210).then(ObserveRequested)
     assert isinstance(event, ObserveRequested)
     assert event.why == "push_refused"
+    waits = "publish has failed (git.non_fast_forward), and a look at the pull request"
+    assert waiting(state.state).why == f"{waits} is due: it may say why"
+    assert waiting(state.state).wake_at == T0 + timedelta(seconds=210)
     state = state.and_then(event, seconds=210)
     state.at(211).then_nothing()
+    told = waiting(state.state)
+    assert told.why == f"{waits} waits for a host with a free slot in the pool publish: it may say why"
+    assert (told.can_move, told.wake_at) == ("any host of the pool publish", None)
+    assert state.state.look is not None
+    looking = waiting(state.and_then(claimed(seq_of(state.state.look.id)), seconds=211).state)
+    assert looking.why == f"{waits} is made by host h1: it may say why"
+    assert looking.can_move == "host h1"
     secret = replace(failed, error_class="publish.secret")
     assert handing_over().and_then(secret, seconds=210).settled(210).last(TaskBlocked).reason == "publish.secret"
     taken = seen(state, 212, head_commit=HUMAN).settled(212)

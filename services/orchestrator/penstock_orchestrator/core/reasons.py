@@ -15,7 +15,7 @@ from msgspec import Struct
 from penstock.bounds import LINE_LENGTH_MAX, clip
 from penstock_orchestrator.core import checks
 from penstock_orchestrator.core.step import stage
-from penstock_orchestrator.core.task import AGENT_STEPS, Failure, Task
+from penstock_orchestrator.core.task import AGENT_STEPS, CurrentJob, Failure, Look, Task
 
 Facts: TypeAlias = tuple[tuple[str, str], ...]
 NAMED_MAX: Final = 10
@@ -71,7 +71,7 @@ def _review(task: Task, _: datetime) -> Facts:
         ("checks", seen.checks_say or "unknown"),
         ("seen", looked),
         ("looks", f"{seen.looks}, {seen.quiet} without news and {seen.misses} failed in a row"),
-        ("next look", "on its way" if task.look is not None else when(seen.look_at)),
+        ("next look", when(seen.look_at) if task.look is None else _place(task.look)),
         ("hinted at", "yes" if seen.stirred else "no"),
         ("open feedback", f"{len(seen.comments)} comments, {len(seen.checks)} failed checks"),
         ("fix runs", f"{seen.fixes} of {seen.allowed if follow.fix_runs_max else 'none'}"),
@@ -123,8 +123,11 @@ def _job(task: Task) -> Facts:
     job = task.job
     if job is None:
         return (("job", "none"),)
-    state = f"on {job.host}" if job.epoch is not None else "not claimed yet"
-    return (("job", f"{job.kind} {job.id}, {state}"),)
+    return (("job", f"{job.kind} {job.id}, {_place(job)}"),)
+
+
+def _place(job: CurrentJob | Look) -> str:
+    return f"on {job.host}" if job.epoch is not None else "not claimed yet"
 
 
 def _blocked(task: Task, _: datetime) -> Facts:

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from penstock_orchestrator.core.advance import next_look
 from penstock_orchestrator.core.feedback import counted
+from penstock_orchestrator.core.follow import looks_first, pool
 from penstock_orchestrator.core.review import pending
 from penstock_orchestrator.core.step import stage
 from penstock_orchestrator.core.task import CurrentJob, Task
@@ -119,11 +120,31 @@ def waiting(task: Task) -> Waiting:
         return _on_person(task)
     if task.job is not None:
         return _on_job(task, task.job)
+    if looks_first(task):
+        return _on_first_look(task)
     if stage(task) == "review":
         return _on_review(task)
     if not task.admitted:
         return Waiting(why=f"{stage(task)} waits for a slot of the queue", can_move="the queue")
     return Waiting(why="the next step is being decided", can_move="the orchestrator")
+
+
+def _on_first_look(task: Task) -> Waiting:
+    """Nothing is decided about the failure before somebody has looked."""
+    failed = "" if task.failure is None else f"{task.failure.kind} has failed ({task.failure.known_as}), and "
+    look, who = _on_look(task)
+    why = f"{failed}a look at the pull request {look}: it may say why"
+    return Waiting(why=why, can_move=who, wake_at=next_look(task))
+
+
+def _on_look(task: Task) -> tuple[str, str]:
+    """What the next look is at, and who can make it."""
+    look = task.look
+    if look is None:
+        return "is due", "the clock looks at it again"
+    if look.epoch is None:
+        return f"waits for a host with a free slot in the pool {pool(task)}", f"any host of the pool {pool(task)}"
+    return f"is made by host {look.host}", f"host {look.host}"
 
 
 def _on_review(task: Task) -> Waiting:
@@ -140,9 +161,12 @@ def _on_review(task: Task) -> Waiting:
         looked += "; it has more comments than are read"
     if seen.unseen is not None:
         looked += f"; the last look failed: {seen.unseen.error_class}: {seen.unseen.message}"
+    look, who = _on_look(task)
+    if task.look is not None:
+        looked += f"; a look {look}"
     return Waiting(
         why=f"in review: the pull request {seen.url} waits to be merged or closed ({looked})",
-        can_move="whoever merges, closes or reviews it; the clock looks at it again",
+        can_move=f"whoever merges, closes or reviews it; {who}",
         wake_at=next_look(task),
     )
 
