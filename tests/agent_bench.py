@@ -7,9 +7,12 @@ import contextlib
 import dataclasses
 import subprocess
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from fake_model import FakeModel
+from patience import WAIT_SECONDS_MAX
 
 from penstock.settings import Secret
 from penstock_agent_exec.agents.facts import AnyFact
@@ -24,6 +27,9 @@ from penstock_agent_exec.sandbox import Bind, Profile, python_binds
 
 KEY = "sk-the-real-key-of-the-account"
 WORK, STATE = "/workspace/repo", "/workspace/state"
+SILENCES_SECONDS: Final = (4.0, 20.0, 100.0)
+ASKED_SECONDS: Final = 3.0
+"""So soon every program has asked its model where it is the only one at work."""
 
 
 def git(folder: Path, *words: str) -> str:
@@ -32,7 +38,8 @@ def git(folder: Path, *words: str) -> str:
 
 
 class Bench:
-    """`attempt` is one run of `vendor` on the repo; runs of one bench share its session id and its state."""
+    """`attempt` is one run of `vendor` on the repo; runs of one bench share its session id and its state. `asked_seconds`: how
+    long the last one took to ask its model for the first time, which says how slow this machine is right now."""
 
     def __init__(
         self,
@@ -58,6 +65,7 @@ class Bench:
         )
         self.facts: list[AnyFact] = []
         self.output_bytes = 0
+        self.asked_seconds = 0.0
         self.steering = Steering()
         self._news = asyncio.Condition()
         self.state.mkdir()
@@ -97,12 +105,13 @@ class Bench:
                     budget=budget,
                     account=account,
                 )
+                stack.enter_context(self._asking(fake))
                 await stack.enter_async_context(gate)
             return await run_agent(
                 self.vendor,
                 run,
                 profile=Profile(cwd=WORK, binds=binds),
-                watch=watch or Watch(wall_seconds=90),
+                watch=watch or Watch(wall_seconds=600),
                 on_facts=self._keep,
                 on_output=self._count,
                 steering=self.steering,
@@ -110,7 +119,35 @@ class Bench:
                 egress=egress,
             )
 
-    async def heard(self, wanted: type[AnyFact], within_seconds: float = 60.0) -> None:
+    async def stalled(self, fake: FakeModel) -> Outcome:
+        """A run that fell silent after it had asked its model. One that was not even that far is tried again with more time."""
+        for silence_seconds in SILENCES_SECONDS:
+            watch = Watch(wall_seconds=600, silence_seconds=silence_seconds)
+            outcome = await self.attempt(fake, watch=watch, session_id=str(uuid.uuid4()))
+            if fake.model_requests:
+                return outcome
+        raise AssertionError(f"it has asked for nothing: {outcome}")
+
+    def seconds(self, on_a_quick_machine: float) -> float:
+        """How long something after the first request of the last run may take."""
+        return self.asked_seconds + on_a_quick_machine * max(1.0, self.asked_seconds / ASKED_SECONDS)
+
+    @contextlib.contextmanager
+    def _asking(self, fake: FakeModel) -> Iterator[None]:
+        loop, count = asyncio.get_running_loop(), len(fake.model_requests)
+        began = loop.time()
+
+        async def note() -> None:
+            await fake.arrived(count + 1, within_seconds=3_600)
+            self.asked_seconds = loop.time() - began
+
+        noting = asyncio.create_task(note())
+        try:
+            yield
+        finally:
+            noting.cancel()
+
+    async def heard(self, wanted: type[AnyFact], within_seconds: float = WAIT_SECONDS_MAX) -> None:
         """Wait for a fact of this kind. Raises TimeoutError."""
         async with asyncio.timeout(within_seconds), self._news:
             await self._news.wait_for(lambda: any(isinstance(fact, wanted) for fact in self.facts))

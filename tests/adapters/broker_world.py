@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Final, NamedTuple, Self, TypeAlias
 
 import h11
+from patience import WAIT_SECONDS_MAX
 
 from penstock_agent_exec.broker.dialect import Dialect
 
@@ -72,7 +73,7 @@ class Api:
 
     async def until(self, count: int) -> None:
         """Wait until so many requests have come. Raises TimeoutError."""
-        async with asyncio.timeout(20), self._news:
+        async with asyncio.timeout(WAIT_SECONDS_MAX), self._news:
             await self._news.wait_for(lambda: len(self.asked) >= count)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -148,7 +149,7 @@ async def ask(
     reader, writer = await asyncio.open_unix_connection(str(socket_path))
     head = [f"POST {target or PATHS[dialect]} HTTP/1.1", "host: x", f"content-length: {len(body)}", *headers, "", ""]
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
             with contextlib.suppress(ConnectionError):
                 writer.write("\r\n".join(head).encode() + body)
                 await writer.drain()

@@ -94,7 +94,7 @@ body["tools"] = [{"type": "function", "function": {"name": "write_file", "parame
 headers = {"content-type": "application/json", "authorization": "Bearer " + os.environ["ASKER_KEY"]}
 request = urllib.request.Request(os.environ["ASKER_URL"] + "/chat/completions", json.dumps(body).encode(), headers)
 try:
-    with urllib.request.urlopen(request, timeout=20) as answer:
+    with urllib.request.urlopen(request, timeout=120) as answer:
         said = json.load(answer)
 except urllib.error.HTTPError as error:
     print(json.dumps({"failed": {"status": error.code, "why": error.read().decode()}}, indent=2))

@@ -95,7 +95,7 @@ async def test_as_a_program_it_plays_a_file_and_tells_its_port(tmp_path: Path) -
     argv = [sys.executable, "-m", "fake_model", "--script", str(path), "--port-file", str(port_file)]
     program = subprocess.Popen(argv, cwd=Path(__file__).parent.parent, stdout=subprocess.DEVNULL)
     try:
-        await seconds_until(port_file.exists, within_seconds=20)
+        await seconds_until(port_file.exists)
         async with httpx2.AsyncClient(trust_env=False) as client:
             url = f"http://127.0.0.1:{port_file.read_text()}/v1/messages"
             response = await client.post(url, json=request(user("hi"), assistant("x"), user("y")))

@@ -183,7 +183,7 @@ def _with_another_value(line: bytes, dice: random.Random) -> bytes:
     return line[:begins] + dice.choice(HOSTILE) + line[ends:]
 
 
-@pytest.mark.timeout(180 + TRANSCRIPTS / 20)
+@pytest.mark.timeout(900 + TRANSCRIPTS / 20)
 def test_damaged_transcripts_of_every_vendor_break_nothing_and_lose_nothing() -> None:
     dice = random.Random(int(os.environ.get("PENSTOCK_TEST_SEED", "11")))
     printed = {name: [path.read_bytes() for path in kind.recordings] for name, kind in KINDS.items()}

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from fake_model import Break, Fail, FakeModel, Hang, Say, Step, script
+from patience import WAIT_SECONDS_MAX
 
 from penstock.settings import Secret
 from penstock_agent_exec.broker import client as gate_client
@@ -53,11 +54,11 @@ class Stranger:
         await self.writer.drain()
 
     async def heard(self, wanted: bytes) -> bytes:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
             return await self.reader.readuntil(wanted)
 
     async def rest(self) -> bytes:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
             return await self.reader.read()
 
 
@@ -158,7 +159,7 @@ async def test_an_answer_is_passed_on_while_it_is_being_made(socket_path: Path) 
         await client.ask("POST /v1/messages", BODY)
         assert b"some " in await client.heard(b"some ")
         client.writer.close()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
             await model.model_requests[0].abandoned.wait()
 
 
@@ -167,7 +168,7 @@ async def test_a_client_that_leaves_before_any_answer_leaves_no_request_behind(s
         await client.ask("POST /v1/messages", BODY)
         seen = await model.arrived(1)
         client.writer.close()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
             await seen.abandoned.wait()
 
 

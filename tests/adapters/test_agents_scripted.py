@@ -114,13 +114,15 @@ async def test_a_limit_says_when_it_is_over_in_seconds_as_a_time_or_not_at_all(b
         {"do": "rate_limit"},
     ]
     write_script(scripts, *[[step] for step in steps])
+    loop = asyncio.get_running_loop()
+    began = loop.time()
     verdicts = [(await bench.attempt(None, model="fix", attempt=number)).verdict for number in (1, 2, 3)]
     classes = ["vendor.rate_limit", "vendor.usage_window", "vendor.rate_limit"]
     assert [verdict.error_class for verdict in verdicts] == classes
     assert all(verdict.transient for verdict in verdicts)
     first, second, third = (verdict.resets_at for verdict in verdicts)
     assert first is not None
-    assert 30 < (first - datetime.now(UTC)).total_seconds() <= 60
+    assert 55 - (loop.time() - began) < (first - datetime.now(UTC)).total_seconds() <= 60
     assert second == datetime.fromisoformat(at)
     assert third is None
 
@@ -158,7 +160,7 @@ async def test_what_it_used_is_said_at_once_and_summed_up_at_the_end(bench: Benc
 
 
 async def test_it_waits_for_a_file_in_its_home_and_no_longer_than_it_may(bench: Bench, scripts: Path) -> None:
-    waits = {"do": "wait", "file": "go", "seconds": 60}
+    waits = {"do": "wait", "file": "go", "seconds": 600}
     write_script(scripts, [{"do": "run", "argv": ["true"]}, waits], [waits | {"file": "never", "seconds": 0.1}])
     running = asyncio.create_task(bench.attempt(None, model="fix"))
     await bench.heard(ToolUse)
@@ -262,7 +264,7 @@ async def test_one_that_hangs_is_interrupted_and_says_so(bench: Bench, scripts: 
 
 async def test_one_that_hangs_and_is_deaf_is_ended_by_the_silence_limit(bench: Bench, scripts: Path) -> None:
     write_script(scripts, [{"do": "hang", "deaf": True}])
-    outcome = await bench.attempt(None, model="fix", watch=Watch(wall_seconds=60, silence_seconds=0.5))
+    outcome = await bench.attempt(None, model="fix", watch=Watch(wall_seconds=600, silence_seconds=0.5))
     assert (outcome.verdict.error_class, outcome.ending.nothing_left) == ("agent.stalled", True)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from adapters.broker_world import Answer, Api, Asked, Says, answer_of, ask
+from patience import WAIT_SECONDS_MAX
 
 from penstock.settings import Secret
 from penstock.values import Price
@@ -150,7 +151,7 @@ async def test_whatever_requests_cost_only_one_goes_beyond(seed: int) -> None:
         except BudgetSpent:
             pass
 
-    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(WAIT_SECONDS_MAX), asyncio.TaskGroup() as group:
         for _ in range(200):
             body_bytes = dice.randrange(1, 400_000)
             fresh = dice.randrange(0, body_bytes + 1)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from adapters.broker_world import Api, Asked, Says, read_answer
+from patience import WAIT_SECONDS_MAX
 
 from penstock.addresses import is_public
 from penstock_agent_exec.broker import tunnel
@@ -232,7 +233,7 @@ class World:
         """Status and body of the proxy's answer."""
         reader, writer = await asyncio.open_unix_connection(str(self.path))
         writer.write(head.encode("utf-8") + b"\r\n\r\n" + body)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
             answer = await read_answer(reader)
         writer.close()
         return answer.status, answer.body
@@ -241,7 +242,7 @@ class World:
         """The status of the answer to a CONNECT."""
         reader, writer = await asyncio.open_unix_connection(str(self.path))
         writer.write(f"CONNECT {target} HTTP/1.1\r\nhost: {target}\r\n\r\n".encode())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
             line = await reader.readline()
         writer.close()
         return int(line.split()[1]) if line else 0
@@ -325,7 +326,7 @@ async def test_a_tunnel_carries_both_ways_and_an_end_in_one_leaves_the_other(wor
         reader, writer = await asyncio.open_unix_connection(str(world.path))
         # What comes right behind the request belongs to the tunnel.
         writer.write(b"CONNECT a.files.example:443 HTTP/1.1\r\nhost: x\r\n\r\nhello ")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
             assert b"200" in await reader.readuntil(b"\r\n\r\n")
             writer.write(b"world")
             writer.write_eof()
@@ -388,7 +389,7 @@ async def test_what_is_no_request_ends_the_connection(noise: bytes, world: World
         reader, writer = await asyncio.open_unix_connection(str(world.path))
         writer.write(noise)
         writer.write_eof()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
             assert b"200" not in await reader.read()
         writer.close()
         assert await world.connect("evil.example:443") == 403
@@ -445,10 +446,10 @@ async def test_a_program_in_the_sandbox_reaches_what_is_open_by_its_usual_enviro
 
     script = """
         import urllib.request, urllib.error, socket
-        print(urllib.request.urlopen("http://registry.example/simple/", timeout=20).read().decode())
+        print(urllib.request.urlopen("http://registry.example/simple/", timeout=120).read().decode())
         for url in ("http://evil.example/", "https://evil.example/", "http://169.254.169.254/"):
             try:
-                urllib.request.urlopen(url, timeout=20)
+                urllib.request.urlopen(url, timeout=120)
                 print("reached")
             except OSError as error:
                 print("403" in str(error))
@@ -470,7 +471,7 @@ async def test_a_program_in_the_sandbox_reaches_what_is_open_by_its_usual_enviro
         argv = [python, "-I", "-S", str(LOOPBACK_PROGRAM), f"8010={world.path}", "--", *own]
         env = {"http_proxy": "http://127.0.0.1:8010", "https_proxy": "http://127.0.0.1:8010"}
         await run_child(
-            argv, Profile(cwd="/", binds=binds, env=env), watch=Watch(wall_seconds=60), on_stdout=keep, on_stderr=keep
+            argv, Profile(cwd="/", binds=binds, env=env), watch=Watch(wall_seconds=600), on_stdout=keep, on_stderr=keep
         )
     assert b"".join(printed).decode().splitlines() == [
         "/simple/ of registry.example",

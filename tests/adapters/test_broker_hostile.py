@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from adapters.broker_world import PATHS, Answer, Api, Says, answer_of, ask, read_answer
+from patience import WAIT_SECONDS_MAX
 
 from penstock.settings import Secret
 from penstock_agent_exec.broker import client as client_room
@@ -47,7 +48,7 @@ async def say(path: Path, raw: bytes) -> Answer:
     with contextlib.suppress(ConnectionError):
         writer.write(raw)
         await writer.drain()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
         answer = await read_answer(reader)
     writer.close()
     return answer
@@ -185,7 +186,7 @@ async def test_who_sends_ahead_without_end_is_let_go(socket_path: Path, monkeypa
         await reader.readuntil(b"{}")
         sent_bytes = 0
         with contextlib.suppress(ConnectionError):
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(WAIT_SECONDS_MAX):
                 while sent_bytes < 50_000_000:
                     writer.write(b"x" * 65_536)
                     await writer.drain()
@@ -198,7 +199,7 @@ async def test_more_connections_than_there_may_be_are_ended_and_the_others_serve
     async with opened(socket_path, Dialect.CHAT) as (_gate, _api):
         held = [await asyncio.open_unix_connection(str(socket_path)) for _ in range(CONNECTIONS_MAX)]
         reader, late = await asyncio.open_unix_connection(str(socket_path))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
             assert await reader.read() == b""
         late.close()
         for _, writer in held:
@@ -209,7 +210,7 @@ async def test_more_connections_than_there_may_be_are_ended_and_the_others_serve
                 return (await ask(socket_path, Dialect.CHAT)).status == 200
             return False
 
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
             while not await served():
                 pass
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from adapters.broker_world import JSON, SSE, Api, Says, answer_of, ask, events
+from patience import WAIT_SECONDS_MAX
 
 from penstock.settings import Secret
 from penstock.values import Price
@@ -118,11 +119,11 @@ async def test_an_answer_is_passed_on_while_it_is_made_and_counted_at_its_end(so
         async with gate:
             reader, writer = await asyncio.open_unix_connection(str(socket_path))
             writer.write(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(WAIT_SECONDS_MAX):
                 assert first in await reader.readuntil(first)
             assert told == []
             go_on.set()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(WAIT_SECONDS_MAX):
                 await reader.readuntil(b"[DONE]")
             writer.close()
             await gate.quiet()

@@ -78,15 +78,14 @@ async def test_each_answer_is_counted_once_by_the_gate_and_priced(bench: Bench) 
 
 async def test_at_the_end_of_its_budget_the_program_is_stopped_by_the_gate_alone(bench: Bench) -> None:
     budget = RunBudget(PRICE, max_cost_usd=2.5 * ONE_ANSWER_USD)
-    began = time.monotonic()
     async with FakeModel(script(endless())) as model:
-        outcome = await bench.attempt(model, budget=budget, watch=Watch(wall_seconds=80))
+        outcome = await bench.attempt(model, budget=budget, watch=Watch(wall_seconds=600))
         assert len(model.model_requests) == 3
     assert budget.has_refused
     assert not outcome.verdict.ok
     assert outcome.ending.why == "exited", "it went on and on"
     assert outcome.verdict.usage.cost_usd == pytest.approx(3 * ONE_ANSWER_USD)
-    assert time.monotonic() - began < 80
+    assert outcome.ending.wall_seconds < bench.seconds(75)
 
 
 async def test_an_account_at_its_limit_ends_the_run_without_a_request_and_says_until_when(bench: Bench) -> None:
@@ -97,13 +96,14 @@ async def test_an_account_at_its_limit_ends_the_run_without_a_request_and_says_u
     async with FakeModel(script(Say("never said"))) as model:
         # By another run, while this one begins: at the first moment at which it waits for something.
         asyncio.get_running_loop().call_soon(account.limited, limit)
-        outcome = await bench.attempt(model, account=account, watch=Watch(wall_seconds=80))
+        outcome = await bench.attempt(model, account=account, watch=Watch(wall_seconds=600))
         assert model.model_requests == []
     verdict = outcome.verdict
     assert not verdict.ok
     assert verdict.error_class in ("vendor.rate_limit", "vendor.usage_window", "vendor.usage_limit"), verdict
     assert verdict.resets_at is not None
-    assert verdict.resets_at.timestamp() == pytest.approx(until, abs=5)
+    # Who is told a time in seconds counts from when it was told.
+    assert verdict.resets_at.timestamp() == pytest.approx(until, abs=5 + outcome.ending.wall_seconds)
 
 
 async def test_with_a_way_to_other_hosts_it_still_finds_its_model_and_its_commands_find_the_way(
@@ -112,7 +112,7 @@ async def test_with_a_way_to_other_hosts_it_still_finds_its_model_and_its_comman
     denied: list[Denial] = []
     with tempfile.TemporaryDirectory(prefix="way-") as folder:
         proxy = EgressProxy(Path(folder) / "egress", ("registry.example:443",), denials=Denials(denied.append))
-        look = "python3 -c 'import urllib.request as u; u.urlopen(\"https://evil.example/\", timeout=9)'; echo $?"
+        look = "python3 -c 'import urllib.request as u; u.urlopen(\"https://evil.example/\", timeout=120)'; echo $?"
         async with FakeModel(script(bash(look), Say("Done."))) as model, proxy:
             outcome = await bench.attempt(model, egress=proxy.socket_path)
             answers = len(model.model_requests)

@@ -32,7 +32,7 @@ if sys.argv[1:] == ["--version"]:
 body = {"model": sys.argv[2], "messages": [{"role": "user", "content": sys.stdin.read()}], "tools": [{"type": "function"}]}
 url = os.environ["ASKER_URL"] + "/chat/completions"
 request = urllib.request.Request(url, json.dumps(body).encode(), {"content-type": "application/json"})
-with urllib.request.urlopen(request, timeout=20) as answer:
+with urllib.request.urlopen(request, timeout=120) as answer:
     said = json.load(answer)
 open("calc.py", "w").write(said["choices"][0]["message"]["content"])
 print(json.dumps({"env": dict(os.environ)}))

@@ -76,7 +76,7 @@ async def test_a_session_that_was_cut_off_is_gone_on_with_and_one_that_is_gone_i
     cut_off = await place.desk.order(
         place.agent(task, base, "gpt-5.5", vendor="codex", prompt="Mend, and wait."), task=task
     )
-    await seconds_until(lambda: any(tmp_path.glob("w/**/home/waiting")), within_seconds=60)
+    await seconds_until(lambda: any(tmp_path.glob("w/**/home/waiting")))
     await place.desk.stop(cut_off)
     await place.desk.body(cut_off, JobStopped)
     more = {"vendor": "codex", "resume": True, "prompt": "Only the hint.", "fresh_prompt": "The whole history."}

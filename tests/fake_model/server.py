@@ -16,6 +16,7 @@ from typing import Final, Protocol, Self, assert_never
 
 import h11
 import msgspec
+from patience import WAIT_SECONDS_MAX
 
 from fake_model.chat import Chat
 from fake_model.gemini import Gemini
@@ -77,7 +78,7 @@ class FakeModel:
         """The requests that a step of the script answered."""
         return [seen for seen in self.requests if seen.step is not None]
 
-    async def arrived(self, count: int, within_seconds: float = 30.0) -> Seen:
+    async def arrived(self, count: int, within_seconds: float = WAIT_SECONDS_MAX) -> Seen:
         """Wait for the `count`-th request that a step answers. Raises TimeoutError."""
         async with asyncio.timeout(within_seconds), self._news:
             await self._news.wait_for(lambda: len(self.model_requests) >= count)
