@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from nats.aio.client import Client
+from patience import WAIT_SECONDS_MAX
 from ports import free_port
 from servers import NatsForTest
 
@@ -26,6 +27,7 @@ from penstock.events import KnownEvent, TaskFailed
 from penstock.log import LogWriter
 from penstock.values import Usage
 
+ACK_WAIT_SECONDS = 30.0
 SECRET_NAME = "hook"
 SECRET = "whsec_" + base64.b64encode(b"a secret of tests, 32 bytes long").decode()
 
@@ -39,7 +41,7 @@ class NotifierProcess:
         self.errors = errors
 
     async def until_ready(self) -> None:
-        await until(self._is_ready, seconds=20.0, what=lambda: f"the notifier to be ready: {self.errors.read_text()}")
+        await until(self._is_ready, what=lambda: f"the notifier to be ready: {self.errors.read_text()}")
 
     async def _is_ready(self) -> bool:
         assert self.process.returncode is None, self.errors.read_text()
@@ -53,13 +55,21 @@ class NotifierProcess:
         _, text = await self.ask("/metrics")
         return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(metric + " "))
 
+    async def has_counted(self, metric: str, count: int) -> None:
+        """Returns when the sample has that value: it is counted a moment after what it counts can be seen elsewhere."""
+
+        async def so_many() -> bool:
+            return await self.counted(metric) == count
+
+        await until(so_many, what=lambda: f"{metric} to be {count}")
+
     async def kill(self) -> None:
         self.process.kill()
         await self.process.wait()
 
     async def terminate(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        return await asyncio.wait_for(self.process.wait(), 20.0)
+        return await asyncio.wait_for(self.process.wait(), WAIT_SECONDS_MAX)
 
 
 @contextlib.asynccontextmanager
@@ -95,7 +105,7 @@ async def notifier(
 
 
 async def until(
-    holds: Callable[[], object], *, seconds: float = 20.0, what: Callable[[], str] = lambda: "a condition"
+    holds: Callable[[], object], *, seconds: float = WAIT_SECONDS_MAX, what: Callable[[], str] = lambda: "a condition"
 ) -> None:
     """Wait for a condition, asked every 20 ms; fails the test after `seconds`."""
     deadline = asyncio.get_running_loop().time() + seconds
@@ -133,8 +143,16 @@ def failed(message: str = "nothing usable") -> TaskFailed:
     return TaskFailed(error_class="no_change", message=message, attempts=1, usage=Usage())
 
 
+async def give_out_again(nc: Client) -> None:
+    """What a notifier had in hand when it was killed is given to the next one now, and not after half a minute. The time for
+    that is short for a moment only: a slow notifier would be taken for a dead one."""
+    await give_out_again_after(nc, 1.0)
+    await asyncio.sleep(2.0)
+    await give_out_again_after(nc, ACK_WAIT_SECONDS)
+
+
 async def give_out_again_after(nc: Client, seconds: float) -> None:
-    """Shorten the time after which an event or a delivery that was not answered for is given to somebody else."""
+    """Set the time after which an event or a delivery that was not answered for is given to somebody else."""
     for stream, durable in ((s.EVENTS, s.NOTIFIER_DURABLE), (s.DELIVERIES, s.DELIVERIES_DURABLE)):
         config = (await nc.jetstream().consumer_info(stream, durable)).config
         config.ack_wait = seconds

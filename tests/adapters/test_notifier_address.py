@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from patience import WAIT_SECONDS_MAX
 
 from penstock.addresses import is_public, system_resolver
 from penstock_notifier.address import RefusedAddress, checked_addresses, parse
@@ -164,7 +165,7 @@ async def test_private_addresses_and_plain_http_are_allowed_by_name_only_and_cre
 
 
 async def test_the_system_resolver_gives_each_address_once() -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
         addresses = await system_resolver("localhost", 443)
     assert addresses
     assert len(set(addresses)) == len(addresses)

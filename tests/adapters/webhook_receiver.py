@@ -11,6 +11,8 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import NamedTuple
 
+from patience import WAIT_SECONDS_MAX
+
 
 class Received(NamedTuple):
     path: str
@@ -72,7 +74,7 @@ class Receiver:
     def at(self, path: str) -> list[Received]:
         return [received for received in self.received if received.path == path]
 
-    async def wait_for(self, path: str, count: int, *, seconds: float = 20.0) -> list[Received]:
+    async def wait_for(self, path: str, count: int, *, seconds: float = WAIT_SECONDS_MAX) -> list[Received]:
         """What has come to `path` once it is at least `count`; fails the test after `seconds`."""
         async with self._changed:
             try:
