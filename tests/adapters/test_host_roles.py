@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from executor_world import World, world
+from patience import WAIT_SECONDS_MAX
 from nats.aio.client import Client
 from servers import NatsForTest
 from whole import calc_remote
@@ -114,7 +115,9 @@ def test_a_role_that_there_is_not_is_refused_by_name(roles: str) -> None:
 def test_ssh_shows_a_remote_no_key_of_the_account() -> None:
     access = access_to(check_remote("ssh://git@forge.example/shop.git", allow_local=False), NoKey())
     argv = [*access.env["GIT_SSH_COMMAND"].split(), "-G", "git@forge.example"]
-    said = subprocess.run(argv, capture_output=True, text=True, timeout=20, check=True).stdout.splitlines()
+    said = subprocess.run(
+        argv, capture_output=True, text=True, timeout=WAIT_SECONDS_MAX, check=True
+    ).stdout.splitlines()
     assert {"identitiesonly yes", "identityagent none", "identityfile none"} <= set(said)
     assert access.settings == ()
 

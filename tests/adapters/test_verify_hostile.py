@@ -47,10 +47,10 @@ LAUGHS: Final = (
     ids=["laughs", "outside", "deep", "long", "html", "empty", "utf-16", "begun", "encoding"],
 )
 def test_what_is_no_harmless_junit_is_no_report(document: bytes) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(NotAReport):
         read_junit(document)
-    assert time.monotonic() - started < SECONDS_MAX
+    assert time.process_time() - started < SECONDS_MAX
 
 
 def test_a_junit_that_breaks_off_says_what_it_has_and_is_not_compared() -> None:

@@ -127,7 +127,7 @@ async def test_a_host_without_what_is_to_pay_says_so_and_asks_nobody(place: Worl
             prompt="Plan it.",
             max_turns=None,
             max_cost_usd=None,
-            wall_seconds_max=60.0,
+            wall_seconds_max=600.0,
         )
         no_plan = await place.step(task, plan, PlanFailed)
         assert model.model_requests == []

@@ -76,7 +76,7 @@ def given(place: World, task: str, base: str, model: str, more: dict[str, Any]) 
         "prompt": "Plan how to mend it.",
         "max_turns": 30,
         "max_cost_usd": None,
-        "wall_seconds_max": 60.0,
+        "wall_seconds_max": 600.0,
     }
     return fields | more
 

@@ -117,7 +117,7 @@ def strange_refs(planted: Planted, tasks: Iterable[str]) -> list[str]:
         env=GIT_ENVIRON,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
         check=True,
     )
     there = set(done.stdout.split()) - {"refs/heads/main"} - own
