@@ -20,7 +20,7 @@ from penstock.events import (
     VerifySucceeded,
 )
 from penstock.jobs import PublishWork, VerifyWork
-from penstock.values import Baseline, Checking, CommandResult, Rerun, Tally
+from penstock.values import Baseline, Checking, CommandResult, Rerun, Tally, VerifyCommands
 from penstock_orchestrator.core import checks
 from penstock_orchestrator.core.pull_request import pull_request_body
 from penstock_orchestrator.core.react import react
@@ -262,7 +262,9 @@ def test_what_nothing_has_checked_has_no_reservations_of_checks() -> None:
     assert checks.reservations("skipped", (FLAKY,)) == ()
     last = of(Checking(), max_attempts=1).lives(prepare_ok, agent_ok, failed(FAILED)).state
     assert checks.headline(last) == "FAILED on this commit"
-    assert checks.headline(of(Checking()).state) == "NOT run (nothing configured)"
+    assert checks.headline(of(Checking()).state) == "not run yet"
+    bare = given(whole(repo=replace(REPO, verify=VerifyCommands()))).state
+    assert checks.headline(bare) == "NOT run (nothing configured)"
     assert checks.headline(of(Checking()).lives(prepare_ok, agent_ok, passed(PASSED)).state) == "passed on this commit"
 
 

@@ -13,6 +13,7 @@ from typing import Final, assert_never
 from msgspec.structs import replace
 
 from penstock.events import TaskSubmitted
+from penstock.jobs import verify_steps
 from penstock.values import CommandResult, Tally
 from penstock_orchestrator.core.task import Judgement, Task
 
@@ -120,6 +121,8 @@ def headline(task: Task) -> str:
             return "FAILED on this commit, with nothing known to fail that did not before the change; the rest passed"
         case "failed":
             return "FAILED on this commit"
+        case "none" if verify_steps(task.spec.repo.verify):
+            return "not run yet"
         case "none" | "skipped":
             return f"NOT run ({task.skipped or 'nothing configured'})"
         case never:
