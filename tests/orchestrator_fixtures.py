@@ -29,7 +29,10 @@ from penstock.values import VerifyCommands
 MAKE_TEST = VerifyCommands(test="make test")
 
 
-def orchestrator(nats: NatsForTest, dsn: str, folder: Path, **settings: str) -> ServiceProcess:
+def orchestrator(
+    nats: NatsForTest, dsn: str, folder: Path, *, module: str = "penstock_orchestrator", **settings: str
+) -> ServiceProcess:
+    """Not started yet. `module`: one in `folder` that runs it in its own way."""
     given = {
         "database_url": dsn,
         "nats_monitor_url": nats.monitor_url,
@@ -39,7 +42,7 @@ def orchestrator(nats: NatsForTest, dsn: str, folder: Path, **settings: str) -> 
         "reconcile_seconds": "0.5",
         "park_seconds_min": "0.2",
     } | settings
-    return ServiceProcess("penstock_orchestrator", "orchestrator", nats, folder, **given)
+    return ServiceProcess(module, "orchestrator", nats, folder, **given)
 
 
 async def add_repo(nc: Client, name: str = "shop", verify: VerifyCommands = MAKE_TEST, **more: Any) -> None:

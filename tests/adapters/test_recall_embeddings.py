@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import asyncpg
 import pytest
+from patience import WAIT_SECONDS_MAX
 from scenario import given as history
 from scenario import prepare_ok, whole
 
@@ -25,6 +26,13 @@ pytestmark = pytest.mark.anyio
 
 MEANINGS = ({"money", "price", "cents", "currency"}, {"colour", "paint", "hue"}, {"queue", "backlog"})
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their limits are for tasks that must not be held up; a slow machine needs more for an answer."""
+    monkeypatch.setattr("penstock_orchestrator.recall.RECALL_SECONDS_MAX", WAIT_SECONDS_MAX)
+    monkeypatch.setattr("penstock_orchestrator.embeddings.ASK_SECONDS_MAX", WAIT_SECONDS_MAX)
 
 
 class Endpoint:
@@ -108,7 +116,7 @@ def recall(dsn: str, embeddings: Embeddings) -> Recall:
 
 
 async def filled(embeddings: Embeddings, done: asyncio.Task[None]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
         while embeddings.trouble:
             assert not done.done()
             await asyncio.sleep(0.02)
@@ -187,7 +195,7 @@ async def test_an_endpoint_that_is_of_no_use_is_said_to_be(
     done = asyncio.create_task(embeddings.run(runtime))
     asking = recall(postgres, embeddings)
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
             while says not in embeddings.trouble:
                 await asyncio.sleep(0.02)
         event = await asking(task("Round the price"))
@@ -212,7 +220,7 @@ async def test_without_the_extension_it_says_so_and_stays_off(postgres: str, end
     runtime = Runtime("test")
     done = asyncio.create_task(embeddings.run(runtime))
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
             while "no extension vector" not in embeddings.trouble:
                 await asyncio.sleep(0.02)
         assert endpoint.asked == []
