@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from nats.aio.client import Client
+from patience import WAIT_SECONDS_MAX
 from servers import NatsForTest
 
 from penstock import subjects as s
@@ -34,11 +35,11 @@ async def test_what_is_published_arrives_with_its_headers_and_a_status_is_a_stat
     subscription = await nc.subscribe("some.where")
     sent = {s.MSG_ID: "01jqa0", "Odd": "a: b, ü"}
     await nc.publish("some.where", b"body", headers=sent)
-    message = await subscription.next_msg(timeout=5)
+    message = await subscription.next_msg(timeout=WAIT_SECONDS_MAX)
     inbox = nc.new_inbox()
     answers = await nc.subscribe(inbox)
     await nc.publish(f"$JS.API.DIRECT.GET.{s.EVENTS}", b'{"seq": 7}', reply=inbox)
-    status = await answers.next_msg(timeout=5)
+    status = await answers.next_msg(timeout=WAIT_SECONDS_MAX)
     await nc.close()
     assert isinstance(message.headers, Headers), "a later nats-py no longer asks: events are read slowly"
     assert (message.data, dict(message.headers)) == (b"body", sent)

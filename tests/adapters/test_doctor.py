@@ -16,13 +16,14 @@ from typing import Any, Final
 
 import pytest
 from agent_programs import agent_path
+from patience import WAIT_SECONDS_MAX
 
 from penstock_agent_exec.agents.known import VERSIONS_MIN
 from penstock_agent_exec.sandbox_probe import probe
 
 pytestmark = pytest.mark.skipif(not probe().ok, reason=probe().message)
 
-SECONDS_MAX: Final = 60
+SECONDS_MAX: Final = WAIT_SECONDS_MAX
 SYSTEM: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 AGENT: Final = """

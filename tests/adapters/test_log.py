@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 from nats.aio.client import Client
+from patience import WAIT_SECONDS_MAX
 from servers import NatsForTest
 
 from penstock import ids
@@ -34,7 +35,9 @@ def body(event_id: str, task: str, text: str = "x") -> bytes:
     )
 
 
-async def put(writer: LogWriter, task: str, after: int, event_id: str | None = None, timeout: float = 20.0) -> int:
+async def put(
+    writer: LogWriter, task: str, after: int, event_id: str | None = None, timeout: float = WAIT_SECONDS_MAX
+) -> int:
     event_id = event_id or ids.fresh()
     appended = await writer.append(
         repo="r",
@@ -118,11 +121,11 @@ async def test_a_reader_delivers_every_event_once_and_in_order_over_a_killed_ser
                     return
 
     following = asyncio.create_task(follow())
-    await asyncio.wait_for(reader.caught_up.wait(), 10)
+    await asyncio.wait_for(reader.caught_up.wait(), WAIT_SECONDS_MAX)
     await asyncio.to_thread(nats.restart)
     for _ in range(30):
         last = await put(writer, task, last)
-    await asyncio.wait_for(following, 30)
+    await asyncio.wait_for(following, WAIT_SECONDS_MAX)
     assert seen == list(range(1, 61))
 
 
@@ -143,7 +146,7 @@ async def test_a_reader_whose_consumer_is_deleted_goes_on_without_a_gap(nc: Clie
         for _ in range(5):
             last = await put(writer, task, last)
         while len(seen) < 10:
-            seen.extend(stored.seq for stored in await asyncio.wait_for(anext(batches), 20))
+            seen.extend(stored.seq for stored in await asyncio.wait_for(anext(batches), WAIT_SECONDS_MAX))
     assert seen == list(range(1, 11))
     assert reader.restarts >= 1
 
@@ -161,7 +164,7 @@ async def test_a_reader_of_an_empty_stream_is_caught_up_at_once(nc: Client) -> N
     reader = Reader(nc, s.EVENTS)
     async with aclosing(reader.batches()) as batches:
         waiting = asyncio.create_task(anext(batches))
-        await asyncio.wait_for(reader.caught_up.wait(), 5)
+        await asyncio.wait_for(reader.caught_up.wait(), WAIT_SECONDS_MAX)
         await put(LogWriter(nc), ids.fresh(), 0)
         assert (await waiting)[0].seq == 1
 
