@@ -110,7 +110,9 @@ async def test_a_map_that_is_not_whole_says_what_was_not_read(place: World, remo
     git(tree, "push", "-q", str(remote.path), "main")
     seen = await found(place, "add")
     assert "def add" in seen.map
-    assert "repo_map: not read: 1 files: parser took too long" in seen.degraded
+    # Which of the two comes first is the machine's business: it takes all its own time, or all that there is for the map.
+    whys = ("parser took too long", "no time left")
+    assert set(seen.degraded) & {f"repo_map: not read: 1 files: {why}" for why in whys}
 
 
 async def test_a_repo_without_checks_has_its_own_files_asked_and_what_cannot_be_told_as_it_stands_is_left_out(
