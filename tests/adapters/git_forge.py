@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from patience import WAIT_SECONDS_MAX
+
 
 @dataclass
 class Forge:
@@ -73,7 +75,9 @@ class _Handler(BaseHTTPRequestHandler):
             "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding") or "",
             "GIT_PROTOCOL": self.headers.get("Git-Protocol") or "",
         }
-        return subprocess.run(["git", "http-backend"], env=env, input=body, capture_output=True, timeout=60).stdout
+        return subprocess.run(
+            ["git", "http-backend"], env=env, input=body, capture_output=True, timeout=WAIT_SECONDS_MAX
+        ).stdout
 
     def _send(self, status: int, headers: dict[str, str], content: bytes) -> None:
         self.send_response(status)

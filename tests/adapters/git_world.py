@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from patience import WAIT_SECONDS_MAX
+
 from penstock_agent_exec.git.clone import Clone
 from penstock_agent_exec.git.command import Completed
 from penstock_agent_exec.git.make import make_clone
@@ -33,7 +35,7 @@ _HOST_ENV = {
 def host_git(folder: Path, *args: str, stdin: bytes = b"") -> str:
     """Plain git as a person would run it, trusting whatever lies in `folder`."""
     done = subprocess.run(
-        ["git", "-C", str(folder), *args], env=_HOST_ENV, input=stdin, capture_output=True, timeout=60
+        ["git", "-C", str(folder), *args], env=_HOST_ENV, input=stdin, capture_output=True, timeout=WAIT_SECONDS_MAX
     )
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode().strip()
@@ -106,7 +108,7 @@ class World:
 
     async def agent(self, clone: Clone, script: str) -> str:
         """What the agent does in its sandbox, as a shell script; it may do anything, and has to end with 0."""
-        done = await self.sandbox(["sh", "-euc", script], cwd=str(clone.path), env={}, timeout_seconds=60)
+        done = await self.sandbox(["sh", "-euc", script], cwd=str(clone.path), env={}, timeout_seconds=WAIT_SECONDS_MAX)
         assert done.returncode == 0, done.stderr.decode()
         return done.stdout.decode().strip()
 
@@ -152,14 +154,14 @@ def make_world(root: Path) -> World:
     )
 
 
-async def until(happened: Path, seconds_max: float = 30) -> None:
+async def until(happened: Path, seconds_max: float = WAIT_SECONDS_MAX) -> None:
     """Wait for a file that another process makes. The limit is for a test that would hang."""
     async with asyncio.timeout(seconds_max):
         while not happened.exists():
             await asyncio.sleep(0.01)
 
 
-async def gone(pid: int, seconds_max: float = 30) -> bool:
+async def gone(pid: int, seconds_max: float = WAIT_SECONDS_MAX) -> bool:
     """Whether a process that has been killed is gone; a zombie of the system's is."""
     stat = Path(f"/proc/{pid}/stat")
     try:

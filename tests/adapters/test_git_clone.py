@@ -360,6 +360,6 @@ async def test_git_that_hangs_in_the_clone_is_a_timeout_with_a_name_and_healing_
     with pytest.raises(TimedOut) as late:
         await in_clone(clone, world.sandbox, "status", timeout_seconds=0.5)
     assert late.value.transient
-    healed = await heal_clone(clone, world.sandbox, timeout_seconds=2)
+    healed = await heal_clone(clone, world.sandbox, timeout_seconds=6)
     assert healed.rebuilt
     assert await world.agent(clone, "git status --porcelain") == "M README"

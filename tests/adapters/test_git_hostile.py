@@ -180,7 +180,7 @@ async def test_a_trap_in_the_clone_springs_nowhere_outside_and_the_work_is_taken
 @pytest.mark.parametrize("what", COMMITTED)
 async def test_what_a_repo_already_holds_runs_nothing_and_stays_as_it_is(world: World, what: str) -> None:
     script = f"set -eu; C={shlex.quote(str(world.root / 'canary'))}; {COMMITTED[what]}"
-    subprocess.run(["bash", "-c", script], cwd=world.work, check=True, env={"PATH": os.environ["PATH"]}, timeout=60)
+    subprocess.run(["bash", "-c", script], cwd=world.work, check=True, env={"PATH": os.environ["PATH"]}, timeout=600)
     host_git(world.work, "add", "-A")
     host_git(world.work, "commit", "-q", "-m", "Odd things")
     host_git(world.work, "push", "-q", "origin", "main")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from adapters.git_world import OTHER_TASK, TASK, World, gone, host_git, make_world, until
+from patience import WAIT_SECONDS_MAX
 
 from penstock import ids
 from penstock_agent_exec.folder import MARK, sweep
@@ -179,7 +180,7 @@ async def test_a_cancelled_holder_keeps_the_mirror_until_its_healing_has_ended(w
             pass
 
     holding = asyncio.create_task(hold())
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
         while left_over(world.mirror.path) == 20_000:
             await asyncio.sleep(0)
     holding.cancel()
@@ -196,11 +197,11 @@ async def test_work_in_a_thread_has_ended_when_its_cancellation_is_known() -> No
 
     def work() -> None:
         begun.set()
-        may_end.wait(30)
+        may_end.wait(WAIT_SECONDS_MAX)
         ended.set()
 
     working = asyncio.create_task(in_thread(work))
-    await asyncio.to_thread(begun.wait, 30)
+    await asyncio.to_thread(begun.wait, WAIT_SECONDS_MAX)
     for _ in range(3):
         working.cancel()
         await asyncio.sleep(0)
@@ -239,7 +240,7 @@ async def test_after_kill_9_of_the_executor_the_mirror_stays_locked_until_its_la
         await update_mirror(world.mirror, world.remote, lock_seconds=0.2)
     assert lock.exists(), "its owner may be alive"
     os.kill(int(started.read_text()), signal.SIGKILL)
-    await update_mirror(world.mirror, world.remote, lock_seconds=30)
+    await update_mirror(world.mirror, world.remote, lock_seconds=WAIT_SECONDS_MAX)
     assert not lock.exists()
 
 
@@ -263,7 +264,7 @@ async def test_after_kill_9_of_the_executor_its_git_is_dead_and_the_next_one_fin
     assert await gone(its_git)
     assert stray in await asyncio.to_thread(sweep, installation)
     assert await gone(stray)
-    await update_mirror(world.mirror, world.remote, lock_seconds=5)
+    await update_mirror(world.mirror, world.remote, lock_seconds=WAIT_SECONDS_MAX)
 
 
 async def test_a_remote_that_does_not_answer_is_a_timeout_and_nothing_is_left_running(
@@ -276,7 +277,7 @@ async def test_a_remote_that_does_not_answer_is_a_timeout_and_nothing_is_left_ru
     ssh.chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     fetch = asyncio.create_task(
-        update_mirror(world.mirror, check_remote("git@host:repo.git", allow_local=False), timeout_seconds=5)
+        update_mirror(world.mirror, check_remote("git@host:repo.git", allow_local=False), timeout_seconds=8)
     )
     await until(started)
     pid = int(started.read_text())
@@ -284,7 +285,7 @@ async def test_a_remote_that_does_not_answer_is_a_timeout_and_nothing_is_left_ru
         await fetch
     assert late.value.transient
     assert await gone(pid)
-    await update_mirror(world.mirror, world.remote, lock_seconds=5)
+    await update_mirror(world.mirror, world.remote, lock_seconds=WAIT_SECONDS_MAX)
 
 
 async def test_ten_updates_at_the_same_time_all_end_well(world: World) -> None:
@@ -352,25 +353,26 @@ async def test_nothing_of_the_services_own_environment_reaches_git(monkeypatch: 
 
 async def test_a_command_that_says_too_much_is_stopped_and_one_that_is_cancelled_dies(tmp_path: Path) -> None:
     env = {"PATH": os.environ["PATH"]}
-    loud = await run(["yes"], env=env, timeout_seconds=30, stdout_bytes_max=100_000)
+    loud = await run(["yes"], env=env, timeout_seconds=WAIT_SECONDS_MAX, stdout_bytes_max=100_000)
     assert (loud.truncated, len(loud.stdout)) == (True, 100_000)
     pid = tmp_path / "pid"
     script = f"echo $$ > {pid}.part; mv {pid}.part {pid}; exec sleep 1000"
-    hanging = asyncio.create_task(run(["sh", "-c", script], env=env, timeout_seconds=30))
+    hanging = asyncio.create_task(run(["sh", "-c", script], env=env, timeout_seconds=WAIT_SECONDS_MAX))
     await until(pid)
     hanging.cancel()
     with pytest.raises(asyncio.CancelledError):
         await hanging
     assert await gone(int(pid.read_text()))
     with pytest.raises(GitFailed, match="could not be started"):
-        await run(["no-such-program"], env=env, timeout_seconds=1)
+        await run(["no-such-program"], env=env, timeout_seconds=WAIT_SECONDS_MAX)
 
 
 async def test_a_grandchild_that_keeps_stdout_open_ends_with_the_time_limit_not_later(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     stray = f"setsid sh -c 'echo $$ > {pid}.part; mv {pid}.part {pid}; exec sleep 1000' &"
     with pytest.raises(TimedOut):
-        await run(["sh", "-c", stray], env={"PATH": os.environ["PATH"]}, timeout_seconds=2)
+        await run(["sh", "-c", stray], env={"PATH": os.environ["PATH"]}, timeout_seconds=5)
+    await until(pid)
     os.kill(int(pid.read_text()), signal.SIGKILL)
 
 

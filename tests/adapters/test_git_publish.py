@@ -104,7 +104,7 @@ async def test_of_two_that_push_at_the_same_time_one_wins_and_the_other_is_told(
     world.hook(
         "pre-receive",
         f"cd {world.root}; mkdir here.$$; n=0;"
-        " while [ $(ls -d here.* | wc -l) -lt 2 ] && [ $n -lt 600 ]; do n=$((n+1)); sleep 0.05; done",
+        " while [ $(ls -d here.* | wc -l) -lt 2 ] && [ $n -lt 3000 ]; do n=$((n+1)); sleep 0.05; done",
     )
     ended = await asyncio.gather(
         *(publish_branch(world.mirror, world.remote, "shared", commit, expected=None) for commit in (one, two)),
@@ -151,7 +151,7 @@ async def test_a_push_that_hangs_is_cut_off_and_looked_up(world: World, hook: st
     world.hook(hook, f"echo $$ > {pid}.part; mv {pid}.part {pid}; exec sleep 1000")
     head = await result_of(world, "echo x > x.txt")
     publishing = asyncio.create_task(
-        publish_branch(world.mirror, world.remote, BRANCH, head, expected=None, timeout_seconds=3)
+        publish_branch(world.mirror, world.remote, BRANCH, head, expected=None, timeout_seconds=8)
     )
     await until(pid)
     if adopted:

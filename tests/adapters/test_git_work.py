@@ -385,7 +385,7 @@ async def test_objects_that_would_harm_whoever_checks_them_out_never_enter_the_m
     clone = await world.clone()
     commit = f"c=$(git commit-tree $(< tree) -p HEAD -m bad); git update-ref refs/heads/agent/{TASK} $c"
     script = f"{{ {BAD_OBJECTS[what]}; }} > tree; {commit}"
-    done = await world.sandbox(["bash", "-euc", script], cwd=str(clone.path), env={}, timeout_seconds=60)
+    done = await world.sandbox(["bash", "-euc", script], cwd=str(clone.path), env={}, timeout_seconds=600)
     assert done.returncode == 0, done.stderr.decode()
     before = in_mirror(world, "count-objects", "-v")
     with pytest.raises(BundleRefused, match=what):
