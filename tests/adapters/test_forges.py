@@ -89,7 +89,7 @@ async def test_an_answer_that_is_lost_is_no_answer_and_nothing_is_opened_twice(t
 async def test_an_answer_that_never_comes_is_waited_for_no_longer_than_that(
     there: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http, "ANSWER_SECONDS_MAX", 0.5)
+    monkeypatch.setattr(http, "ANSWER_SECONDS_MAX", 3.0)
     there.double.planned.append(("POST .*(pulls|merge_requests)$", "hang"))
     assert await publish(there.forge()) == (1, False)
     assert len(there.project.pulls) == 1

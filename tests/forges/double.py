@@ -24,6 +24,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from forges.wire import Wrong
+from patience import WAIT_SECONDS_MAX
 
 Kind: TypeAlias = Literal["broken", "lost", "hang"]
 """An answer of 5xx and nothing done; done, and the connection breaks; done, and no answer until `released`."""
@@ -204,7 +205,7 @@ class Double:
         for _ in range(times):
             request = urllib.request.Request(to, content, headers, method="POST")
             try:
-                with urllib.request.urlopen(request, timeout=10) as response:
+                with urllib.request.urlopen(request, timeout=WAIT_SECONDS_MAX) as response:
                     statuses.append(response.status)
             except urllib.error.HTTPError as error:
                 statuses.append(error.code)
@@ -254,7 +255,7 @@ class _Handler(BaseHTTPRequestHandler):
         asked = Asked(self.command, path, dict(parse_qsl(query)), json.loads(body) if body else None, headers)
         reply, fault = self.forge.answer(asked)
         if fault == "hang":
-            self.forge.released.wait(30)
+            self.forge.released.wait(WAIT_SECONDS_MAX)
         if fault is not None:
             self.close_connection = True
             return
@@ -293,7 +294,9 @@ class _Handler(BaseHTTPRequestHandler):
             "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding") or "",
             "GIT_PROTOCOL": self.headers.get("Git-Protocol") or "",
         }
-        return subprocess.run(["git", "http-backend"], env=env, input=body, capture_output=True, timeout=60).stdout
+        return subprocess.run(
+            ["git", "http-backend"], env=env, input=body, capture_output=True, timeout=WAIT_SECONDS_MAX
+        ).stdout
 
     def _send(self, status: int, headers: dict[str, str], content: bytes) -> None:
         self.send_response(status)
