@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from adapters.git_world import host_git
+from patience import WAIT_SECONDS_MAX
 from repo_map_samples import SAMPLES
 
 from penstock_agent_exec.repo_map import cache as caches
@@ -90,6 +91,11 @@ def shop(repo: Repo) -> Repo:
     return repo.write(SHOP)
 
 
+def in_the_end() -> float:
+    """Later than anything takes."""
+    return time.monotonic() + WAIT_SECONDS_MAX
+
+
 def names(found: RepoMap) -> list[str]:
     return [one.name for one in found.shown]
 
@@ -159,7 +165,7 @@ def test_the_same_commit_and_words_give_the_same_bytes_whoever_reads_and_remembe
     argv = [sys.executable, "-c", script, str(shop.path), "--json", "--no-cache", "--words", "made", "cart"]
     for seed in ("1", "2"):
         said = subprocess.run(
-            argv, env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, check=True, timeout=60
+            argv, env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, check=True, timeout=WAIT_SECONDS_MAX
         )
         assert json.loads(said.stdout)["text"] == told[0]
 
@@ -259,7 +265,7 @@ def test_many_processes_share_one_cache(shop: Repo, tmp_path: Path) -> None:
         "--workers=1",
     ]
     running = [subprocess.Popen(argv, stdout=subprocess.PIPE) for _ in range(4)]
-    told = {json.loads(process.communicate(timeout=60)[0])["text"] for process in running}
+    told = {json.loads(process.communicate(timeout=WAIT_SECONDS_MAX)[0])["text"] for process in running}
     assert [process.returncode for process in running] == [0, 0, 0, 0]
     assert len(told) == 1
     assert shop.map(cache=Cache(path)).read == 0
@@ -409,11 +415,16 @@ def test_files_that_are_meant_to_break_a_parser_cost_no_more_than_themselves(
     shop: Repo, name: str, content: bytes
 ) -> None:
     shop.write({name: content})
-    started = time.monotonic()
+    began = cpu_seconds()
     found = shop.map("total", "price")
     assert names(found)[0] == "total_price"
-    assert time.monotonic() - started < 60
+    assert cpu_seconds() - began < 30
     assert found.files + sum(found.left_out.values()) == found.files_all
+
+
+def cpu_seconds() -> float:
+    """Of this process and of its children that have ended: of what else the machine does it knows nothing."""
+    return sum(os.times()[:4])
 
 
 def worker(tmp_path: Path, body: str) -> tuple[str, ...]:
@@ -449,7 +460,7 @@ def worker(tmp_path: Path, body: str) -> tuple[str, ...]:
 def test_a_worker_that_dies_costs_the_file_in_its_hand(repo: Repo, tmp_path: Path, body: str, why: str) -> None:
     repo.write(many(10) | many(30, begin=100))
     blobs = tree_of(repo.git_dir, repo.commit()).files
-    found = parse(repo.git_dir, blobs, until=time.monotonic() + 60, workers=2, command=worker(tmp_path, body))
+    found = parse(repo.git_dir, blobs, until=in_the_end(), workers=2, command=worker(tmp_path, body))
     lost = [blob.path.decode() for blob in blobs if found.found[blob.key].left_out]
     assert (lost, found.unread) == (["pkg/part0007.py"], 0) or (lost, found.unread) == (
         ["pkg/part0007.py", "pkg/part0008.py"],
@@ -461,18 +472,24 @@ def test_a_worker_that_dies_costs_the_file_in_its_hand(repo: Repo, tmp_path: Pat
 def test_a_worker_that_hangs_is_ended_and_the_file_named(
     repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parsing, "SILENCE_SECONDS_MAX", 1.0)
+    monkeypatch.setattr(parsing, "SILENCE_SECONDS_MAX", 6.0)  # of a worker that is only starting, too
     repo.write(many(5))
     blobs = tree_of(repo.git_dir, repo.commit()).files
     hangs = worker(tmp_path, "if b'made_3()' in text and b'def made_3' in text: time.sleep(600)")
-    found = parse(repo.git_dir, blobs, until=time.monotonic() + 60, workers=1, command=hangs)
+    found = parse(repo.git_dir, blobs, until=in_the_end(), workers=1, command=hangs)
     assert [blob.path for blob in blobs if found.found[blob.key].left_out == SLOW] == [b"pkg/part0003.py"]
 
 
 def test_workers_that_die_of_everything_are_given_up(repo: Repo, tmp_path: Path) -> None:
     repo.write(many(DEATHS_MAX + 20))
     blobs = tree_of(repo.git_dir, repo.commit()).files
-    found = parse(repo.git_dir, blobs, until=time.monotonic() + 60, workers=2, command=worker(tmp_path, "os._exit(1)"))
+    found = parse(
+        repo.git_dir,
+        blobs,
+        until=in_the_end(),
+        workers=2,
+        command=worker(tmp_path, "os._exit(1)"),
+    )
     assert (len(found.found), found.unread, found.why) == (DEATHS_MAX + 1, 19, GIVEN_UP)
 
 
@@ -480,7 +497,7 @@ def test_a_worker_that_cannot_begin_is_no_fault_of_the_files(shop: Repo) -> None
     blobs = tree_of(shop.git_dir, shop.commit()).files
     for command in (("false",), ("/nonexistent/worker",), ("yes",)):
         with pytest.raises(ParserMissing):
-            parse(shop.git_dir, blobs, until=time.monotonic() + 30, command=command)
+            parse(shop.git_dir, blobs, until=in_the_end(), command=command)
 
 
 def test_what_cannot_be_read_in_time_is_said_and_what_was_read_is_kept(repo: Repo, tmp_path: Path) -> None:
@@ -506,9 +523,9 @@ def test_the_real_worker_can_open_nothing_start_nothing_and_reach_nobody(shop: R
         "assert fails(lambda: os.execv('/bin/true', ['true']))\n"
         "assert fails(lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (9, 9)))\nos._exit(7)\n"
     )
-    done = subprocess.run([sys.executable, str(tries)], capture_output=True, timeout=60)
+    done = subprocess.run([sys.executable, str(tries)], capture_output=True, timeout=WAIT_SECONDS_MAX)
     assert done.returncode == 7, done.stderr.decode()
-    assert parse(shop.git_dir, [blob], until=time.monotonic() + 60).found[blob.key].definitions
+    assert parse(shop.git_dir, [blob], until=in_the_end()).found[blob.key].definitions
 
 
 def test_a_confined_worker_reads_every_language(repo: Repo) -> None:
@@ -526,11 +543,14 @@ def test_a_worker_stops_at_a_file_that_takes_all_its_time() -> None:
         "worker.symbols_of = forever\nworker.main()\n"
     )
     process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    process.communicate(b"1" * 40 + b" 3 python\nx\n\n\n", timeout=60)
+    process.communicate(b"1" * 40 + b" 3 python\nx\n\n\n", timeout=WAIT_SECONDS_MAX)
     assert process.returncode == -signal.SIGPROF
 
 
-def test_nothing_is_left_running_when_a_map_is_broken_off(repo: Repo, tmp_path: Path) -> None:
+def test_nothing_is_left_running_when_a_map_is_broken_off(
+    repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parsing, "KEEP_EVERY", 1)
     repo.write(many(10))
     blobs = tree_of(repo.git_dir, repo.commit()).files
     pids = tmp_path / "pids"
@@ -542,7 +562,7 @@ def test_nothing_is_left_running_when_a_map_is_broken_off(repo: Repo, tmp_path: 
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        parse(repo.git_dir, blobs, until=time.monotonic() + 1, workers=2, command=noted, keep=stop)
+        parse(repo.git_dir, blobs, until=in_the_end(), workers=2, command=noted, keep=stop)
     assert not any(Path(f"/proc/{pid}").exists() for pid in set(pids.read_text().split()))
 
 
@@ -552,7 +572,7 @@ def test_nothing_is_left_running_when_a_map_is_broken_off(repo: Repo, tmp_path: 
 def printed(*args: str, cwd: Path | None = None, cache: Path | None = None) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-m", "penstock_launcher", "map", *args]
     env = os.environ | ({"XDG_CACHE_HOME": str(cache)} if cache else {})
-    return subprocess.run(argv, cwd=cwd, env=env, capture_output=True, text=True, timeout=60)
+    return subprocess.run(argv, cwd=cwd, env=env, capture_output=True, text=True, timeout=WAIT_SECONDS_MAX)
 
 
 def test_the_map_is_printed_with_languages_times_and_reasons(shop: Repo, tmp_path: Path) -> None:
