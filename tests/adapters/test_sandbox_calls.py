@@ -111,7 +111,7 @@ async def inside(*command: str, profile: Profile) -> tuple[Ending, str]:
     async def keep(chunk: bytes) -> None:
         printed.append(chunk)
 
-    ending = await run_child(command, profile, watch=Watch(wall_seconds=120), on_stdout=keep, on_stderr=keep)
+    ending = await run_child(command, profile, watch=Watch(wall_seconds=600), on_stdout=keep, on_stderr=keep)
     return ending, b"".join(printed).decode(errors="replace")
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import uuid
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from process_watch import seconds_until
+from patience import WAIT_SECONDS_MAX
+from process_watch import alive_with, seconds_until
 
 from penstock_agent_exec import cgroups
 from penstock_agent_exec.agents.vendor import why_we_stopped
@@ -43,7 +45,7 @@ async def run(
         printed.append(chunk)
 
     profile = Profile(cwd="/", limits=limits, means=means, binds=python_binds(), unsandboxed=unsandboxed)
-    ending = await run_child(command, profile, watch=Watch(wall_seconds=60), on_stdout=keep, on_stderr=keep)
+    ending = await run_child(command, profile, watch=Watch(wall_seconds=600), on_stdout=keep, on_stderr=keep)
     return ending, b"".join(printed).decode(errors="replace")
 
 
@@ -64,7 +66,7 @@ async def test_a_child_that_wants_too_much_memory_is_ended_and_said_to_have_want
 
 @pytest.mark.parametrize("means", [RLIMITS, pytest.param(BEST, marks=grouped)], ids=lambda means: means.kind)
 async def test_many_small_processes_together_are_one_large(means: Means) -> None:
-    each = "import time; held = bytearray(30 << 20); time.sleep(3)"
+    each = "import time; held = bytearray(30 << 20); time.sleep(60)"
     script = f'for i in 1 2 3 4 5 6 7 8; do {PYTHON} -I -S -c "{each}" & done; wait; exit 3'
     ending, _ = await run("sh", "-c", script, means=means)
     assert ending.out_of_memory
@@ -84,7 +86,7 @@ async def test_a_part_that_was_killed_for_its_memory_need_not_end_the_whole() ->
     assert printed.endswith("went on\n")
 
 
-BOMB = "i=0; while [ $i -lt 300 ]; do sleep 5 & i=$((i+1)); done; echo all of them; wait"
+BOMB = "i=0; while [ $i -lt 300 ]; do sleep 60 & i=$((i+1)); done; echo all of them; wait"
 
 
 @grouped
@@ -114,15 +116,12 @@ async def test_processor_time_is_held_to_its_share() -> None:
 
 @grouped
 async def test_without_a_sandbox_a_group_finds_what_has_left_the_process_group() -> None:
-    sleeper = "setsid sh -c 'setsid sleep 61.25 &' & sleep 0.1; exit 0"
+    seconds = f"61.{uuid.uuid4().int % 10**12}"
+    sleeper = f"setsid sh -c 'setsid sleep {seconds} &' & sleep 0.1; exit 0"
     ending, _ = await run("sh", "-c", sleeper, means=BEST, unsandboxed=True)
     assert ending.exit_code == 0
-    await seconds_until(lambda: not _running(b"61.25"), within_seconds=2)
+    await seconds_until(lambda: not alive_with(seconds))
     assert groups_left() == []
-
-
-def _running(word: bytes) -> bool:
-    return any(word in path.read_bytes().split(b"\0") for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists())
 
 
 @grouped
@@ -132,7 +131,7 @@ def test_what_a_killed_process_has_left_is_swept_by_the_next() -> None:
         "from penstock_agent_exec.cgroups import find_means\n"
         "from penstock_agent_exec.limits import ResourceLimits\n"
         f"group = find_means({NAME!r}).enclose(ResourceLimits())\n"
-        "left = subprocess.Popen([*group.joining(), 'sleep', '60'], start_new_session=True, stdout=2)\n"
+        "left = subprocess.Popen([*group.joining(), 'sleep', '600'], start_new_session=True, stdout=2)\n"
         "while b'sleep' not in open(f'/proc/{left.pid}/cmdline', 'rb').read()[:5]: pass\n"
         "print(os.getpid(), left.pid, flush=True)\n"
         "os.kill(os.getpid(), 9)\n"
@@ -158,13 +157,13 @@ async def test_what_a_namesake_with_the_same_number_has_left_is_in_nobodys_way()
         BEST.kind, {kind: to / f"{PREFIX}{NAME}-{os.getpid()}-{number + 1}" for kind, to in BEST.folders.items()}
     )
     namesake.make(SMALL)
-    sleeping = subprocess.Popen([*namesake.joining(), "sleep", "60"])
+    sleeping = subprocess.Popen([*namesake.joining(), "sleep", "600"])
     try:
         procs = [folder / "cgroup.procs" for folder in groups_left()]
-        await seconds_until(lambda: all(path.read_text() for path in procs), within_seconds=5)
+        await seconds_until(lambda: all(path.read_text() for path in procs))
         second = BEST.enclose(SMALL)
         assert second is not None
-        assert sleeping.wait(timeout=5) == -9
+        assert sleeping.wait(timeout=WAIT_SECONDS_MAX) == -9
         assert second.remove()
     finally:
         sleeping.kill()
@@ -242,13 +241,13 @@ async def test_a_group_of_version_two_is_entered_killed_and_removed_on_a_real_hi
     # Without its controllers, which version 1 may have here: joining, killing at once and removing are the same.
     group = Group("cgroup2", {"memory": unified / f"{PREFIX}{NAME}-{os.getpid()}-v2"})
     group.make(SMALL)
-    sleeping = subprocess.Popen([*group.joining(), "sh", "-c", "setsid sleep 60 & sleep 60"])
+    sleeping = subprocess.Popen([*group.joining(), "sh", "-c", "setsid sleep 600 & sleep 600"])
     try:
         procs = unified / f"{PREFIX}{NAME}-{os.getpid()}-v2" / "cgroup.procs"
-        await seconds_until(lambda: len(procs.read_text().split()) == 3, within_seconds=5)
+        await seconds_until(lambda: len(procs.read_text().split()) == 3)
         group.kill()
-        assert sleeping.wait(timeout=5) == -9
-        await seconds_until(group.remove, within_seconds=5)
+        assert sleeping.wait(timeout=WAIT_SECONDS_MAX) == -9
+        await seconds_until(group.remove)
     finally:
         sleeping.kill()
         group.remove()

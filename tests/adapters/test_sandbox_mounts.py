@@ -73,7 +73,7 @@ async def test_a_repo_sees_its_mounts_and_keeps_its_caches_and_another_does_not(
 
         extras = mounts.extras(repo, Path(house.data_dir) / "caches")
         profile = Profile(cwd="/", binds=extras.binds, env=dict(extras.env) | {"REPO": repo})
-        await run_child(["sh", "-c", script], profile, watch=Watch(wall_seconds=30), on_stdout=keep, on_stderr=keep)
+        await run_child(["sh", "-c", script], profile, watch=Watch(wall_seconds=600), on_stdout=keep, on_stderr=keep)
         return b"".join(printed).decode()
 
     first, again, other = await inside("shop"), await inside("shop"), await inside("bank")

@@ -27,7 +27,7 @@ async def inside(script: str, profile: Profile) -> tuple[Ending, str]:
     async def keep(chunk: bytes) -> None:
         printed.append(chunk)
 
-    watch = Watch(wall_seconds=30)
+    watch = Watch(wall_seconds=600)
     ending = await run_child(["sh", "-c", script], profile, watch=watch, on_stdout=keep, on_stderr=keep)
     return ending, b"".join(printed).decode()
 
@@ -61,7 +61,7 @@ async def test_the_environment_stands_in_no_argv_of_the_host(work: Path) -> None
         found.extend(command_lines().values())
         await child_input.close()
 
-    watch = Watch(wall_seconds=30)
+    watch = Watch(wall_seconds=600)
     command = ["sh", "-c", "echo $TOKEN; read wait"]
     await run_child(command, profile, watch=watch, on_stdout=look, on_stderr=look, stdin=child_input)
     assert any(b"--json-status-fd" in argv for argv in found)
