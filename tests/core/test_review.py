@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -89,8 +90,8 @@ def delivered(commit: str = HEAD) -> Delivery:
 def in_review(**more: object) -> Given:
     """A task whose pull request was opened a moment ago."""
     follow = {name: value for name, value in more.items() if name in Follow.__struct_fields__}
+    policy = replace(POLICY, follow=replace(FOLLOW, **follow), lost_max=more.pop("lost_max", POLICY.lost_max))
     rest = {name: value for name, value in more.items() if name not in follow}
-    policy = replace(POLICY, follow=replace(FOLLOW, **follow))
     published = replace(publish_ok(11), delivery=delivered())
     return given(*verified(policy=policy, **rest), PUBLISH, claimed(11), published)
 
@@ -663,6 +664,29 @@ def test_however_a_fix_run_ends_that_is_none_any_more_nothing_comes_of_it(said: 
     state = state.and_then(said(job(state)), seconds=at)
     assert phase(state.settled(at).state) == "in_review"
     assert not [one for one in state.settled(at).log if isinstance(one, TaskBlocked)]
+
+
+def gone(seq: int) -> JobLost:
+    return JobLost(job=job_at(seq), epoch=7, host="h1", reason="away")
+
+
+@pytest.mark.parametrize("lost_before", [0, 1, 2])
+@pytest.mark.parametrize(
+    "ends", [gone, lambda seq: agent_bad(seq, "vendor.session_lost")], ids=["its host is lost", "its session is lost"]
+)
+def test_a_host_that_is_lost_after_somebody_else_has_pushed_calls_nobody(
+    lost_before: int, ends: Callable[[int], KnownEvent]
+) -> None:
+    state = fixing(in_review(lost_max=lost_before)).lives(*[gone] * lost_before, seconds=100)
+    assert state.state.lost == lost_before
+    state = begun(state)
+    at = (of(state).look_at - T0).total_seconds()
+    state = seen(state, at, head_commit=HUMAN).settled(at)
+    state = state.and_then(ends(job(state)), seconds=at).settled(at)
+    assert state.state.lost > state.state.spec.policy.lost_max
+    assert phase(state.state) == "in_review", "there is nothing that a person could mend: no job comes any more"
+    assert not state.said(TaskBlocked)
+    seen(state, at + HOUR, head_commit=HUMAN, state="merged").at(at + HOUR).then(TaskSucceeded)
 
 
 def test_a_fix_run_that_no_host_has_begun_is_not_wanted_any_more() -> None:

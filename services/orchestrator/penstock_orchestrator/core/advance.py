@@ -268,7 +268,8 @@ def _parked(task: Task, now: datetime) -> Answer:
 
 
 def _lost_too_often(task: Task, _: datetime) -> Answer:
-    if task.lost <= task.spec.policy.lost_max:
+    # Where no fix run is at work, no job comes that could be lost once more: nobody is needed.
+    if task.lost <= task.spec.policy.lost_max or follow.waits(task):
         return None
     message = f"{task.lost} jobs in a row were lost; the host dies, or the job kills it"
     return TaskBlocked(reason="job.lost", message=message, can_do="look at the host, then unblock or cancel the task")
