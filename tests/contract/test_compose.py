@@ -20,6 +20,7 @@ import nats.errors
 import pytest
 import yaml
 from nats.aio.client import Client
+from patience import WAIT_SECONDS_MAX
 from ports import free_port
 
 from penstock.settings import Common, load
@@ -338,6 +339,7 @@ async def test_a_real_broker_starts_from_it_with_the_drawn_passwords(secrets: Pa
                 password=(secrets / f"nats-{user}").read_text(),
                 inbox_prefix=f"_INBOX.{user}",
                 allow_reconnect=False,
+                connect_timeout=round(WAIT_SECONDS_MAX),
             )
             if user == "admin":
                 assert await provision(nc, pools=("claude",))

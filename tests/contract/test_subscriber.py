@@ -22,6 +22,7 @@ from contract.golden import EXPECTED, FOLDER, type_in
 from nats.aio.client import Client
 from nats.aio.subscription import Subscription
 from nats.js.api import AckPolicy, ConsumerConfig
+from patience import WAIT_SECONDS_MAX
 from ports import free_port
 from servers import PASSWORD, NatsForTest
 
@@ -46,7 +47,7 @@ async def read_all(url: str, user: str, password: str, schemas: Path, expected: 
     events: list[dict[str, Any]] = []
     skipped = 0
     while len(events) + skipped < expected:
-        for message in await subscription.fetch(10, timeout=5):
+        for message in await subscription.fetch(10, timeout=WAIT_SECONDS_MAX):
             type_ = message.subject.split(".")[-1]
             if type_ in validators:
                 event = json.loads(message.data)
@@ -117,7 +118,7 @@ async def test_a_stranger_who_listens_sees_each_event_once_as_it_is_stored(broke
     await publish(broker, documents)
     task = EXPECTED["task_failed"].task
     for type_, body in documents.items():
-        message = await subscription.next_msg(timeout=10)
+        message = await subscription.next_msg(timeout=WAIT_SECONDS_MAX)
         assert message.subject == f"task.event.shop.{task}.{type_}"
         assert message.data == body
     assert subscription.pending_msgs == 0
@@ -143,7 +144,7 @@ async def start_example(containing: str, **environ: str) -> asyncio.subprocess.P
 
 async def said(process: asyncio.subprocess.Process) -> str:
     assert process.stdout is not None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
         return (await process.stdout.readline()).decode().strip()
 
 
@@ -170,7 +171,7 @@ async def test_the_receiver_of_the_how_to_verifies_and_skips_repeats(tmp_path: P
     route = Route(name="team", channel="webhook", url=f"http://127.0.0.1:{port}/", secret_ref="file:team-hook")
     bodies = [(FOLDER / f"{type_}.json").read_bytes() for type_ in ("task_blocked", "task_blocked", "task_failed")]
     try:
-        async with new_transport(at_once_max=1) as transport, asyncio.timeout(20):
+        async with new_transport(at_once_max=1) as transport, asyncio.timeout(WAIT_SECONDS_MAX):
             webhook = Webhook(transport, secrets_dir=tmp_path, allow_private=True)
             for id_, body in zip(("a.team", "a.team", "b.team"), bodies, strict=True):
                 while await webhook.send(route, Delivery(id_, body)) != Delivered():

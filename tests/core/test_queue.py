@@ -800,10 +800,13 @@ def quickest(world: World, names: Sequence[str]) -> float:
 
 @pytest.mark.parametrize("repos", [1, 100, 5_000])
 def test_a_look_at_ten_thousand_waiting_tasks_is_cheap(repos: int) -> None:
+    begun = time.process_time()
     world = many(10_100, repos, tasks_max=100)
+    made = time.process_time() - begun
     running = world.admit(later(200))
     assert len(running) == min(repos, 100)
-    assert quickest(world, running[:5] or running) < 0.02
+    # Against what it takes on this machine to make them: to look at each of them once more would be a large part of that.
+    assert quickest(world, running[:5] or running) < made / 4
 
 
 def test_not_more_than_one_go_is_given_out_at_once_and_the_rest_follows() -> None:

@@ -17,6 +17,7 @@ import pytest
 from core.test_the_four_laws import History
 from golden_lives import DIGESTS, FOLDER, LIVES, digest
 from msgspec.structs import replace
+from patience import WAIT_SECONDS_MAX
 from scenario import recorded
 
 from penstock import events as e
@@ -79,7 +80,9 @@ def test_a_replay_is_the_same_in_every_time_zone(zone: str) -> None:
     """In a process of its own, with nothing of this one's environment but the zone."""
     command = [sys.executable, "-m", "penstock_orchestrator.replay", str(FOLDER / "night_window.jsonl"), "--explain"]
     environment = {"TZ": zone, "PATH": os.environ["PATH"]}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=WAIT_SECONDS_MAX, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert "2026-03-29 20:00:00 UTC" in done.stdout
     assert "today's rules decide the same" in done.stdout

@@ -147,9 +147,10 @@ def test_a_schedule_that_is_off_fires_nothing() -> None:
 
 
 def test_a_year_of_missed_minutes_is_looked_at_in_no_time() -> None:
-    begun = time.perf_counter()
+    begun = time.process_time()
     found = due(schedule("* * * * *"), utc(2025, 5, 4), NOON)
-    assert time.perf_counter() - begun < 1.0
+    # Half a million minutes, one by one, would take seconds on the quickest of machines.
+    assert time.process_time() - begun < 1.0
     assert origins(found)[0][0] == "11:58"
 
 
