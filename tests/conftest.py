@@ -19,8 +19,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A run in the background of a shell inherits an ignored SIGINT, and so would every child that a test interrupts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-hypothesis.settings.register_profile("ours", deadline=None)
-hypothesis.settings.load_profile("ours")  # how long an example takes says how busy the machine is
+# How long an example takes, or is drawn for, says how busy the machine is.
+hypothesis.settings.register_profile("ours", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("ours")
 
 HANG_SECONDS_MAX: Final = 120.0
 """pytest-timeout interrupts a test once. What hangs in the clean-up after that would hang for ever: when it has gone on for
