@@ -9,4 +9,4 @@ from __future__ import annotations
 import os
 from typing import Final
 
-WAIT_SECONDS_MAX: Final = float(os.environ.get("PENSTOCK_TEST_WAIT_SECONDS", "150"))
+WAIT_SECONDS_MAX: Final = float(os.environ.get("PENSTOCK_TEST_WAIT_SECONDS", "300"))

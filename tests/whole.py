@@ -90,7 +90,19 @@ FIRST_TRY_WRONG: Final = {
     ]
 }
 AT_ONCE: Final = {"attempts": [FIRST_TRY_WRONG["attempts"][1]]}
+LET_GO: Final = "on"
 SLOW: Final = {"attempts": [[{"do": "say", "text": "working"}, {"do": "sleep", "seconds": 3}, *AT_ONCE["attempts"][0]]]}
+
+HELD: Final = {
+    "attempts": [
+        [
+            {"do": "say", "text": "working"},
+            {"do": "wait", "file": LET_GO, "seconds": 3_600},
+            *AT_ONCE["attempts"][0],
+        ]
+    ]
+}
+"""Until it is let go, however long that takes: `Whole.let_go`."""
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -238,6 +250,14 @@ class Whole:
                 elif not line and event:
                     yield event, id_, json.loads(data) if data else None
                     event, data = "", ""
+
+    async def let_go(self, task: str, host: str = "h1") -> None:
+        """Let an agent of this host go on that waits for LET_GO, as soon as it has a place to see that in."""
+        home = self.folder / host / "tasks" / task / "home"
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
+            while not home.is_dir():
+                await asyncio.sleep(0.05)
+        (home / LET_GO).touch()
 
     async def kill(self, name: str) -> None:
         if name == "nats":
@@ -396,6 +416,7 @@ async def whole(
             house.script("first-try-wrong", FIRST_TRY_WRONG)
             house.script("at-once", AT_ONCE)
             house.script("slow", SLOW)
+            house.script("held", HELD)
             yield house
         finally:
             await http.aclose()

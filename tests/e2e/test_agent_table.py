@@ -13,7 +13,7 @@ from agent_programs import agent_path
 from agent_table.__main__ import PROGRAMS, play
 from agent_table.scenarios import SCENARIOS, Scenario
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(1_800)]
 
 PLAYED = SCENARIOS if os.environ.get("PENSTOCK_LONG") == "1" else SCENARIOS[:1]
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from orchestrator_fixtures import tags
 from secrets_of_all_kinds import secrets_of_all_kinds
-from whole import CALC, CALC_MENDED, CALC_TEST, Remote, Whole, calc_remote, git, whole
+from whole import CALC, CALC_MENDED, CALC_TEST, LET_GO, Remote, Whole, calc_remote, git, whole
 
 from penstock.events import (
     AgentRequested,
@@ -55,10 +55,15 @@ async def test_commits_that_are_made_at_once_land_one_by_one_each_checked_where_
     await house.add_repo("onebyone", str(remote.path), parallel_max=2)
     tasks = []
     for name in ("one", "two"):
-        held = {"do": "sleep", "seconds": 1}
+        held = {"do": "wait", "file": LET_GO, "seconds": 3_600}
         write = {"do": "write", "path": f"{name}.py", "content": "x = 1\n"}
         house.script(name, {"attempts": [[held, MEND if name == "one" else write, commit(f"Write {name}")]]})
         tasks.append(await house.submit(repo="onebyone", model=name, flow="commit", skip_verify=name == "two"))
+    # Both stand on the same commit before any of them hands over.
+    for task in tasks:
+        await house.until(task, lambda event: isinstance(event.data, AgentRequested))
+    for task in tasks:
+        await house.let_go(task)
     done = await asyncio.gather(*(house.until(task) for task in tasks))
     assert [tags(events[-1]) for events in done] == ["task_succeeded", "task_unverified"]
     branches = remote.branches()
@@ -78,14 +83,15 @@ async def test_a_conflict_with_what_others_have_pushed_is_mended_once_checked_ag
     house: Whole, remote: Remote, tmp_path: Path
 ) -> None:
     await house.add_repo("conflict", str(remote.path))
-    wait: list[dict[str, Any]] = [{"do": "say", "text": "working"}, {"do": "sleep", "seconds": 4}]
-    house.script("slow-then-mends", {"attempts": [[*wait, MEND, commit("Add")], [MEND, commit("Both")]]})
+    held = {"do": "wait", "file": LET_GO, "seconds": 3_600}
+    house.script("slow-then-mends", {"attempts": [[held, MEND, commit("Add")], [MEND, commit("Both")]]})
     task = await house.submit(repo="conflict", model="slow-then-mends")
     await house.until(task, lambda event: isinstance(event.data, AgentRequested))
     git(tmp_path, "clone", "-q", str(remote.path), "other")
     (tmp_path / "other" / "calc.py").write_text("def add(a, b):\n    return sum([a, b, 1])\n")
     git(tmp_path / "other", "commit", "-q", "-am", "Sum up")
     git(tmp_path / "other", "push", "-q", "origin", "main")
+    await house.let_go(task)
     events = await house.until(task)
     assert tags(events[-1]) == "task_succeeded"
     stands = [event.data for event in events if isinstance(event.data, PrepareSucceeded)]

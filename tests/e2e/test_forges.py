@@ -172,7 +172,7 @@ async def one_life(house: Whole, there: Place, remote: Remote) -> None:
     assert double.token not in house.logs()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1_800)
 async def test_a_task_lives_its_whole_life_on_each_forge(tmp_path: Path, trusted: None) -> None:
     async with three_forges(tmp_path) as (house, found), asyncio.TaskGroup() as group:
         for there, remote in found.values():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import secrets
 from collections.abc import AsyncIterator
@@ -11,9 +10,11 @@ from pathlib import Path
 import pytest
 from adapters.webhook_receiver import Receiver
 from orchestrator_fixtures import tags
-from whole import CALC_MENDED, HAPPY, ONE_OF_EACH, Remote, Whole, calc_remote, whole
+from patience import WAIT_SECONDS_MAX
+from process_watch import alive_with, seconds_until
+from whole import AT_ONCE, CALC_MENDED, HAPPY, ONE_OF_EACH, Remote, Whole, calc_remote, whole
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(3_600)]
 
 
 @pytest.fixture
@@ -62,13 +63,16 @@ async def test_an_executor_killed_in_the_middle_of_its_agent_leaves_no_process_a
     house: Whole, remote: Remote
 ) -> None:
     await house.add_repo("calc", str(remote.path))
-    task = await house.submit(model="slow")
+    task = await house.submit(model="held")
     await house.until(task, lambda event: tags(event) == "agent_requested")
     async for event, _, data in house.frames(task):
         if event == "output" and any("working" in line.get("text", "") for line in data["lines"]):
             break
+    assert running_agents(house.folder)
     await house.kill("agent-exec")
-    assert not await asyncio.to_thread(running_agents, house.folder)
+    # It would wait for hours by itself.
+    await seconds_until(lambda: not running_agents(house.folder))
+    house.script("held", AT_ONCE)
     await house.start("agent-exec")
     happened = [tags(event) for event in await house.until(task)]
     assert happened.count("job_lost") == 1
@@ -76,21 +80,18 @@ async def test_an_executor_killed_in_the_middle_of_its_agent_leaves_no_process_a
     assert len(remote.pushes) == 1
 
 
-def running_agents(folder: Path) -> list[str]:
-    """Processes whose command line names this test's data folder as an agent's work, a moment after the kill."""
-    for _ in range(20):
-        found = []
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
-                try:
-                    line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                except OSError:
-                    continue
-                if any(str(folder / host / "tasks") in line for host in ("h1", "h2")):
-                    found.append(line)
-        if not found:
-            return []
-    return found
+def running_agents(folder: Path) -> list[int]:
+    """Processes whose command line, or whose mounts, name this test's data folder as an agent's work."""
+    places = [str(folder / host / "tasks").encode() for host in ("h1", "h2")]
+    agents = [pid for pid in alive_with("scripted_agent.py") if any(place in mounts(pid) for place in places)]
+    return agents + [pid for place in places for pid in alive_with(place.decode())]
+
+
+def mounts(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/mountinfo").read_bytes()
+    except OSError:
+        return b""
 
 
 @pytest.mark.parametrize("victim", [*ONE_OF_EACH, "nats", "postgres"])
@@ -114,6 +115,6 @@ async def test_a_run_survives_the_kill_of(victim: str, house: Whole, remote: Rem
         shown = await house.task(task, lambda found: found["phase"] == "done")
         assert shown["outcome"] == "succeeded"
         assert len(remote.pushes) == 1
-        calls = await receiver.wait_for("/hook", 1, seconds=60)
+        calls = await receiver.wait_for("/hook", 1, seconds=WAIT_SECONDS_MAX)
         # At least once, and a repeat says that it is one: by its id.
         assert {call.headers["webhook-id"] for call in calls} == {f"{events[-1].id}.hook"}

@@ -14,7 +14,7 @@ from whole import HAPPY, ONE_OF_EACH, Whole, git, whole
 
 from penstock.events import AgentSucceeded, TaskSucceeded, VerifySucceeded
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(1_800)]
 
 COMMIT = "git commit -q -a -m 'Say true for yes' && git log --oneline | head -1 && env && ls /proc | head -5"
 SCRIPT = Script(

@@ -17,6 +17,7 @@ import httpx2
 import pytest
 from msgspec.structs import replace
 from orchestrator_fixtures import tags
+from patience import WAIT_SECONDS_MAX
 from ports import free_port
 from processes import ServiceProcess
 from whole import AT_ONCE, CALC_MENDED, Remote, Whole, calc_remote, git, whole
@@ -102,7 +103,7 @@ async def deliver(url: str, event: str, payload: dict[str, Any], delivery: str) 
         "x-gitea-delivery": delivery,
         "x-gitea-signature": hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest(),
     }
-    async with httpx2.AsyncClient(timeout=30.0) as client:
+    async with httpx2.AsyncClient(timeout=WAIT_SECONDS_MAX) as client:
         answer = await client.post(f"{url.rstrip('/')}/v1/hooks/gitea/calc", content=body, headers=headers)
     assert answer.status_code in (200, 202), answer.text
     return str(answer.json()["outcome"])

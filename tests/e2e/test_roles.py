@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import pytest
 from orchestrator_fixtures import tags
-from whole import AT_ONCE, CALC_MENDED, HAPPY, Remote, Whole, calc_remote, whole
+from whole import AT_ONCE, CALC_MENDED, HAPPY, TEST_COMMAND, Remote, Whole, calc_remote, whole
 
 from penstock import subjects as s
 from penstock.events import AgentSucceeded, JobClaimed, PrepareSucceeded, PublishRequested, PublishSucceeded, Recorded
@@ -35,14 +35,23 @@ async def house(tmp_path: Path) -> AsyncIterator[Whole]:
     token.write_text(f"{FORGE_TOKEN}\n")
     more = {
         "orchestrator": {"host_patience_seconds": "2"},
-        "agent-exec": RUNS | {"job_lease_seconds": "3"},
+        "agent-exec": RUNS | {"job_lease_seconds": "8", "mounts_file": str(held(tmp_path))},
         "agent-exec2": PUBLISHES | {"git_token_file": str(token)},
-        "agent-exec3": RUNS | {"job_lease_seconds": "3"},
+        "agent-exec3": RUNS | {"job_lease_seconds": "8"},
     }
     async with whole(tmp_path / "w", NAMES, programs={}, more=more) as found:
         answer = await found.call("PUT", "/v1/settings", json={"publish_pool": "publish"})
         assert answer.status_code in (200, 201), answer.text
         yield found
+
+
+def held(folder: Path) -> Path:
+    """Mounts of a host on which a check that asks for it waits for ever."""
+    (folder / "held").mkdir()
+    (folder / "held" / "here").touch()
+    mounts = folder / "mounts.toml"
+    mounts.write_text(f'[[mount]]\npath = "{folder}/held"\ninside = "/opt/held"\n')
+    return mounts
 
 
 def happened(events: list[Recorded], kind: type[T]) -> list[T]:
@@ -105,7 +114,9 @@ async def test_a_host_that_dies_after_its_agent_is_not_needed_to_hand_over(house
 
 
 async def test_a_host_that_dies_before_the_check_is_gone_on_from_by_another(house: Whole, remote: Remote) -> None:
-    await house.add_repo("calc", str(remote.path), test="sleep 3 && python3 -m unittest -q test_calc")
+    await house.add_repo(
+        "calc", str(remote.path), test=f"while [ -e /opt/held/here ]; do sleep 0.1; done; {TEST_COMMAND}"
+    )
     task = await house.submit()
     await house.until(task, lambda recorded: isinstance(recorded.data, AgentSucceeded))
     await end(house, "agent-exec")

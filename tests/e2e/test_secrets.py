@@ -134,7 +134,7 @@ def said() -> str:
     return " ".join(random.Random(4).sample([form.decode() for form in FORMS if len(form) < 60 and form.isascii()], 3))
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1_800)
 async def test_of_fifty_secrets_in_eight_forms_nobody_sees_one(house: Whole, remote: Remote, tmp_path: Path) -> None:
     scripts(house)
     passwords = {"nats": house.nats.password, "postgres": house.postgres.dsn().split(":")[2].split("@")[0]}

@@ -6,11 +6,13 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import jsonschema
 import pytest
 from orchestrator_fixtures import tags
+from patience import WAIT_SECONDS_MAX
 from whole import (
     CALC,
     CALC_MENDED,
@@ -25,6 +27,7 @@ from whole import (
     whole,
 )
 
+from penstock import subjects as s
 from penstock.events import AgentRequested, TaskParked, TaskSucceeded, VerifyFailed, VerifySucceeded
 
 pytestmark = pytest.mark.anyio
@@ -97,19 +100,24 @@ async def test_a_patch_can_be_downloaded_applies_and_mends_the_test(
 
 async def test_the_stream_shows_the_agent_while_it_works_and_can_be_resumed(single: Whole, remote: Remote) -> None:
     await single.add_repo("calc", str(remote.path))
-    task = await single.submit(model="slow")
-    seen = [frame async for frame in single.frames(task)]
+    task = await single.submit(model="held")
+    seen = []
+    async for frame in single.frames(task):
+        seen.append(frame)
+        if says(frame, "working"):
+            await single.let_go(task)
     kinds = [event for event, _, _ in seen]
     assert [kind for kind in kinds if kind not in ("output", "end")] == HAPPY
-    working = next(
-        number
-        for number, (event, _, data) in enumerate(seen)
-        if event == "output" and any("working" in line.get("text", "") for line in data["lines"])
-    )
+    working = next(number for number, frame in enumerate(seen) if says(frame, "working"))
     assert working < kinds.index("agent_succeeded")
     middle = seen[working][1]
     again = [frame async for frame in single.frames(task, headers={"Last-Event-ID": middle})]
     assert again == seen[working + 1 :]
+
+
+def says(frame: tuple[str, str, Any], text: str) -> bool:
+    event, _, data = frame
+    return event == "output" and any(text in line.get("text", "") for line in data["lines"])
 
 
 async def test_the_same_request_twice_makes_one_task(single: Whole, remote: Remote) -> None:
@@ -153,7 +161,11 @@ async def test_dropped_tables_come_back_byte_for_byte(single: Whole, remote: Rem
     for task in tasks:
         await single.until(task)
         await single.task(task, lambda found: found["phase"] == "done")
-    before = await dump(single.postgres.dsn())
+    # The projection is at the end of the log, and what it has read is all that there is.
+    log = await single.nc.jetstream().stream_info(s.EVENTS)
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
+        while (before := await dump(single.postgres.dsn()))["projection"][0][1] != log.state.last_seq:
+            await asyncio.sleep(0.1)
     await single.kill("orchestrator")
     connection = await asyncpg.connect(single.postgres.dsn())
     await connection.execute("drop table penstock.task, penstock.step, penstock.event, penstock.projection")
@@ -161,7 +173,7 @@ async def test_dropped_tables_come_back_byte_for_byte(single: Whole, remote: Rem
     await single.start("orchestrator")
     for task in tasks:
         await single.task(task, lambda found: found["phase"] == "done")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
         while await dump(single.postgres.dsn()) != before:
             await asyncio.sleep(0.1)
     assert len(before["task"]) == 2
@@ -206,7 +218,7 @@ async def test_a_subscriber_who_comes_after_the_end_reads_every_event_from_the_f
     # From here on nothing but a NATS client and the published files.
     client = await single.nats.connect("admin")
     subscription = await client.jetstream().pull_subscribe(f"task.event.calc.{task}.>", stream="EVENTS")
-    messages = await subscription.fetch(len(events), timeout=10)
+    messages = await subscription.fetch(len(events), timeout=WAIT_SECONDS_MAX)
     documents = [json.loads(message.data) for message in messages]
     await client.close()
     assert [document["id"] for document in documents] == [event.id for event in events]
