@@ -76,8 +76,7 @@ class Candidate:
 
     async def run(self) -> None:
         """Until the process is to stop."""
-        parts = (self._fold, self._leases, self._catalogue)
-        await asyncio.gather(*(part.caught_up.wait() for part in parts))
+        await asyncio.gather(self._fold.caught_up.wait(), self._leases.caught_up.wait(), self._catalogue.filled())
         while not self._runtime.stop.is_set():
             lease = await self._elected()
             if lease is None:

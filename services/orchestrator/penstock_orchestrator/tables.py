@@ -88,12 +88,19 @@ class Catalogue:
         )
         self._fleet = fleet
         self._read: set[str] = set()
+        self._applied = 0
+        self._moved = asyncio.Event()
         self.schedules: dict[str, Schedule] = {}
         self.on_change: Callable[[], None] | None = None
 
-    @property
-    def caught_up(self) -> asyncio.Event:
-        return self._reader.caught_up
+    async def filled(self) -> None:
+        """Returns when everything that was stored at the start is in force. To have received it is not enough: where an
+        entry cannot be read, the bucket is asked for what it was before, and nobody may begin meanwhile."""
+        await self._reader.caught_up.wait()
+        wanted = self._reader.position
+        while self._applied < wanted:
+            self._moved.clear()
+            await self._moved.wait()
 
     async def run(self) -> None:
         """Follow the bucket for ever."""
@@ -101,6 +108,8 @@ class Catalogue:
             async for batch in batches:
                 for stored in batch:
                     await self._take(stored)
+                self._applied = batch[-1].seq
+                self._moved.set()
                 if self.on_change is not None:
                     self.on_change()
 
