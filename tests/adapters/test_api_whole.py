@@ -50,6 +50,19 @@ async def refused(place: Whole, method: str, path: str, body: object = None, **h
     return str(answer.json()["detail"])
 
 
+async def held(place: Whole, words: str) -> None:
+    """Returns when the orchestrator holds new tasks for this reason: what the api was told comes to it a moment later."""
+    while True:
+        probe = (await done(place, "POST", "/v1/tasks", {"template": "usual", "title": "probe"}))["task"]
+        found = await place.task(
+            probe, lambda found: not found["why"] or found["admitted"] or words in found["why"]["why"]
+        )
+        await place.call("POST", f"/v1/tasks/{probe}/cancel")
+        await ended(place, probe)
+        if found["why"] and not found["admitted"]:
+            return
+
+
 async def ended(place: Whole, task: str) -> dict[str, Any]:
     return await place.task(task, lambda found: found["outcome"] is not None)
 
@@ -58,6 +71,7 @@ async def test_a_held_queue_says_why_and_what_was_said_meanwhile_reaches_the_age
     async with whole(tmp_path / "whole") as place:
         await prepared(place, tmp_path / "remote")
         await done(place, "PUT", "/v1/controls/repo/calc", {"mode": "pause", "reason": "the forge is moving"})
+        await held(place, "the forge is moving")
         first = (await done(place, "POST", "/v1/tasks", {"template": "usual", "title": "first"}))["task"]
         second = (await done(place, "POST", "/v1/tasks", {"template": "usual", "title": "second"}))["task"]
         after = {"template": "usual", "title": "third", "depends_on": [first]}

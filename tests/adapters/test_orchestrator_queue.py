@@ -55,7 +55,8 @@ from penstock.events import (
     TaskSubmitted,
 )
 from penstock.jobs import AgentWork, Job, PrepareWork, StopOrder, VerifyWork
-from penstock.reader import Reader
+from penstock.lease import LeaseState
+from penstock.reader import Reader, Stored
 from penstock.reports import ReportBody
 from penstock.values import Evidence, Usage
 from penstock.wish import Wish
@@ -200,6 +201,8 @@ async def test_a_full_repo_lets_others_pass_and_the_fleets_limit_is_read_while_i
 
 
 async def test_a_pause_stops_a_task_between_two_steps_and_its_end_lets_it_go_on(start: Start, nc: Client) -> None:
+    # One slot: the second task has not begun when the pause comes, whenever the orchestrator hears of it.
+    await put(nc, s.CATALOG_SETTINGS, FleetSettings(tasks_max=1))
     await start()
     hold = asyncio.Event()
     command = submission()
@@ -207,9 +210,9 @@ async def test_a_pause_stops_a_task_between_two_steps_and_its_end_lets_it_go_on(
         await ask(nc, command)
         while not double.held:
             await asyncio.sleep(0.01)
-        await put(nc, s.catalog_control("repo", "shop"), Control(mode="pause", set_by="bob"))
         waiting = submission()
         await ask(nc, waiting)
+        await put(nc, s.catalog_control("repo", "shop"), Control(mode="pause", set_by="bob"))
         await told(nc, waiting.task, "repo shop is paused by bob")
         job = double.jobs[-1]
         await double.report(job, all_well(job, double.held[job.id].epoch))
@@ -481,13 +484,17 @@ async def test_an_entry_that_cannot_be_read_leaves_the_one_before_in_force(start
 async def test_an_entry_that_never_could_be_read_lets_nothing_begin(
     start: Start, nc: Client, key: str, words: str
 ) -> None:
+    shop = s.catalog_control("repo", "shop")
+    await put(nc, shop, Control(mode="pause"))
     process = await start()
     command = submission()
-    await nc.jetstream().publish(s.kv(s.CATALOG, key), b'{"of_tomorrow":1}')
-    while "catalogue.unreadable" not in process.log:
-        await asyncio.sleep(0.02)
     await ask(nc, command)
+    await told(nc, command.task, "repo shop is paused")
+    await nc.jetstream().publish(s.kv(s.CATALOG, key), b'{"of_tomorrow":1}')
+    # Entries are taken in turn: when the pause is over, what cannot be read is in force.
+    await put(nc, shop, None)
     await told(nc, command.task, words)
+    assert "catalogue.unreadable" in process.log
 
 
 async def test_who_starts_goes_by_the_last_revision_that_can_be_read(start: Start, nc: Client) -> None:
@@ -500,6 +507,34 @@ async def test_who_starts_goes_by_the_last_revision_that_can_be_read(start: Star
     await ask(nc, command)
     await told(nc, command.task, "the fleet is drained by ann")
     assert process.log.count("catalogue.older_in_force") == 1
+
+
+async def test_nobody_begins_before_it_is_known_what_an_entry_was(nc: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    await put(nc, FLEET, Control(mode="drain", set_by="ann"))
+    await nc.jetstream().publish(s.kv(s.CATALOG, FLEET), b'{"mode":"nonsense"}')
+    fleet = Fleet()
+    catalogue = Catalogue(nc, fleet)
+    asked, answer, history = asyncio.Event(), asyncio.Event(), catalogue._history
+
+    async def slow_history(stored: Stored) -> list[LeaseState]:
+        asked.set()
+        await answer.wait()
+        return await history(stored)
+
+    monkeypatch.setattr(catalogue, "_history", slow_history)
+    runs, filled = asyncio.create_task(catalogue.run()), asyncio.create_task(catalogue.filled())
+    try:
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
+            await asked.wait()
+            await nc.flush()
+            assert not filled.done()
+            answer.set()
+            await filled
+        assert fleet.controls["fleet", "all"].mode == "drain"
+    finally:
+        for task in (runs, filled):
+            task.cancel()
+        await asyncio.wait([runs, filled])
 
 
 async def test_a_schedule_of_the_beginning_of_time_is_refused_and_the_leader_goes_on(start: Start, nc: Client) -> None:
