@@ -75,7 +75,9 @@ def _parser() -> argparse.ArgumentParser:
     verbs.add_parser(MAP, help="what a repository defines, the most telling for a task first; `map --help` says more")
     verbs.add_parser(PROPOSE, help="which commands could check changes of a repository, for a person to confirm")
     verbs.add_parser(MEMORY, help="what is remembered of earlier work; `memory --help` says what can be done with it")
-    verbs.add_parser(DOCTOR, help="what this machine has of what agents need, what is missing, and what mends it")
+    verbs.add_parser(
+        DOCTOR, help="what this machine has of what agents and forges need, what is missing, and what mends it"
+    )
     verbs.add_parser(SELFTEST, help="try to escape from the sandbox that agents get on this machine")
     for name, text in (
         ("up", "start everything and keep it running"),

@@ -164,7 +164,7 @@ def test_a_host_that_is_told_to_go_without_a_sandbox_is_fit_and_it_is_noted(clin
 
 
 def test_a_host_that_only_hands_changes_over_needs_no_agent_and_no_sandbox(clinic: Clinic) -> None:
-    told = clinic.ask(PENSTOCK_ROLES="publish", PENSTOCK_GIT_TOKEN_FILE="/secrets/forge")
+    told = clinic.ask(PENSTOCK_ROLES="publish", PENSTOCK_GIT_TOKEN_FILE=str(clinic.key))
     assert told.returncode == 0, told.stdout
     assert told.stdout.endswith("changes can be handed over from here\n")
     assert "bubblewrap" not in told.stdout

@@ -17,7 +17,10 @@ WHEN = "2026-01-26T19:01:12Z"
 
 @dataclass
 class GiteaDialect:
+    """`may_ask_who`: its token has the scope `read:user` too."""
+
     prefix: str = "/api/v1"
+    may_ask_who: bool = True
 
     def accepts(self, forge: Double, asked: Asked) -> bool:
         return asked.headers.get("authorization") == f"token {forge.token}"
@@ -33,6 +36,10 @@ class GiteaDialect:
         return {"x-gitea-event": kind, "x-gitea-delivery": delivery, "x-gitea-signature": signature}
 
     def reply(self, forge: Double, asked: Asked) -> Reply:
+        if asked.path == "/user":
+            if self.may_ask_who:
+                return Reply(200, _user("penstock-bot"))
+            return self.refused(403, "token does not have at least one of required scope(s), required=[read:user]")
         found = re.fullmatch(r"/repos/([^/]+/[^/]+)/(.+)", asked.path)
         project = forge.projects.get(found[1]) if found else None
         if project is None or found is None:

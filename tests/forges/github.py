@@ -19,6 +19,7 @@ from forges.double import Asked, Double, Project, Pull, Reply, page
 from forges.wire import Wrong, check_github, sample
 
 WHEN = "2026-01-26T19:01:12Z"
+PROFILE = "response-with-public-and-private-profile-information"
 
 
 @dataclass
@@ -32,7 +33,7 @@ class GitHubDialect:
 
     def accepts(self, forge: Double, asked: Asked) -> bool:
         scheme, _, given = asked.headers.get("authorization", "").partition(" ")
-        if asked.path.startswith("/app/") or asked.path.endswith("/installation"):
+        if asked.path == "/app" or asked.path.startswith("/app/") or asked.path.endswith("/installation"):
             return scheme == "Bearer" and self._is_app(given)
         return scheme == "Bearer" and given == forge.token
 
@@ -68,6 +69,10 @@ class GitHubDialect:
     def reply(self, forge: Double, asked: Asked) -> Reply:
         if asked.path.startswith("/app/installations/"):
             return self._token(forge)
+        if asked.path == "/user":
+            return Reply(200, sample(f"private-user-{PROFILE}") | {"login": "penstock-bot"})
+        if asked.path == "/app":
+            return Reply(200, sample("integration") | {"slug": "penstock-app"})
         found = re.fullmatch(r"/repos/([^/]+/[^/]+)/(.+)", asked.path)
         project = forge.projects.get(found[1]) if found else None
         if project is None or found is None:

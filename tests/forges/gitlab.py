@@ -31,6 +31,8 @@ class GitLabDialect:
         return {"x-gitlab-event": kind, "x-gitlab-event-uuid": delivery, "x-gitlab-token": secret}
 
     def reply(self, forge: Double, asked: Asked) -> Reply:
+        if asked.path == "/user":
+            return Reply(200, _user("penstock-bot"))
         found = re.fullmatch(r"/projects/([^/]+)(?:/(.+))?", asked.path)
         project = forge.projects.get(unquote(found[1])) if found else None
         if project is None or found is None:

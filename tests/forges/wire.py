@@ -155,6 +155,8 @@ def check_gitlab(
     }.get(kind, "ExpandedMergeRequestSchema" if "merge_requests" in parts else "")
     if "members" in parts:
         named = "MemberSchema"
+    if path == "/user":
+        named = "SimpleUserSchema"
     if not named:
         named = "CondensedProjectSchema"
     schema = {

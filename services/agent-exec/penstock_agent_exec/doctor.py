@@ -1,7 +1,9 @@
-"""`python -m penstock_agent_exec.doctor`: what this host has of what agents need, what is missing, and what mends it.
+"""`python -m penstock_agent_exec.doctor`: what this host has of what agents and forges need, what is missing, and what mends
+it.
 
-The rule of this room: everything is tried as the service would, with its settings, and nothing is changed; nobody's API is asked
-for anything unless `--reach` says so. Exit code 0 where the sandbox works and at least one agent with a model can run.
+The rule of this room: everything is tried as the service would, with its settings, and nothing is changed; no vendor's API is
+asked for anything unless `--reach` says so. Exit code 0 where the sandbox works, at least one agent with a model can run, and
+each forge that is named takes its credential.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 import httpx2
 import structlog
@@ -28,7 +30,8 @@ from penstock_agent_exec.agents.generic_file import Described
 from penstock_agent_exec.agents.known import NAMES, VERSIONS_MIN, find_vendor, is_scripted
 from penstock_agent_exec.agents.vendor import HostLacks
 from penstock_agent_exec.cgroups import find_means
-from penstock_agent_exec.doctor_table import as_json, as_table
+from penstock_agent_exec.doctor_forges import ForgeCheck, look_at_forges
+from penstock_agent_exec.doctor_table import Check, as_json, as_table
 from penstock_agent_exec.output import readable
 from penstock_agent_exec.sandbox_probe import probe
 from penstock_agent_exec.settings import Settings, described_in, load
@@ -38,19 +41,6 @@ UNFIT: Final = 1
 GIT_SECONDS_MAX: Final = 15.0
 REACH_SECONDS_MAX: Final = 15.0
 AT_ONCE: Final = 4
-
-State: TypeAlias = Literal["ok", "note", "missing"]
-"""`note`: it works without, and less well."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One thing that was looked at. `mend`: what to do or to run where something is missing."""
-
-    name: str
-    state: State
-    seen: str
-    mend: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,19 +64,20 @@ class Findings:
     changes can be handed over."""
 
     host: tuple[Check, ...]
+    forges: tuple[ForgeCheck, ...]
     agents: tuple[AgentCheck, ...]
     runs: bool = True
 
     @property
     def fit(self) -> bool:
         able = not self.runs or any(agent.state == "ok" and agent.needs_model for agent in self.agents)
-        return able and all(check.state != "missing" for check in self.host)
+        return able and all(check.state != "missing" for check in (*self.host, *self.forges))
 
 
 def main() -> int:
     """Returns the exit code."""
     parser = argparse.ArgumentParser(
-        prog="doctor", description="What this host has of what agents need, and what is missing."
+        prog="doctor", description="What this host has of what agents and forges need, and what is missing."
     )
     parser.add_argument("--json", action="store_true", help="one document instead of a table")
     parser.add_argument("--reach", action="store_true", help="also ask the agents' APIs for an answer; no key is sent")
@@ -105,17 +96,19 @@ def examine(environ: Mapping[str, str], *, reach: bool = False) -> Findings:
         own = {"PENSTOCK_HOST": "doctor", "PENSTOCK_DATA_DIR": scratch}
         lent = {name: value for name, value in own.items() if name not in environ and f"{name}_FILE" not in environ}
         described: dict[str, Described] = {}
+        forges: tuple[ForgeCheck, ...] = ()
         try:
             settings = load({**lent, **environ})
             described = described_in(settings)
             first = _settings(lent, environ)
+            forges = look_at_forges(settings)
         except BadSettings as error:
             settings = Settings(host="doctor", data_dir=scratch)
             first = Check(name="settings", state="missing", seen=str(error), mend="mend this setting and look again")
         if not settings.runs:
-            return Findings(host=(first, _git()), agents=(), runs=False)
+            return Findings(host=(first, _git()), forges=forges, agents=(), runs=False)
         checks = (first, _git(), _sandbox(settings), _limits())
-        return Findings(host=checks, agents=_agents(settings, described, environ, reach=reach))
+        return Findings(host=checks, forges=forges, agents=_agents(settings, described, environ, reach=reach))
 
 
 def _settings(lent: Mapping[str, str], environ: Mapping[str, str]) -> Check:

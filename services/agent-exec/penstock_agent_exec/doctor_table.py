@@ -1,37 +1,53 @@
-"""What the doctor found, for people and for programs. The rule of this room: plain where nobody watches a terminal."""
+"""What the doctor found, and how it is told to people and to programs. The rule of this room: plain where nobody watches a
+terminal.
+"""
 
 from __future__ import annotations
 
 import json
 import textwrap
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Final
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 if TYPE_CHECKING:
-    from penstock_agent_exec.doctor import Check, Findings
+    from penstock_agent_exec.doctor import Findings
 
 LINE_LENGTH: Final = 110
 _COLOURS: Final = {"ok": "\x1b[32m", "note": "\x1b[33m", "missing": "\x1b[31m"}
 _PLAIN: Final = "\x1b[0m"
 
+State: TypeAlias = Literal["ok", "note", "missing"]
+"""`note`: it works without, and less well."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing that was looked at. `mend`: what to do or to run where something is missing."""
+
+    name: str
+    state: State
+    seen: str
+    mend: str = ""
+
 
 def as_json(findings: Findings) -> str:
-    """One document: whether agents can work here, the host, the agents."""
-    rows = {"host": [asdict(check) for check in findings.host], "agents": [asdict(agent) for agent in findings.agents]}
-    return json.dumps({"fit": findings.fit, **rows}, indent=1, ensure_ascii=False)
+    """One document: whether agents can work here, the host, the forges, the agents."""
+    rows = {"host": findings.host, "forges": findings.forges, "agents": findings.agents}
+    told = {kind: [asdict(check) for check in checks] for kind, checks in rows.items()}
+    return json.dumps({"fit": findings.fit, **told}, indent=1, ensure_ascii=False)
 
 
 def as_table(findings: Findings, *, colours: bool) -> str:
     """A line or two for each thing, and what it comes to."""
-    checks = (*findings.host, *findings.agents)
+    checks = (*findings.host, *findings.forges, *findings.agents)
     width = max(len(check.name) for check in checks)
     lines = [line for check in checks for line in _lines(check, width, colours=colours)]
     can = [agent.name for agent in findings.agents if agent.state == "ok"]
     if findings.fit:
         fit = f"agents can work here: {', '.join(can)}" if findings.runs else "changes can be handed over from here"
         return "\n".join([*lines, "", fit])
-    missing = [check.name for check in findings.host if check.state == "missing"]
-    why = f"{', '.join(missing)} missing" if missing else "no agent with a model can run"
+    missing = [check.name for check in (*findings.host, *findings.forges) if check.state == "missing"]
+    why = f"{', '.join(missing)} not in order" if missing else "no agent with a model can run"
     return "\n".join([*lines, "", f"NOT FIT: {why}"])
 
 

@@ -30,16 +30,19 @@ GITHUB = (
     ("get", f"{REPO}/pulls/{{pull_number}}/comments"),
     ("get", f"{REPO}/installation"),
     ("post", "/app/installations/{installation_id}/access_tokens"),
+    ("get", "/user"),
+    ("get", "/app"),
 )
 EXAMPLES = (
     *("pull-request", "issue-comment", "label-items", "check-run-paginated", "combined-commit-status"),
     *("pull-request-review-items", "pull-request-review-comment-items", "installation", "installation-token"),
+    *("private-user-response-with-public-and-private-profile-information", "integration"),
 )
 GITEA_OPERATIONS = (
     *("RepoListPullRequests", "RepoCreatePullRequest", "RepoGetPullRequest", "RepoEditPullRequest"),
     *("RepoGetPullRequestByBaseHead", "RepoListPullReviews", "RepoGetPullReviewComments", "IssueGetComments"),
     *("IssueCreateComment", "IssueAddLabel", "IssueListLabels", "IssueCreateLabel", "RepoGetCombinedStatusByRef"),
-    *("RepoGetRepoPermissions",),
+    *("RepoGetRepoPermissions", "UserGetCurrent"),
 )
 GITLAB_TYPES = (
     *("ExpandedMergeRequestSchema", "MergeRequestSchemaWithBasicLabels", "MergeRequestNoteSchema"),

@@ -101,6 +101,12 @@ class Forges:
         """Whether hosts are named at all: then a host that is not is shown no token."""
         return bool(self._hosts)
 
+    def greeting(self, host: str, refused: Callable[[], None]) -> tuple[Connection, str]:
+        """A way to the forge of a host that is named, and where it says who we are to it. `refused`: see Connection."""
+        table = self._hosts.forges[host]
+        sign = _app_signer(table) if table.app_id else self._signer(host, table, "")
+        return _connection(host, table, sign, refused), "/app" if table.app_id else "/user"
+
     def git_credential(self, remote: Remote) -> TokenFile | None:
         """What git shows the remote, where it has a table; `fresh` has to have been awaited before. Raises ForgeFailed."""
         host = host_of(remote)
@@ -212,13 +218,17 @@ def _github(token: str) -> Mapping[str, str]:
     return {"authorization": f"Bearer {token}", "x-github-api-version": VERSION}
 
 
-async def _mint(host: str, table: ForgeTable, project: str) -> _Minted:
+def _app_signer(table: ForgeTable) -> Sign:
     async def sign() -> Mapping[str, str]:
         # A signature takes some hundredths of a second.
         key = await asyncio.to_thread(read_key, Path(table.private_key_file))
         return _github(await asyncio.to_thread(app_jwt, table.app_id, key, time.time()))
 
-    connection = _connection(host, table, sign)
+    return sign
+
+
+async def _mint(host: str, table: ForgeTable, project: str) -> _Minted:
+    connection = _connection(host, table, _app_signer(table))
     async with connection.session():
         number = table.installation_id
         if not number:

@@ -108,6 +108,10 @@ class Connection:
         self._http: httpx2.AsyncClient | None = None
         self._sessions = 0
 
+    async def read_credential(self) -> None:
+        """See that there is something to show. Raises ForgeFailed, before anybody is asked."""
+        await self._sign()
+
     @contextlib.asynccontextmanager
     async def session(self) -> AsyncIterator[None]:
         """While inside, requests share connections."""
