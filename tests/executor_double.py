@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from patience import WAIT_SECONDS_MAX
 
 from penstock import codec, ids
 from penstock import subjects as s
@@ -86,7 +87,7 @@ class ExecutorDouble:
     stopping: bool = False
 
     async def run(self) -> None:
-        js = self.nc.jetstream(timeout=2.0)
+        js = self.nc.jetstream(timeout=WAIT_SECONDS_MAX)
         await js.add_consumer(s.JOBS, host_consumer(self.host))
         now = datetime.now(UTC)
         state = HostState(
@@ -98,7 +99,9 @@ class ExecutorDouble:
             busy=0,
             vendors=self.vendors,
         )
-        await Lease.acquire(self.nc, s.host_lease(self.host), state)
+        with contextlib.suppress(nats.errors.Error, Held):
+            # It is held where only the answer was lost.
+            await Lease.acquire(self.nc, s.host_lease(self.host), state)
         async with asyncio.TaskGroup() as group:
             for durable in (s.host_durable(self.host), *map(s.pool_durable, self.vendors)):
                 group.create_task(self._serve(durable))

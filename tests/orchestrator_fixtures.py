@@ -132,4 +132,6 @@ async def running(double: ExecutorDouble) -> AsyncIterator[ExecutorDouble]:
     finally:
         double.stopping = True
         task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        [ended] = await asyncio.gather(task, return_exceptions=True)
+    if isinstance(ended, Exception):
+        raise ended
