@@ -205,6 +205,20 @@ async def test_a_commit_lands_once_on_the_default_branch_however_often_it_is_ask
     assert len(remote.pushes) == 2
 
 
+async def test_a_commit_that_has_landed_is_not_held_back_by_a_rule_that_came_later(
+    place: World, task: str, remote: Remote
+) -> None:
+    base, commit = await made(place, task, MEND, write("other.py", "x = 1\n"))
+    strict = place.publish(task, base, commit, flow="commit", on_tip=True, scope=("calc.py",))
+    await place.step(task, strict, PublishFailed)
+    assert remote.pushes == []
+    first = await place.step(task, place.publish(task, base, commit, flow="commit", on_tip=True), PublishSucceeded)
+    again = await place.step(task, strict, PublishSucceeded)
+    assert (again.delivery.commit, again.delivery.adopted) == (first.delivery.commit, True)
+    assert [(one.rule, one.file) for one in again.findings] == [("scope", "other.py")]
+    assert len(remote.pushes) == 1
+
+
 async def test_a_commit_whose_base_has_moved_is_not_pushed_it_is_put_on_top_and_then_lands(
     place: World, task: str, remote: Remote, tmp_path: Path
 ) -> None:

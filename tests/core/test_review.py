@@ -699,6 +699,17 @@ def test_a_fix_run_that_no_host_has_begun_is_not_wanted_any_more() -> None:
     state.when(claim).refused("not asked for any more")
 
 
+def test_what_an_agent_was_to_be_told_in_a_run_that_nobody_has_begun_was_not_told() -> None:
+    message = SendMessage(id="m" * 26, task=TASK, requested_by="ann", text="mind the tax")
+    state = seen(in_review(), 100.0, checks="failed", failed_checks=RED)
+    state = state.and_then(state.at(100.0).then(FeedbackAccepted), seconds=100.0).asked(message).settled(100.0)
+    assert state.last(AgentRequested).messages == (message.id,)
+    assert not state.state.pending_mail
+    at = (of(state).look_at - T0).total_seconds()
+    state = seen(state, at, head_commit=HUMAN).settled(at)
+    assert [one.id for one in state.state.pending_mail] == [message.id]
+
+
 def test_a_push_that_is_refused_is_looked_into_before_anybody_is_asked() -> None:
     state = handing_over()
     failed = PublishFailed(job=job_at(job(state)), epoch=7, error_class="git.non_fast_forward", message="no")

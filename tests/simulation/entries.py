@@ -285,7 +285,8 @@ def _fix(book: Book, event: FeedbackAccepted, _: Recorded) -> None:
     book.fixing, book.fixes, book.failures, book.slot = True, book.fixes + 1, 0, False
     book.answered_comments |= {*event.comments}
     book.pending -= {*event.comments}
-    book.answered_heads.add(event.head_commit)
+    if event.checks:
+        book.answered_heads.add(event.head_commit)
     book.red = False
 
 

@@ -439,10 +439,11 @@ def _push(world: World, dice: Dice, run: Run, order: PublishWork) -> Trouble | N
 def _publish(world: World, dice: Dice, run: Run, order: PublishWork) -> ReportBody:
     job, epoch = run.job.id, run.epoch
     trouble = _trouble(world, dice, PUBLISH_TROUBLES)
+    landed = order.flow == "commit" and order.commit in world.landed
+    if trouble is not None and trouble.error_class.startswith("preflight.") and landed:
+        trouble = None
     if trouble is None:
-        there = (
-            world.remote.get(order.branch) == order.commit if order.flow == "branch" else order.commit in world.landed
-        )
+        there = world.remote.get(order.branch) == order.commit if order.flow == "branch" else landed
         adopted = order.flow != "patch" and there
         if order.flow != "patch" and not adopted:
             trouble = _push(world, dice, run, order)

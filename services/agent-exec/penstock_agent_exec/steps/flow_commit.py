@@ -24,9 +24,7 @@ async def hand_over_commit(bench: Bench, hand: InHand, work: PublishWork) -> Del
     if hand.tenure.stop.asked.is_set():
         raise Stopped(hand.tenure.stop.reason)
     remote, mirror, branch = bench.remote(work.repo), bench.mirror(work.repo), work.repo.default_branch
-    await update(bench, mirror, work.repo)
-    message = f"{hand.redactor.text(work.title)}\n\n{TRAILER}: {hand.job.task}\n"
-    commit = await squash(mirror, work.base_commit, work.commit, message=message, identity=bench.settings.identity)
+    commit = await _made(bench, hand, work)
     if await _is_there(bench, work, commit):
         return _delivered(work, commit, adopted=True)
     if (tip := await resolve_base(mirror, branch)) != work.base_commit:
@@ -48,6 +46,20 @@ async def hand_over_commit(bench: Bench, hand: InHand, work: PublishWork) -> Del
             return _delivered(work, commit, adopted=True)
         raise BaseMoved(error.detail) from error
     return _delivered(work, commit, adopted=published.adopted)
+
+
+async def handed_over(bench: Bench, hand: InHand, work: PublishWork) -> Delivery | None:
+    """What is on the default branch already, of a job whose end was lost. Raises the failures of git."""
+    commit = await _made(bench, hand, work)
+    return _delivered(work, commit, adopted=True) if await _is_there(bench, work, commit) else None
+
+
+async def _made(bench: Bench, hand: InHand, work: PublishWork) -> str:
+    """The one commit, in the mirror, beside the remote as it is now."""
+    mirror = bench.mirror(work.repo)
+    await update(bench, mirror, work.repo)
+    message = f"{hand.redactor.text(work.title)}\n\n{TRAILER}: {hand.job.task}\n"
+    return await squash(mirror, work.base_commit, work.commit, message=message, identity=bench.settings.identity)
 
 
 async def _is_there(bench: Bench, work: PublishWork, commit: str) -> bool:

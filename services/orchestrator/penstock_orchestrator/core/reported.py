@@ -90,8 +90,8 @@ def lost(task: Task, event: JobLost) -> Task:
     task = replace(task, job=None, stop=None, run_usage=None, lost=task.lost + 1)
     if not event.host_gone:
         # The session is there still, with all that it was told once the run had taken a turn.
-        return _mail_answered(task) if run is not None and run.turns else _mail_back(task)
-    task = _mail_back(task)
+        return _mail_answered(task) if run is not None and run.turns else mail_back(task)
+    task = mail_back(task)
     return _begun_anew(task) if task.parcel is None else _carried(task, task.parcel)
 
 
@@ -119,7 +119,7 @@ def ended(task: Task, job: CurrentJob, event: Ending, at: datetime) -> Task:
         case JobStopped():
             usage = most(event.usage, task.run_usage) if job.kind in AGENT_STEPS else event.usage
             task = _run_counted(task, job, usage)
-            task = _mail_answered(task) if usage.turns else _mail_back(task)
+            task = _mail_answered(task) if usage.turns else mail_back(task)
             return _left(replace(task, stop=None, run_usage=None, kept=event.kept or task.kept), event.parcel)
         case PrepareSucceeded():
             return _prepared(task, event)
@@ -282,7 +282,7 @@ def _agent_failed(task: Task, event: AgentFailed) -> Task:
     free = failure.transient or pause or event.error_class in SESSION_ENDERS or event.error_class == BUDGET
     task, used = _run_spent(task, event)
     task = noted(_over(task), "agent", failure)
-    task = _mail_answered(task) if used.turns else _mail_back(task)
+    task = _mail_answered(task) if used.turns else mail_back(task)
     task = failed(
         replace(_left(task, event.parcel), kept=event.kept or task.kept, pauses=task.pauses + (1 if pause else 0)),
         replace(failure, spent=not free),
@@ -375,7 +375,7 @@ def _over(task: Task) -> Task:
     return replace(task, run_usage=None, stop=None)
 
 
-def _mail_back(task: Task) -> Task:
+def mail_back(task: Task) -> Task:
     """A run that never worked has read nothing: its messages go into the next one."""
     if not any(mail.job for mail in task.mail):
         return task

@@ -32,6 +32,7 @@ from penstock.events import (
     Recorded,
 )
 from penstock.values import FailedCheck, Follow, ReviewComment
+from penstock_orchestrator.core.reported import mail_back
 from penstock_orchestrator.core.task import Fix, Look, Review, Task, Unseen
 
 KNOWN_MAX: Final = 400
@@ -365,10 +366,11 @@ def _ours(review: Review, commit: str) -> tuple[str, ...]:
 
 
 def _taken_over(task: Task, review: Review, at: datetime) -> Task:
-    """Nothing is asked of an agent any more; a job that no host has begun is not wanted, one at work is told to end."""
+    """Nothing is asked of an agent any more; a job that no host has begun is not wanted, one at work is told to end. What that
+    job was to be told was told to nobody."""
     waits = task.job is not None and task.job.epoch is None
     return replace(
-        task,
+        mail_back(task) if waits else task,
         review=replace(review, taken_over=True, fix=None, comments=(), checks=(), look_first=False),
         job=None if waits else task.job,
         failure=None,
