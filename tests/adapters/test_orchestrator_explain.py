@@ -13,6 +13,7 @@ import pytest
 from executor_double import ExecutorDouble, Script, all_well
 from nats.aio.client import Client
 from orchestrator_fixtures import add_repo, ask, is_end, orchestrator, running, submission, tags, until
+from patience import WAIT_SECONDS_MAX
 from processes import ServiceProcess
 from servers import NatsForTest
 
@@ -169,5 +170,5 @@ async def command_line(nats: NatsForTest, *arguments: str, **settings: str) -> t
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    out, err = await asyncio.wait_for(process.communicate(), 60)
+    out, err = await asyncio.wait_for(process.communicate(), WAIT_SECONDS_MAX)
     return process.returncode or 0, out.decode(), err.decode()
