@@ -22,6 +22,13 @@ from penstock_orchestrator.migrate import migrate
 
 pytestmark = pytest.mark.anyio
 
+OF_THE_BROKER = (
+    "penstock_api.orders.ORDER_SECONDS_MAX",
+    "penstock_api.orders.WHY_SECONDS",
+    "penstock_api.catalog.WRITE_SECONDS",
+)
+"""How long the api waits for it, and for those behind it."""
+
 
 @pytest.fixture
 def own_postgres(tmp_path: Path) -> Iterator[PostgresForTest]:
@@ -80,7 +87,7 @@ async def test_without_the_broker_commands_say_so_views_stay_and_all_comes_back(
         nats.kill()
         wish = {"repo": "shop", "title": "while it is away"}
         key = {"Idempotency-Key": "over-the-outage"}
-        with the_api_waits(0.5):
+        with the_api_waits(0.5, *OF_THE_BROKER):
             assert (await house.client.get(f"/v1/tasks/{task}")).status_code == 200
             began = time.monotonic()
             refused = await house.client.post("/v1/tasks", json=wish, headers=key)
