@@ -5,8 +5,10 @@ Rule of this room: data is never moved or deleted, passwords are never in an arg
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -25,6 +27,9 @@ POSTGRES_USER: Final = "penstock"
 INITDB_SECONDS_MAX: Final = 120.0
 SQL_SECONDS_MAX: Final = 60.0
 PROBE_SECONDS_MAX: Final = 2.0
+PORTS: Final = range(10_000, 20_000)
+"""Below those that any system gives to whoever asks for just any."""
+PORT_TRIES_MAX: Final = 100
 
 
 class NatsServer(ChildProcess):
@@ -174,10 +179,14 @@ def postgres_problems(port: int) -> list[str]:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port of 127.0.0.1 that nobody listens on right now; one of PORTS where any of those that are tried is free.
+
+    Seconds pass before a server listens on it. One that the system gives away by itself may be anybody's by then."""
+    for port in (*(secrets.choice(PORTS) for _ in range(PORT_TRIES_MAX)), 0):
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])
+    raise ChildFailed("no port of 127.0.0.1 is free")
 
 
 def nats_binary() -> str:
