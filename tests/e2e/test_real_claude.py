@@ -78,7 +78,8 @@ async def test_claude_mends_a_real_package_and_the_branch_is_on_the_remote(
     task = await house.submit(repo="pygments", title="get_bool_opt must say True for yes", vendor="claude", model="")
     frames = [frame async for frame in house.frames(task)]
     events = await house.until(task)
-    assert [tags(event) for event in events] == HAPPY, house.logs()
+    # A run that takes long tells what it has used meanwhile.
+    assert [tags(event) for event in events if tags(event) != "agent_progressed"] == HAPPY, house.logs()
 
     # The agent's turns were on the stream before the event that says it has ended.
     lines = [line for event, _, data in frames if event == "output" for line in data["lines"]]
