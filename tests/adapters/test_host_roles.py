@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from executor_world import World, world
-from patience import WAIT_SECONDS_MAX
 from nats.aio.client import Client
+from patience import WAIT_SECONDS_MAX
 from servers import NatsForTest
 from whole import calc_remote
 
