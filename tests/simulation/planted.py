@@ -218,13 +218,13 @@ DEFECTS: Final = (
         "message_lost",
         "a message goes down with the run that was told",
         ("messages_are_kept",),
-        wrong.puts(reported, "_mail_back", wrong.same),
+        wrong.puts(reported, "mail_back", wrong.same),
     ),
     Planted(
         "message_repeated",
         "a message that was read is told again",
         ("a_message_is_told_to_one_run", "messages_are_kept"),
-        wrong.puts(reported, "_mail_answered", reported._mail_back),
+        wrong.puts(reported, "_mail_answered", reported.mail_back),
     ),
     Planted(
         "agents_approve",
