@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from penstock.settings import BadSettings, Secret
-from penstock_agent_exec.known_secrets import Hiding, KnownSecrets, known_secrets
+from penstock_agent_exec.known_secrets import Hiding, KnownSecrets, known_secrets, secret_files
+from penstock_agent_exec.mounts import read_mounts
 from penstock_agent_exec.settings import Settings
 
 
@@ -70,6 +71,20 @@ def test_the_files_that_the_file_of_forges_names_are_known_and_what_is_around_a_
     (tmp_path / "forges.toml").write_text("nothing of the kind")
     with pytest.raises(BadSettings, match="PENSTOCK_FORGES_FILE"):
         known_secrets(settings(forges_file=str(tmp_path / "forges.toml")))
+
+
+@pytest.mark.parametrize("held", ["forges_file", "git_read_token_file", "secrets_file"])
+def test_no_file_of_secrets_that_the_settings_name_can_be_shown_to_agents(held: str, tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "secret").write_text("glpat-of-the-team\n")
+    (tmp_path / "forges.toml").write_text(
+        f'[forges."gitlab.com"]\nprovider = "gitlab"\ntoken_file = "{tmp_path}/kept/secret"\n'
+    )
+    (tmp_path / "mounts.toml").write_text(f'[[mount]]\npath = "{tmp_path}/kept"\ninside = "/opt/kept"\n')
+    named = tmp_path / ("forges.toml" if held == "forges_file" else "kept/secret")
+    given = settings(mounts_file=str(tmp_path / "mounts.toml"), **{held: str(named)})
+    with pytest.raises(BadSettings, match=r"would show .*/kept/secret, which agents must not see"):
+        read_mounts(given, secret_files(given).values())
 
 
 def test_a_file_of_secrets_that_cannot_be_read_is_refused_at_the_start(tmp_path: Path) -> None:

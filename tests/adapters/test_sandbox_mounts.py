@@ -32,13 +32,9 @@ class House:
     def data_dir(self) -> str:
         return str(self.root / "data")
 
-    @property
-    def git_token_file(self) -> str:
-        return str(self.root / "secrets" / "token")
-
     def read(self, text: str) -> Mounts:
         Path(self.mounts_file).write_text(text)
-        return read_mounts(self)
+        return read_mounts(self, [self.root / "secrets" / "token"])
 
 
 @pytest.fixture
@@ -94,7 +90,7 @@ def test_without_a_file_there_is_nothing_more(house: House) -> None:
         def mounts_file(self) -> str:
             return ""
 
-    assert read_mounts(Without(house.root)) is NO_MOUNTS
+    assert read_mounts(Without(house.root), ()) is NO_MOUNTS
 
 
 @pytest.mark.parametrize(
@@ -149,7 +145,7 @@ def test_a_bad_entry_is_refused_by_its_name(entry: str, says: str, house: House)
 
 def test_a_file_that_is_not_there_is_said_so(house: House) -> None:
     with pytest.raises(BadSettings, match=r"mounts\.toml: No such file"):
-        read_mounts(house)
+        read_mounts(house, ())
 
 
 def test_keys_of_every_home_are_kept_out(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

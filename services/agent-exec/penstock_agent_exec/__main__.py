@@ -17,7 +17,7 @@ from penstock_agent_exec.folder import MARK, DataFolder, FolderTaken, hold, swee
 from penstock_agent_exec.forge.configured import forges_of
 from penstock_agent_exec.git.failures import GitFailed
 from penstock_agent_exec.git.mirror import remove_tree
-from penstock_agent_exec.known_secrets import Hiding, known_secrets
+from penstock_agent_exec.known_secrets import Hiding, known_secrets, secret_files
 from penstock_agent_exec.mounts import read_mounts
 from penstock_agent_exec.settings import SERVICE, bwrap_of, load
 from penstock_agent_exec.steps.bench import Bench
@@ -36,7 +36,7 @@ def main() -> None:
         killed = sweep(folder.installation)
         os.environ[MARK] = folder.installation  # for git on this side, which takes it from here
         means = find_means(folder.installation)
-        mounts = read_mounts(settings)
+        mounts = read_mounts(settings, secret_files(settings).values())
         secrets = known_secrets(settings)
         sys.stderr = Hiding(sys.stderr, secrets)
     except (BadSettings, FolderTaken, TimeoutError) as error:

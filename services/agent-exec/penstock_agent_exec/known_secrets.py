@@ -61,6 +61,17 @@ class Hiding(io.TextIOWrapper):
 def known_secrets(settings: Settings) -> KnownSecrets:
     """Every Secret of the settings, passwords in their addresses, and the files of secrets that they name. Raises
     BadSettings where `secrets_file` cannot be read."""
+    paths = secret_files(settings)
+    if settings.secrets_file:
+        try:
+            paths["secrets_file"].read_bytes()
+        except OSError as error:
+            raise BadSettings(f"PENSTOCK_SECRETS_FILE names {settings.secrets_file}: {error.strerror}") from error
+    return KnownSecrets(dict(_given(settings)), paths)
+
+
+def secret_files(settings: Settings) -> dict[str, Path]:
+    """The files of secrets that the settings name, and the files that these name, by what they are. Raises BadSettings."""
     files = {
         "git_token_file": settings.git_token_file,
         "git_read_token_file": settings.git_read_token_file,
@@ -68,13 +79,7 @@ def known_secrets(settings: Settings) -> KnownSecrets:
     }
     for name, agent in described_in(settings).items():
         files[f"key_file of {name}"] = agent.table.model.key_file if agent.table.model is not None else ""
-    paths = {name: Path(path) for name, path in files.items() if path} | named_hosts(settings).secret_files
-    if settings.secrets_file:
-        try:
-            paths["secrets_file"].read_bytes()
-        except OSError as error:
-            raise BadSettings(f"PENSTOCK_SECRETS_FILE names {settings.secrets_file}: {error.strerror}") from error
-    return KnownSecrets(dict(_given(settings)), paths)
+    return {name: Path(path) for name, path in files.items() if path} | named_hosts(settings).secret_files
 
 
 def _given(settings: Settings) -> Iterator[tuple[str, str]]:

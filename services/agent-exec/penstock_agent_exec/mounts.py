@@ -127,12 +127,11 @@ class Places(Protocol):
     def mounts_file(self) -> str: ...
     @property
     def data_dir(self) -> str: ...
-    @property
-    def git_token_file(self) -> str: ...
 
 
-def read_mounts(settings: Places) -> Mounts:
-    """The file that the settings name, checked against this host. Raises BadSettings, naming the entry."""
+def read_mounts(settings: Places, secret_files: Iterable[Path]) -> Mounts:
+    """The file that the settings name, checked against this host; no mount shows one of `secret_files`. Raises BadSettings,
+    naming the entry."""
     if not settings.mounts_file:
         return NO_MOUNTS
     where = f"PENSTOCK_MOUNTS_FILE {settings.mounts_file}"
@@ -142,8 +141,7 @@ def read_mounts(settings: Places) -> Mounts:
         raise BadSettings(f"{where}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
         raise BadSettings(f"{where}: {error}") from error
-    kept = [Path(path) for path in (settings.data_dir, settings.git_token_file, settings.mounts_file) if path]
-    for wrong in _wrongs(found, kept):
+    for wrong in _wrongs(found, [Path(settings.data_dir), Path(settings.mounts_file), *secret_files]):
         raise BadSettings(f"{where}: {wrong}")
     return found
 

@@ -18,6 +18,7 @@ from penstock.settings import BadSettings, environment
 from penstock_agent_exec.cgroups import find_means
 from penstock_agent_exec.child import ChildNotStarted
 from penstock_agent_exec.keeping import Keeping
+from penstock_agent_exec.known_secrets import secret_files
 from penstock_agent_exec.mounts import read_mounts
 from penstock_agent_exec.sandbox import Bind, Profile, python_binds
 from penstock_agent_exec.selftest.bombs import NAMES as BOMB_NAMES
@@ -86,7 +87,7 @@ def _keeping(there: Planted, environ: Mapping[str, str]) -> Keeping:
         folder=there.folder,
         bwrap=bwrap_of(settings),
         means=find_means(there.folder.installation),
-        mounts=read_mounts(settings),
+        mounts=read_mounts(settings, secret_files(settings).values()),
     )
 
 
