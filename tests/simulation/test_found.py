@@ -12,7 +12,7 @@ from penstock.events import AgentRequested, KnownEvent, PrepareRequested, TaskAd
 from penstock.values import RepoSnapshot, Usage
 from penstock_orchestrator.core.evolve import evolve
 from penstock_orchestrator.core.fleet import Fleet
-from penstock_orchestrator.core.queue import admissions, may_claim
+from penstock_orchestrator.core.queue import admissions, may_claim, veto
 from penstock_orchestrator.core.task import Task
 
 from penstock.events import JobClaimed, PrepareSucceeded, Recorded  # isort: skip
@@ -118,3 +118,18 @@ def test_two_tasks_on_a_host_with_room_for_one_do_not_wait_for_each_other() -> N
     few.tell("three", TaskAdmitted(number=1, priority=5, waited_seconds=0.0))
     few.tell("three", PrepareRequested(number=1))
     assert may_claim(few.fleet, few.tasks["three"], "h1") == "host h1 has 2 of 1 tasks already"
+
+
+def test_who_was_let_in_by_a_leader_that_had_not_heard_of_a_hold_does_not_try_the_account_before_its_end() -> None:
+    few = Few()
+    for name in ("one", "two"):
+        few.submit(name)
+    few.tell("one", TaskAdmitted(number=1, priority=5, waited_seconds=0.0))
+    wake_at = T0 + timedelta(seconds=60)
+    few.tell("one", TaskParked(reason="vendor.rate_limit", message="too many", wake_at=wake_at, number=1))
+    few.tell("two", TaskAdmitted(number=1, priority=5, waited_seconds=0.0), seconds=10.0)
+    run = AgentRequested(attempt=1, host="h1", session_id="s")
+    parked = veto(few.fleet, few.tasks["two"], run, T0 + timedelta(seconds=20))
+    assert isinstance(parked, TaskParked)
+    assert (parked.reason, parked.wake_at >= wake_at) == ("account.held", True)
+    assert veto(few.fleet, few.tasks["two"], run, wake_at) is None

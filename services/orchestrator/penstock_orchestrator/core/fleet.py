@@ -393,7 +393,10 @@ class Fleet:
                     hold.until = min(hold.until, recorded.at)
             case TaskAdmitted() | AgentRequested() | PlanRequested() | CompactRequested():
                 hold = self.holds.get(after.account)
-                if hold is not None and not self.probe_of(hold, recorded.at) and needs_agent(after):
+                # Who was let in before the end of the hold, by a leader that had not heard of it, is not the one who tries.
+                if hold is None or recorded.at < hold.until or self.probe_of(hold, recorded.at):
+                    return
+                if needs_agent(after):
                     hold.probe, hold.probe_at = after.id, recorded.at
             case _:
                 return
