@@ -394,9 +394,9 @@ class Fleet:
             case TaskAdmitted() | AgentRequested() | PlanRequested() | CompactRequested():
                 hold = self.holds.get(after.account)
                 # Who was let in before the end of the hold, by a leader that had not heard of it, is not the one who tries.
-                if hold is None or recorded.at < hold.until or self.probe_of(hold, recorded.at):
+                if hold is None or recorded.at < hold.until:
                     return
-                if needs_agent(after):
+                if not self.probe_of(hold, recorded.at) and needs_agent(after):
                     hold.probe, hold.probe_at = after.id, recorded.at
             case _:
                 return
