@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import importlib
 import os
 import signal
 import threading
@@ -27,6 +28,13 @@ HANG_SECONDS_MAX: Final = 120.0
 """pytest-timeout interrupts a test once. What hangs in the clean-up after that would hang for ever: when it has gone on for
 this long beyond the test's own limit, the run ends, by name."""
 
+LONG: Final = ("e2e", "simulation")
+
+# Hypothesis imports these when it first needs them, and pytest rewrites them then. CPython 3.11.7 fails at that ("AST constructor
+# recursion depth mismatch") where an object that is collected meanwhile writes a traceback: early there is none.
+for _late in ("hypothesis.internal.conjecture.optimiser", "hypothesis.strategies._internal.regex"):
+    importlib.import_module(_late)
+
 _STDERR: Final = pytest.StashKey[int]()
 
 
@@ -41,7 +49,9 @@ def pytest_unconfigure() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The long form of a suite is played by command: PENSTOCK_LONG=1."""
+    """The files that take minutes come first, so that no process waits for one of them at the end. The long form of a suite is
+    played by command: PENSTOCK_LONG=1."""
+    items.sort(key=lambda item: item.path.parent.name not in LONG)
     if os.environ.get("PENSTOCK_LONG") == "1":
         return
     left_out = [item for item in items if item.get_closest_marker("slow") is not None]
