@@ -30,11 +30,6 @@ this long beyond the test's own limit, the run ends, by name."""
 
 LONG: Final = ("e2e", "simulation")
 
-# Hypothesis imports these when it first needs them, and pytest rewrites them then. CPython 3.11.7 fails at that ("AST constructor
-# recursion depth mismatch") where an object that is collected meanwhile writes a traceback: early there is none.
-for _late in ("hypothesis.internal.conjecture.optimiser", "hypothesis.strategies._internal.regex"):
-    importlib.import_module(_late)
-
 _STDERR: Final = pytest.StashKey[int]()
 
 
@@ -57,6 +52,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = [item for item in items if item.get_closest_marker("slow") is not None]
     items[:] = [item for item in items if item.get_closest_marker("slow") is None]
     config.hook.pytest_deselected(items=left_out)
+
+
+def pytest_collection_finish() -> None:
+    """Hypothesis imports these when it first needs them, and pytest rewrites them then. CPython 3.11.7 fails at that ("AST
+    constructor recursion depth mismatch") where an object that is collected meanwhile writes a traceback: now there is none."""
+    for late in ("hypothesis.internal.conjecture.optimiser", "hypothesis.strategies._internal.regex"):
+        importlib.import_module(late)
 
 
 @pytest.fixture(scope="session")
