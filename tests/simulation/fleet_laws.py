@@ -20,6 +20,7 @@ from penstock.events import (
     TaskWoken,
 )
 from penstock_orchestrator.core import advance as advancing
+from penstock_orchestrator.core.fleet import needs_agent
 from penstock_orchestrator.core.task import Task
 from simulation.book import AGENT_REQUESTS
 from simulation.entries import enter
@@ -130,13 +131,13 @@ def whose_turn_it_is(step: Step) -> str:
 
 
 def _alike(task: Task, other: Task) -> bool:
-    """Whether both wait for the same: repository, account, host, the day's budget, and as much of a task done."""
+    """Whether both wait for the same: repository, account, host, the day's budget, and an agent or none."""
     return _lane(task) == _lane(other)
 
 
 def _lane(task: Task) -> tuple[object, ...]:
     spec = task.spec
-    return task.repo, task.vendor, task.account, task.host, task.change is None, spec.mode, spec.billing
+    return task.repo, task.vendor, task.account, task.host, needs_agent(task), spec.mode, spec.billing
 
 
 def what_is_drained_begins_nothing(step: Step) -> str:
