@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from adapters.git_world import World, make_world
 
-from penstock_agent_exec.git import secrets
+from penstock_agent_exec.git import change
 from penstock_agent_exec.git.failures import TooBig
 from penstock_agent_exec.git.secrets import secrets_in
 from penstock_agent_exec.git.work import commit_leftovers, take_result
@@ -68,7 +68,7 @@ async def test_a_header_that_nobody_shows_is_pushed_and_so_is_looked_at(world: W
 async def test_a_change_that_is_too_big_to_be_looked_through_is_not_let_pass(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(secrets, "LOOKED_AT_BYTES_MAX", 100_000)
+    monkeypatch.setattr(change, "LOOKED_AT_BYTES_MAX", 100_000)
     with pytest.raises(TooBig):
         await found(world, f"head -c 200000 /dev/urandom > blob; echo {TOKEN} > a")
     with pytest.raises(TooBig):

@@ -10,10 +10,10 @@ from adapters.git_world import AGENT, World, make_world
 from secrets_of_all_kinds import secrets_of_all_kinds
 
 from penstock.values import Finding, Preflight
+from penstock_agent_exec.git import change
 from penstock_agent_exec.git.command import Completed, run
 from penstock_agent_exec.git.names import Identity
 from penstock_agent_exec.git.work import commit_leftovers, take_result
-from penstock_agent_exec.preflight import history
 from penstock_agent_exec.preflight.look import Change, in_words, let_pass, look_at, speaking_against
 from penstock_agent_exec.preflight.scanner import Scanner, installed
 from penstock_agent_exec.redact import NOTHING_KNOWN, Redactor
@@ -299,7 +299,7 @@ async def test_a_git_that_crashes_or_hangs_blocks_the_change(world: World, monke
 async def test_a_change_that_is_too_much_to_be_looked_at_is_blocked(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history, "LOOKED_AT_BYTES_MAX", 2_000)
+    monkeypatch.setattr(change, "LOOKED_AT_BYTES_MAX", 2_000)
     findings = await looked(world, "yes 'some words' | head -c 9000 > a.txt")
     assert [(one.rule, one.severity) for one in findings] == [("failed", "hard")]
 

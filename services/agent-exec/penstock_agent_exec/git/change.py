@@ -23,6 +23,9 @@ SUBMODULE_MODE: Final = "160000"
 _SQUASHER: Final = Identity("Penstock", "penstock@localhost")
 
 # Plumbing reads no diff.* settings; these close what attributes and .gitmodules could still open.
+LOOKED_AT_BYTES_MAX: Final = 64 * 1024 * 1024
+"""A change that has more cannot be looked at, and so is not handed over."""
+
 PLAIN: Final = (
     "--no-ext-diff",
     "--no-textconv",
@@ -146,6 +149,16 @@ async def commits_of(mirror: Mirror, base: str, head: str) -> tuple[Commit, ...]
     if len(records) > COMMITS_MAX:
         raise TooBig(f"It has more than {COMMITS_MAX} commits.")
     return tuple(_commit(*record.split("\n", 6)) for record in records)
+
+
+async def all_lines(mirror: Mirror, *args: str) -> bytes:
+    """What git prints of a change, all of it. Raises TooBig, and what git's error output tells of."""
+    done = await git(mirror.path, *args, stdout_bytes_max=LOOKED_AT_BYTES_MAX)
+    if done.truncated:
+        raise TooBig(f"To be looked at, a change may have {LOOKED_AT_BYTES_MAX} bytes.")
+    if done.returncode != 0:
+        raise failure_from(done.stderr)
+    return done.stdout
 
 
 async def raw_commits(mirror: Mirror, commits: Sequence[str]) -> dict[str, bytes]:

@@ -7,17 +7,12 @@ text); what they take away may well be a secret, and is no reason to keep it.
 from __future__ import annotations
 
 import asyncio
-from typing import Final
 
-from penstock_agent_exec.git.change import PLAIN, commits_of, raw_commits
-from penstock_agent_exec.git.command import git, git_output
-from penstock_agent_exec.git.failures import TooBig, failure_from
+from penstock_agent_exec.git.change import PLAIN, all_lines, commits_of, raw_commits
+from penstock_agent_exec.git.command import git_output
 from penstock_agent_exec.git.mirror import Mirror
 from penstock_agent_exec.git.names import check_commit
 from penstock_agent_exec.redact import Redactor
-
-LOOKED_AT_BYTES_MAX: Final = 64 * 1024 * 1024
-"""A change that has more cannot be looked through, and so is not handed over."""
 
 
 async def secrets_in(mirror: Mirror, base: str, head: str, redactor: Redactor) -> tuple[str, ...]:
@@ -28,22 +23,12 @@ async def secrets_in(mirror: Mirror, base: str, head: str, redactor: Redactor) -
     # What is pushed is the whole object: a header that nobody shows goes with it, and so does a message in another encoding.
     walked = (one.commit for one in await commits_of(mirror, base, head))
     messages += b"\n".join((await raw_commits(mirror, tuple(walked))).values())
-    brought = await _brought(mirror, commits)
-    return await asyncio.to_thread(_names, redactor, messages, brought)
-
-
-async def _brought(mirror: Mirror, commits: str) -> bytes:
-    done = await git(
-        mirror.path,
+    brought = await all_lines(
+        mirror,
         *("log", "--format=", "--patch", "--unified=0", "--no-renames", "--diff-merges=dense-combined", "--text"),
         *(*PLAIN, "--end-of-options", commits),
-        stdout_bytes_max=LOOKED_AT_BYTES_MAX,
     )
-    if done.truncated:
-        raise TooBig(f"To be looked through for secrets, a change may have {LOOKED_AT_BYTES_MAX} bytes.")
-    if done.returncode != 0:
-        raise failure_from(done.stderr)
-    return done.stdout
+    return await asyncio.to_thread(_names, redactor, messages, brought)
 
 
 def _names(redactor: Redactor, messages: bytes, brought: bytes) -> tuple[str, ...]:

@@ -12,14 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from penstock_agent_exec.git.change import FILES_MAX, PLAIN, Commit, commits_of, raw_commits
-from penstock_agent_exec.git.command import git, git_output
-from penstock_agent_exec.git.failures import TooBig, failure_from
+from penstock_agent_exec.git.change import FILES_MAX, PLAIN, Commit, all_lines, commits_of, raw_commits
+from penstock_agent_exec.git.command import git_output
+from penstock_agent_exec.git.failures import TooBig
 from penstock_agent_exec.git.mirror import Mirror
 from penstock_agent_exec.git.names import check_commit
-
-LOOKED_AT_BYTES_MAX: Final = 64 * 1024 * 1024
-"""A change that has more cannot be looked at, and so is not handed over."""
 
 LINES_MAX: Final = 1_000_000
 """Of what it adds, takes away and stands beside: each is an object of ours while it is looked at."""
@@ -87,17 +84,12 @@ async def read_history(mirror: Mirror, base: str, head: str) -> History:
 
 async def final_lines(mirror: Mirror, base: str, head: str) -> tuple[Added, ...]:
     """The lines that the whole change adds, as it ends."""
-    done = await git(
-        mirror.path,
+    patch = await all_lines(
+        mirror,
         *("diff-tree", "-r", "-p", "--unified=0", "--no-renames", *PLAIN, "--end-of-options"),
         *(check_commit(base), check_commit(head)),
-        stdout_bytes_max=LOOKED_AT_BYTES_MAX,
     )
-    if done.truncated:
-        raise TooBig(f"To be looked at, a change may have {LOOKED_AT_BYTES_MAX} bytes.")
-    if done.returncode != 0:
-        raise failure_from(done.stderr)
-    return await _added(b"\0" + check_commit(head).encode() + b"\n" + done.stdout)
+    return await _added(b"\0" + check_commit(head).encode() + b"\n" + patch)
 
 
 async def _added(patch: bytes) -> tuple[Added, ...]:
@@ -176,17 +168,11 @@ async def _link(mirror: Mirror, blob: bytes, size_bytes: int) -> str:
 
 async def _patch(mirror: Mirror, between: str) -> bytes:
     """Every commit's lines, of content that is not text too."""
-    done = await git(
-        mirror.path,
+    return await all_lines(
+        mirror,
         *("log", *_WALK, "--format=%x00%H", "--patch", "--unified=0", "--text", *PLAIN),
         *("--end-of-options", between),
-        stdout_bytes_max=LOOKED_AT_BYTES_MAX,
     )
-    if done.truncated:
-        raise TooBig(f"To be looked at, a change may have {LOOKED_AT_BYTES_MAX} bytes.")
-    if done.returncode != 0:
-        raise failure_from(done.stderr)
-    return done.stdout
 
 
 def _parsed(patch: bytes) -> Iterator[Added]:
