@@ -454,8 +454,10 @@ def worker(tmp_path: Path, body: str) -> tuple[str, ...]:
             DIED,
         ),
         ("if b'made_7' in text: return b'no answer of ours'", DIED),
+        # A reference that occurs no times, by which nothing can be divided.
+        ("if b'made_7' in text: return b'\\x94\\x90\\x81\\xa1x\\x00\\xa0\\xc2'", DIED),
     ],
-    ids=["crash", "quiet end", "too much CPU", "garbage", "another shape"],
+    ids=["crash", "quiet end", "too much CPU", "garbage", "another shape", "a number that is none"],
 )
 def test_a_worker_that_dies_costs_the_file_in_its_hand(repo: Repo, tmp_path: Path, body: str, why: str) -> None:
     repo.write(many(10) | many(30, begin=100))

@@ -7,11 +7,13 @@ processes together, shared pages shared out (PSS), looked at every 50 ms, for bo
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -102,18 +104,28 @@ def _measured(command: list[str], said: bytes) -> Run:
         given.seek(0)
         began = time.perf_counter()
         process = subprocess.Popen(command, stdin=given, stdout=out, stderr=subprocess.DEVNULL)
-        most, cpu = 0, 0.0
-        while process.poll() is None:
-            assert time.perf_counter() - began < RUN_SECONDS_MAX
-            most = max(most, sum(map(_pss, _tree(process.pid))))
-            time.sleep(LOOK_EVERY_SECONDS)
-        seconds = time.perf_counter() - began
-        assert process.returncode == 0, command
+        with ThreadPoolExecutor(1) as beside:
+            # Looked at from beside, so that its end is seen when it comes and not at the next look.
+            looks = beside.submit(_memory_most, process.pid)
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+            seconds, cpu = time.perf_counter() - began, 0.0
+            most = looks.result()
+        assert process.wait() == 0, command
         out.seek(0)
         answer = out.read()
     if "--json" in command:
         cpu = json.loads(answer)["cpu_seconds"]
     return Run(seconds, cpu, most, answer)
+
+
+def _memory_most(pid: int) -> int:
+    """Until it has ended: it keeps its number until somebody waits for it."""
+    most, until = 0, time.perf_counter() + RUN_SECONDS_MAX
+    while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+        assert time.perf_counter() < until
+        most = max(most, sum(map(_pss, _tree(pid))))
+        time.sleep(LOOK_EVERY_SECONDS)
+    return most
 
 
 def _tree(pid: int) -> Iterator[int]:

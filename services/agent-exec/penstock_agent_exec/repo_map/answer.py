@@ -6,9 +6,9 @@ Rule of this room: no grammar is loaded here, so that whoever only reads answers
 from __future__ import annotations
 
 import struct
-from typing import Final
+from typing import Annotated, Final
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 ORDER: Final = "%(objectname) %(objectsize) %(rest)"
 """What `git cat-file --batch` says before each file; the rest of the order is its grammar."""
@@ -45,7 +45,7 @@ class Symbols(Struct, frozen=True, array_like=True):
     nothing of it, empty where there may be. `more`: there is more of it than was taken."""
 
     definitions: tuple[Definition, ...] = ()
-    references: dict[str, int] = {}
+    references: dict[str, Annotated[int, Meta(ge=1)]] = {}
     left_out: str = ""
     more: bool = False
 

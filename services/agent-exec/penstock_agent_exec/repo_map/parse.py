@@ -47,6 +47,13 @@ _ENVIRONMENT: Final = {
     "MALLOC_MMAP_THRESHOLD_": "131072",
 }
 
+# What git maps of a pack stays in its memory, up to all of it; what it reads here it reads once.
+_LITTLE_OF_A_PACK: Final = (
+    ("core.packedGitWindowSize", "1m"),
+    ("core.packedGitLimit", "4m"),
+    ("core.deltaBaseCacheLimit", "2m"),
+)
+
 _decoder = msgspec.msgpack.Decoder(Symbols)
 
 
@@ -180,7 +187,7 @@ class _Work:
     def _start(self) -> None:
         git = subprocess.Popen(
             ["git", f"--git-dir={self._git_dir}", "cat-file", f"--batch={ORDER}"],
-            env=trusted_environment(),
+            env=trusted_environment(settings=_LITTLE_OF_A_PACK),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
