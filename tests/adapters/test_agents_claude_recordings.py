@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import random
-from pathlib import Path
-
+import msgspec
 import pytest
+from agent_recordings import agent_run, damaged, ending, lines
 from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.bounds import COUNT_MAX, SECONDS_MAX, USD_MAX
-from penstock.settings import Secret
 from penstock_agent_exec.agents.claude_output import parse_line, verdict_of
 from penstock_agent_exec.agents.facts import (
     AnyFact,
@@ -27,41 +25,14 @@ from penstock_agent_exec.agents.facts import (
     Usage,
 )
 from penstock_agent_exec.agents.seen import Seen
-from penstock_agent_exec.agents.vendor import AgentRun, Billing, Verdict
+from penstock_agent_exec.agents.vendor import AgentRun, Verdict
 from penstock_agent_exec.process import Ending, Why
 
-RECORDINGS = Path(__file__).parent.parent / "golden" / "cli" / "claude"
 NEW, OLD = "2.1.330", "2.1.197"
 
 
-def agent_run(*, resume: bool = False, billing: Billing = "api") -> AgentRun:
-    return AgentRun(
-        prompt="p",
-        session_id="5b0e3f0a-3f0c-4f6e-9c3e-0a4f2d7d9b11",
-        resume=resume,
-        model="claude-sonnet-5",
-        state_dir="/state",
-        work_dir="/repo",
-        token=Secret("t"),
-        billing=billing,
-    )
-
-
-def ending(exit_code: int | None, why: Why = "exited", stderr: bytes = b"") -> Ending:
-    return Ending(
-        why=why,
-        exit_code=exit_code,
-        wall_seconds=1.5,
-        stdout_bytes=0,
-        stderr_bytes=len(stderr),
-        stderr_tail=stderr,
-        nothing_left=True,
-    )
-
-
 def facts_of(version: str, name: str) -> list[AnyFact]:
-    lines = (RECORDINGS / version / f"{name}.jsonl").read_bytes().splitlines()
-    return [fact for line in lines for fact in parse_line(line)]
+    return [fact for line in lines("claude", version, name) for fact in parse_line(line)]
 
 
 def verdict(version: str, name: str, ended: Ending, run: AgentRun | None = None) -> Verdict:
@@ -253,8 +224,6 @@ def test_any_line_at_all_is_facts(line: bytes) -> None:
     ],
 )
 def test_a_line_made_to_hurt_is_facts_that_can_be_sent(line: bytes) -> None:
-    import msgspec
-
     facts = parse_line(line)
     assert facts
     assert msgspec.json.decode(msgspec.json.encode(facts), type=tuple[AnyFact, ...]) == facts
@@ -286,15 +255,9 @@ def test_a_price_below_nothing_pays_for_nothing() -> None:
 
 
 def test_recordings_with_any_damage_still_come_to_a_verdict() -> None:
-    chance = random.Random(20)
-    recordings = [path.read_bytes() for path in sorted(RECORDINGS.glob("*/*.jsonl"))]
-    for round_number in range(1_000):
-        printed = bytearray(chance.choice(recordings))
-        for _ in range(chance.randrange(1, 20)):
-            at = chance.randrange(len(printed))
-            printed[at : at + chance.randrange(0, 30)] = chance.randbytes(chance.randrange(0, 10))
+    for round_number, printed in enumerate(damaged("claude", 1_000)):
         seen = Seen()
-        for line in bytes(printed).splitlines():
+        for line in printed:
             for fact in parse_line(line):
                 seen.absorb(fact)
         found = verdict_of(agent_run(), seen, ending(1))
