@@ -136,6 +136,18 @@ async def test_a_pull_request_of_a_fork_with_a_branch_of_the_same_name_is_not_ou
     assert [one.number for one in await forge.list_open(10)] == [2]
 
 
+async def test_one_that_people_have_made_from_the_same_branch_is_not_ours(there: Place) -> None:
+    forge = there.forge()
+    await publish(forge)
+    there.double.make(there.project, BRANCH, "release", "Theirs", "By hand.")
+    assert await publish(forge) == (1, True)
+    there.project.pulls[0].state = "closed"
+    assert await publish(forge) == (2, True), "an open one is before one that has ended"
+    head = there.project.head(BRANCH)
+    shown = [(one.number, one.state, one.task, one.commit) for one in [await forge.get(1), await forge.get(2)]]
+    assert shown == [(1, "closed", TASK, head), (2, "open", "", head)]
+
+
 async def test_the_right_one_of_very_many_is_found(there: Place) -> None:
     for nth in range(250):
         there.double.make(there.project, f"other/{nth}", "main", "x", "")

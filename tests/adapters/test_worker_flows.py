@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from executor_world import COMMIT, MEND, World, world
+from msgspec.structs import replace
 from secrets_of_all_kinds import secrets_of_all_kinds
 from servers import NatsForTest
 from whole import CALC, CALC_MENDED, Remote, calc_remote, git
@@ -18,7 +19,7 @@ from whole import CALC, CALC_MENDED, Remote, calc_remote, git
 from penstock import artifacts, ids
 from penstock.events import AgentSucceeded, PrepareFailed, PrepareSucceeded, PublishFailed, PublishSucceeded
 from penstock.values import Preflight, RepoSnapshot
-from penstock_agent_exec.forge.recording import recorded
+from penstock_agent_exec.forge.recording import plant, recorded
 from penstock_agent_exec.preflight.scanner import SCAN_SECONDS_MAX
 
 pytestmark = pytest.mark.anyio
@@ -273,6 +274,22 @@ async def test_a_branch_that_was_pushed_before_its_base_moved_is_adopted(
     await place.step(task, work, PublishSucceeded)
     somebody_pushes(remote, tmp_path / "other", "other.py", "y = 1\n")
     assert (await place.step(task, work, PublishSucceeded)).delivery.adopted
+
+
+@pytest.mark.parametrize("on_tip", [True, False])
+async def test_what_was_merged_before_its_handing_over_was_told_is_handed_over_and_its_branch_stays_away(
+    place: World, task: str, remote: Remote, tmp_path: Path, on_tip: bool
+) -> None:
+    base, commit = await made(place, task)
+    work = place.publish(task, base, commit, provider="recording", on_tip=on_tip)
+    await place.step(task, work, PublishSucceeded)
+    somebody_pushes(remote, tmp_path / "other", "calc.py", CALC_MENDED)
+    merged = {"state": "merged", "head_commit": commit}
+    plant(place.folder / "h1" / "forge", "calc", 1, lambda entry: replace(entry, **merged))
+    git(remote.path, "update-ref", "-d", f"refs/heads/agent/{task}")
+    delivery = (await place.step(task, work, PublishSucceeded)).delivery
+    assert (delivery.kind, delivery.commit, delivery.number, delivery.adopted) == ("pull_request", commit, 1, True)
+    assert list(remote.branches()) == ["main"]
 
 
 async def test_a_conflict_is_named_and_the_agent_finds_both_sides_in_its_work_tree(

@@ -9,14 +9,14 @@ import pytest
 from executor_world import COMMIT, MEND, World, world
 from msgspec.structs import replace
 from servers import NatsForTest
-from whole import Remote, calc_remote
+from whole import Remote, calc_remote, git
 
 from penstock import ids
-from penstock.events import AgentSucceeded, ObserveFailed, PublishSucceeded, PullRequestObserved
-from penstock.jobs import ObserveWork
+from penstock.events import AgentSucceeded, ObserveFailed, PublishFailed, PublishSucceeded, PullRequestObserved
+from penstock.jobs import ObserveWork, PublishWork
 from penstock.values import RepoSnapshot
-from penstock_agent_exec.forge import Check, Comment
-from penstock_agent_exec.forge.recording import plant, recorded
+from penstock_agent_exec.forge import Check, Comment, State
+from penstock_agent_exec.forge.recording import add, plant, recorded
 from penstock_agent_exec.steps.observe import CHECKS_MAX, COMMENTS_MAX
 
 pytestmark = pytest.mark.anyio
@@ -112,18 +112,51 @@ async def test_a_host_without_the_role_does_not_look(tmp_path: Path, nats: NatsF
         assert (failed.error_class, failed.transient) == ("host.role_missing", True)
 
 
-async def test_a_fix_run_brings_the_same_pull_request_up_to_date_and_speaks_once(place: World, remote: Remote) -> None:
-    task, forge = ids.fresh(), place.folder / "h1" / "forge"
+async def fixed(place: World, task: str) -> PublishWork:
+    """The handing over of what a fix run has made."""
     base, commit = await opened(place, task)
     place.script("again", [{"do": "write", "path": "calc.py", "content": "def add(a, b):\n    return b + a\n"}, COMMIT])
     done = await place.step(task, place.agent(task, base, "again"), AgentSucceeded)
     work = place.publish(task, base, done.change.commit, provider="recording")
-    work = replace(work, expected=commit, number=1, says="Fix run 1: done.", title="Mend the sum", body="Anew.")
+    return replace(work, expected=commit, number=1, says="Fix run 1: done.", title="Mend the sum", body="Anew.")
+
+
+async def test_a_fix_run_brings_the_same_pull_request_up_to_date_and_speaks_once(place: World, remote: Remote) -> None:
+    task, forge = ids.fresh(), place.folder / "h1" / "forge"
+    work = await fixed(place, task)
     for _ in range(2):
         delivery = (await place.step(task, work, PublishSucceeded)).delivery
-        assert (delivery.commit, delivery.number, delivery.adopted) == (done.change.commit, 1, True)
+        assert (delivery.commit, delivery.number, delivery.adopted) == (work.commit, 1, True)
     (entry,) = recorded(forge)
     assert entry.said == ("Fix run 1: done.",)
     assert entry.body.startswith("Anew.")
     assert f"Penstock task `{task}`" in entry.body
-    assert remote.branches()[f"agent/{task}"] == done.change.commit
+    assert remote.branches()[f"agent/{task}"] == work.commit
+
+
+async def test_what_somebody_has_opened_from_the_same_branch_is_theirs(place: World) -> None:
+    task, forge = ids.fresh(), place.folder / "h1" / "forge"
+    work = await fixed(place, task)
+    (mine,) = recorded(forge)
+    theirs = add(forge, replace(mine, base="release", title="Bring it to the release", body="Ask ann first."))
+    delivery = (await place.step(task, work, PublishSucceeded)).delivery
+    assert (delivery.number, delivery.url) == (1, mine.url)
+    ours, still = recorded(forge)
+    assert ours.said == ("Fix run 1: done.",)
+    assert still == theirs
+
+
+@pytest.mark.parametrize("state", ["merged", "closed"])
+async def test_what_was_ended_before_its_handing_over_was_told_is_handed_over_and_its_branch_stays_away(
+    place: World, remote: Remote, state: State
+) -> None:
+    task, forge = ids.fresh(), place.folder / "h1" / "forge"
+    work = await fixed(place, task)
+    await place.step(task, work, PublishSucceeded)
+    plant(forge, "calc", 1, lambda entry: replace(entry, state=state, head_commit=work.commit))
+    git(remote.path, "update-ref", "-d", f"refs/heads/agent/{task}")
+    delivery = (await place.step(task, work, PublishSucceeded)).delivery
+    assert (delivery.commit, delivery.number, delivery.adopted) == (work.commit, 1, True)
+    assert list(remote.branches()) == ["main"]
+    other = replace(work, commit=work.base_commit, expected=None)
+    assert (await place.step(task, other, PublishFailed)).error_class == "forge.refused"

@@ -40,13 +40,15 @@ _MARK = re.compile(r"^Penstock task `([a-z0-9]{16,40})`\s*$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class PullRequest:
-    """A pull request. `head` is the branch it is made from. `task`: of whose mark its text has, empty where it has none."""
+    """A pull request. `head` is the branch it is made from, `commit` what is on it, empty where nobody says. `task`: of whose
+    mark its text has, empty where it has none."""
 
     number: int
     url: str
     head: str
     state: State = "open"
     task: str = ""
+    commit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,11 @@ class Forge(Protocol):
     """One forge, for one repo. Every call raises ForgeFailed; after ForgeUnreachable it may have had its effect."""
 
     async def find(self, branch: str) -> PullRequest | None:
-        """The pull request from this branch of this repo: the open one, else the newest that was merged or closed."""
+        """The pull request from this branch of this repo, as it is `chosen`."""
+        ...
+
+    async def get(self, number: int) -> PullRequest:
+        """The pull request of this number."""
         ...
 
     async def open(self, branch: str, *, base: str, title: str, body: str, draft: bool = False) -> PullRequest:
@@ -205,6 +211,12 @@ def moment(at: datetime | None) -> datetime:
 
 
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
+
+
+def chosen(listed: Iterable[PullRequest]) -> PullRequest | None:
+    """Of those from one branch, the newest first: one that is open before all that were merged or closed, and one with our mark
+    before what people have made from the same branch."""
+    return min(listed, key=lambda one: (one.state != "open", not one.task), default=None)
 
 
 def marked(body: str, task: str) -> str:

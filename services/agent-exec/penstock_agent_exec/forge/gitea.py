@@ -32,6 +32,7 @@ from penstock_agent_exec.forge import (
     PullRequestState,
     Reviewers,
     State,
+    chosen,
     counts,
     moment,
     said_by_us,
@@ -159,7 +160,10 @@ class Gitea:
     async def _listed(self, branch: str) -> PullRequest | None:
         query: Query = {"state": "open", "limit": PAGE}
         listed = await self._api.pages(f"{self._repo}/pulls", _Pull, query, items_max=OPEN_MAX)
-        return next((_told(pull) for pull in listed if pull.head.ref == branch and self._is_own(pull)), None)
+        return chosen(_told(pull) for pull in listed if pull.head.ref == branch and self._is_own(pull))
+
+    async def get(self, number: int) -> PullRequest:
+        return _told((await self._api.get(f"{self._repo}/pulls/{number}")).read(_Pull))
 
     async def open(self, branch: str, *, base: str, title: str, body: str, draft: bool = False) -> PullRequest:
         words = (DRAFT if draft else "") + neutral_title(title)
@@ -290,9 +294,8 @@ _LIMIT: Final[Query] = {"limit": PAGE}
 
 
 def _told(pull: _Pull) -> PullRequest:
-    return PullRequest(
-        pull.number, shown(pull.html_url, URL_LENGTH_MAX), pull.head.ref, _state(pull), task_of(pull.body or "")
-    )
+    url, task = shown(pull.html_url, URL_LENGTH_MAX), task_of(pull.body or "")
+    return PullRequest(pull.number, url, pull.head.ref, _state(pull), task, pull.head.sha)
 
 
 def _state(pull: _Pull) -> State:

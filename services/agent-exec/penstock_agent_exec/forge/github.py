@@ -27,6 +27,7 @@ from penstock_agent_exec.forge import (
     PullRequestState,
     Reviewers,
     State,
+    chosen,
     said_by_us,
     task_of,
     told,
@@ -134,8 +135,10 @@ class GitHub:
             "per_page": PAGE,
         }
         listed = (await self._api.get(f"{self._repo}/pulls", query)).read(list[_Pull])
-        own = [_told(pull) for pull in listed if pull.head.ref == branch and self._is_own(pull)]
-        return next((one for one in own if one.state == "open"), own[0] if own else None)
+        return chosen(_told(pull) for pull in listed if pull.head.ref == branch and self._is_own(pull))
+
+    async def get(self, number: int) -> PullRequest:
+        return _told((await self._api.get(f"{self._repo}/pulls/{number}")).read(_Pull))
 
     async def open(self, branch: str, *, base: str, title: str, body: str, draft: bool = False) -> PullRequest:
         wanted = {"title": neutral_title(title), "body": neutral(body), "head": branch, "base": base, "draft": draft}
@@ -240,9 +243,8 @@ class GitHub:
 
 
 def _told(pull: _Pull) -> PullRequest:
-    return PullRequest(
-        pull.number, shown(pull.html_url, URL_LENGTH_MAX), pull.head.ref, _state(pull), task_of(pull.body or "")
-    )
+    url, task = shown(pull.html_url, URL_LENGTH_MAX), task_of(pull.body or "")
+    return PullRequest(pull.number, url, pull.head.ref, _state(pull), task, pull.head.sha)
 
 
 def _state(pull: _Pull) -> State:

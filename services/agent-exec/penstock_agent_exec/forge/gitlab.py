@@ -31,6 +31,7 @@ from penstock_agent_exec.forge import (
     PullRequestState,
     Reviewers,
     State,
+    chosen,
     said_by_us,
     task_of,
     told,
@@ -134,8 +135,10 @@ class GitLab:
             "per_page": PAGE,
         }
         listed = (await self._api.get(self._merges, query)).read(list[_Merge])
-        own = [_told(one) for one in listed if one.source_branch == branch and _is_own(one)]
-        return next((one for one in own if one.state == "open"), own[0] if own else None)
+        return chosen(_told(one) for one in listed if one.source_branch == branch and _is_own(one))
+
+    async def get(self, number: int) -> PullRequest:
+        return _told((await self._api.get(f"{self._merges}/{number}")).read(_Merge))
 
     async def open(self, branch: str, *, base: str, title: str, body: str, draft: bool = False) -> PullRequest:
         wanted = {
@@ -261,7 +264,8 @@ def _is_own(merge: _Merge) -> bool:
 
 def _told(merge: _Merge) -> PullRequest:
     task = task_of(merge.description or "")
-    return PullRequest(merge.iid, shown(merge.web_url, URL_LENGTH_MAX), merge.source_branch, _state(merge), task)
+    url = shown(merge.web_url, URL_LENGTH_MAX)
+    return PullRequest(merge.iid, url, merge.source_branch, _state(merge), task, merge.sha or "")
 
 
 def _state(merge: _Merge) -> State:

@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import os
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
@@ -27,6 +28,7 @@ from penstock_agent_exec.forge import (
     PullRequestState,
     Reviewers,
     State,
+    chosen,
     task_of,
     told,
 )
@@ -81,7 +83,13 @@ class RecordingForge:
         self._head_of = head_of
 
     async def find(self, branch: str) -> PullRequest | None:
-        return await asyncio.to_thread(self._find, branch)
+        found = await asyncio.to_thread(self._find, branch)
+        return None if found is None else await self._with_commit(found)
+
+    async def get(self, number: int) -> PullRequest:
+        return await self._with_commit(
+            _told(_entry(await asyncio.to_thread(recorded, self._folder), self._repo, number))
+        )
 
     async def open(self, branch: str, *, base: str, title: str, body: str, draft: bool = False) -> PullRequest:
         return await asyncio.to_thread(self._open, branch, base, title, body, draft)
@@ -117,8 +125,10 @@ class RecordingForge:
 
     def _find(self, branch: str) -> PullRequest | None:
         mine = [entry for entry in recorded(self._folder) if (entry.repo, entry.head) == (self._repo, branch)]
-        opened = [entry for entry in mine if entry.state == "open"]
-        return _told((opened or mine)[-1]) if mine else None
+        return chosen(_told(entry) for entry in reversed(mine))
+
+    async def _with_commit(self, found: PullRequest) -> PullRequest:
+        return replace(found, commit=found.commit or await self._head_of(found.head) or "")
 
     def _list_open(self, limit: int) -> tuple[PullRequest, ...]:
         mine = [entry for entry in recorded(self._folder) if entry.repo == self._repo and entry.state == "open"]
@@ -176,6 +186,16 @@ def recorded(folder: Path) -> list[Recorded]:
         raise ForgeFailed(f"{path.name} cannot be read: {error}") from error
 
 
+def add(folder: Path, entry: Recorded) -> Recorded:
+    """Open one as people do, with the next number. Gives what it is."""
+    with _locked(folder):
+        entries = recorded(folder)
+        number = len(entries) + 1
+        made = msgspec.structs.replace(entry, number=number, url=f"recording://{entry.repo}/pull/{number}")
+        _write(folder, [*entries, made])
+        return made
+
+
 def plant(folder: Path, repo: str, number: int, change: Callable[[Recorded], Recorded]) -> Recorded:
     """Make something happen there that people or checks do: merge, close, comment, fail. Gives what it is now."""
     with _locked(folder):
@@ -195,7 +215,7 @@ def _with_labels(entry: Recorded, names: tuple[str, ...]) -> Recorded:
 
 
 def _told(entry: Recorded) -> PullRequest:
-    return PullRequest(entry.number, entry.url, entry.head, entry.state, task_of(entry.body))
+    return PullRequest(entry.number, entry.url, entry.head, entry.state, task_of(entry.body), entry.head_commit)
 
 
 def _entry(entries: list[Recorded], repo: str, number: int) -> Recorded:

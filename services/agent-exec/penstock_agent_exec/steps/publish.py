@@ -10,7 +10,7 @@ from penstock.events import PublishFailed, PublishSucceeded
 from penstock.jobs import PublishWork
 from penstock.reports import ReportBody
 from penstock.values import LOCAL, Delivery
-from penstock_agent_exec.forge import ForgeRefused, find_or_open, marked
+from penstock_agent_exec.forge import Forge, ForgeRefused, PullRequest, find_or_open, marked
 from penstock_agent_exec.git.failures import BaseLost, BaseMoved, ParcelMissing
 from penstock_agent_exec.git.mirror import contains, has_commit, resolve_base, update_mirror
 from penstock_agent_exec.git.publish import look, publish_branch
@@ -101,14 +101,12 @@ async def _branch(bench: Bench, hand: InHand, work: PublishWork, notes: str) -> 
     remote, mirror = bench.remote(work.repo), bench.mirror(work.repo)
     if work.expected is not None and not await contains(mirror, work.commit, work.expected):
         raise BaseLost(f"{work.commit} does not hold {work.expected}, which is on {work.branch}.")
-    if work.on_tip:
-        await _must_be_on_tip(bench, work)
     await bench.forges.fresh(remote)
     forge = bench.forge(work.repo)
-    if forge is not None and work.number is not None:
-        now = await forge.look(work.number)
-        if now.state != "open" and now.head_commit != work.commit:
-            raise ForgeRefused(f"the pull request is {now.state} already")
+    if forge is not None and (ended := await _ended(forge, hand, work)) is not None:
+        return _delivered(ended, work, adopted=True)
+    if work.on_tip:
+        await _must_be_on_tip(bench, work)
     published = await publish_branch(
         mirror,
         remote,
@@ -123,24 +121,47 @@ async def _branch(bench: Bench, hand: InHand, work: PublishWork, notes: str) -> 
     hand.tenure.must_hold()
     title = hand.redactor.text(work.title)
     body = hand.redactor.text("\n\n".join(part for part in (work.body, notes) if part))
-    pull_request, adopted = await find_or_open(
-        forge,
-        work.branch,
-        task=hand.job.task,
-        base=work.repo.default_branch,
-        title=title,
-        body=body,
-        draft=work.repo.pull_requests.draft,
-        labels=work.repo.pull_requests.labels,
-    )
+    if work.number is not None:
+        # By its number: people may have made others from the same branch, and those are theirs.
+        pull_request, adopted = await forge.get(work.number), True
+    else:
+        pull_request, adopted = await find_or_open(
+            forge,
+            work.branch,
+            task=hand.job.task,
+            base=work.repo.default_branch,
+            title=title,
+            body=body,
+            draft=work.repo.pull_requests.draft,
+            labels=work.repo.pull_requests.labels,
+        )
     if work.says and pull_request.state == "open":
         # The branch has it already, and both are said once however often they are asked for.
         await forge.update(pull_request.number, title=title, body=marked(body, hand.job.task))
         await forge.comment(pull_request.number, hand.redactor.text(work.says))
+    return _delivered(pull_request, work, adopted=adopted)
+
+
+async def _ended(forge: Forge, hand: InHand, work: PublishWork) -> PullRequest | None:
+    """This task's pull request where somebody has merged or closed it with this very commit on it: then that is what was handed
+    over, and its branch, which may be gone, is not made anew. Raises ForgeRefused where it has ended with another."""
+    if work.number is None:
+        found = await forge.find(work.branch)
+        ours = found is not None and (found.task, found.commit) == (hand.job.task, work.commit)
+        return found if ours and found is not None and found.state != "open" else None
+    found = await forge.get(work.number)
+    if found.state == "open":
+        return None
+    if found.commit != work.commit:
+        raise ForgeRefused(f"the pull request is {found.state} already")
+    return found
+
+
+def _delivered(pull_request: PullRequest, work: PublishWork, *, adopted: bool) -> Delivery:
     return Delivery(
         kind="pull_request",
-        commit=published.commit,
-        branch=published.branch,
+        commit=work.commit,
+        branch=work.branch,
         url=pull_request.url,
         number=pull_request.number,
         adopted=adopted,
