@@ -148,6 +148,17 @@ async def test_one_that_people_have_made_from_the_same_branch_is_not_ours(there:
     assert shown == [(1, "closed", TASK, head), (2, "open", "", head)]
 
 
+async def test_a_repository_that_was_renamed_is_still_ours_by_its_old_name(there: Place) -> None:
+    forge = there.forge()
+    await publish(forge)
+    there.project.name = there.project.name.replace("calc", "reckon")
+    there.double.projects[there.project.name] = there.project
+    assert await publish(forge) == (1, True)
+    assert [one.number for one in await forge.list_open(10)] == [1]
+    there.project.pulls[0].state, there.project.pulls[0].merged = "closed", True
+    assert await publish(forge) == (1, True)
+
+
 async def test_the_right_one_of_very_many_is_found(there: Place) -> None:
     for nth in range(250):
         there.double.make(there.project, f"other/{nth}", "main", "x", "")
@@ -334,6 +345,38 @@ async def test_checks_and_comments_are_seen_as_they_stand(there: Place) -> None:
     pull.sha = ""
     there.project.pulls[0].head = "moved"
     assert (await forge.look(1)).head_commit == there.project.head("moved")
+
+
+def check_run(number: int, conclusion: str | None, began: str, ended: str | None) -> dict[str, object]:
+    """One of GitHub's, begun and ended at these times of a day."""
+    day = "2026-01-26T"
+    return {
+        "id": number,
+        "name": "title",
+        "status": "queued" if conclusion is None else "completed",
+        "conclusion": conclusion,
+        "started_at": f"{day}{began}Z",
+        "completed_at": None if ended is None else f"{day}{ended}Z",
+    }
+
+
+@pytest.mark.parametrize("there", ["github"], indirect=True)
+async def test_a_check_that_was_made_again_for_the_same_commit_takes_the_place_of_the_first(there: Place) -> None:
+    forge = there.forge()
+    await publish(forge)
+    sha = there.project.head(BRANCH)
+    assert sha is not None
+    failed = check_run(1, "failure", "09:00:00", "09:01:00")
+    there.project.checks[sha] = [check_run(2, "success", "09:05:00", "09:06:00"), failed]
+    assert (await forge.look(1)).checks == "passed"
+    there.project.checks[sha] = [check_run(2, None, "09:05:00", None), failed]
+    assert (await forge.look(1)).checks == "pending"
+    another_job_of_this_name = check_run(2, "success", "09:00:01", "09:00:30")
+    there.project.checks[sha] = [another_job_of_this_name, failed]
+    assert (await forge.look(1)).checks == "failed"
+    another_app = check_run(2, "success", "09:05:00", "09:06:00") | {"app": None}
+    there.project.checks[sha] = [another_app, failed]
+    assert (await forge.look(1)).checks == "failed"
 
 
 async def test_very_many_comments_are_read_to_a_bound(there: Place) -> None:

@@ -140,7 +140,6 @@ class Gitea:
 
     def __init__(self, connection: Connection, project: str, base: str) -> None:
         self._api = connection
-        self._project = project
         self._base = base
         self._repo = f"/repos/{project}"
 
@@ -155,12 +154,12 @@ class Gitea:
             pull = (await self._api.get(path)).read(_Pull)
         except ForgeMissing:
             return None
-        return _told(pull) if pull.head.ref == branch and self._is_own(pull) else None
+        return _told(pull) if pull.head.ref == branch and _is_own(pull) else None
 
     async def _listed(self, branch: str) -> PullRequest | None:
         query: Query = {"state": "open", "limit": PAGE}
         listed = await self._api.pages(f"{self._repo}/pulls", _Pull, query, items_max=OPEN_MAX)
-        return chosen(_told(pull) for pull in listed if pull.head.ref == branch and self._is_own(pull))
+        return chosen(_told(pull) for pull in listed if pull.head.ref == branch and _is_own(pull))
 
     async def get(self, number: int) -> PullRequest:
         return _told((await self._api.get(f"{self._repo}/pulls/{number}")).read(_Pull))
@@ -215,7 +214,7 @@ class Gitea:
     async def list_open(self, limit: int) -> tuple[PullRequest, ...]:
         query: Query = {"state": "open", "limit": min(limit, PAGE)}
         listed = await self._api.pages(f"{self._repo}/pulls", _Pull, query, items_max=limit)
-        return tuple(_told(pull) for pull in listed if self._is_own(pull))
+        return tuple(_told(pull) for pull in listed if _is_own(pull))
 
     async def look(self, number: int, reviewers: Reviewers = ()) -> PullRequestState:
         async with self._api.session():
@@ -286,11 +285,14 @@ class Gitea:
             # Only who administers the repository may ask; then it is not known, which is no reason to trust.
             return False
 
-    def _is_own(self, pull: _Pull) -> bool:
-        return pull.head.repo is not None and pull.head.repo.full_name.lower() == self._project.lower()
-
 
 _LIMIT: Final[Query] = {"limit": PAGE}
+
+
+def _is_own(pull: _Pull) -> bool:
+    """Whether its branch is in this repository: whatever it is called now, by its old name too."""
+    head, base = pull.head.repo, pull.base.repo
+    return head is not None and base is not None and head.full_name.lower() == base.full_name.lower()
 
 
 def _told(pull: _Pull) -> PullRequest:

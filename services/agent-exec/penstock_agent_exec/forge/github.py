@@ -62,6 +62,7 @@ class _Pull(Struct):
     html_url: str
     state: Literal["open", "closed"]
     head: _Side
+    base: _Side
     body: str | None = None
     merged_at: str | None = None
     draft: bool = False
@@ -72,6 +73,10 @@ class _Output(Struct, frozen=True):
     summary: str | None = None
 
 
+class _App(Struct, frozen=True):
+    slug: str = ""
+
+
 class _Run(Struct):
     id: int
     name: str
@@ -79,6 +84,9 @@ class _Run(Struct):
     conclusion: str | None = None
     html_url: str | None = None
     output: _Output = _Output()
+    app: _App | None = None
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
 
 
 class _Runs(Struct):
@@ -122,7 +130,6 @@ class GitHub:
 
     def __init__(self, connection: Connection, project: str) -> None:
         self._api = connection
-        self._project = project
         self._owner = project.split("/")[0]
         self._repo = f"/repos/{project}"
 
@@ -135,7 +142,7 @@ class GitHub:
             "per_page": PAGE,
         }
         listed = (await self._api.get(f"{self._repo}/pulls", query)).read(list[_Pull])
-        return chosen(_told(pull) for pull in listed if pull.head.ref == branch and self._is_own(pull))
+        return chosen(_told(pull) for pull in listed if pull.head.ref == branch and _is_own(pull))
 
     async def get(self, number: int) -> PullRequest:
         return _told((await self._api.get(f"{self._repo}/pulls/{number}")).read(_Pull))
@@ -180,7 +187,7 @@ class GitHub:
     async def list_open(self, limit: int) -> tuple[PullRequest, ...]:
         query: Query = {"state": "open", "sort": "created", "direction": "desc", "per_page": min(limit, PAGE)}
         listed = await self._api.pages(f"{self._repo}/pulls", _Pull, query, items_max=limit)
-        return tuple(_told(pull) for pull in listed if self._is_own(pull))
+        return tuple(_told(pull) for pull in listed if _is_own(pull))
 
     async def look(self, number: int, reviewers: Reviewers = ()) -> PullRequestState:
         async with self._api.session():
@@ -201,23 +208,24 @@ class GitHub:
             )
 
     async def _checks(self, commit: str) -> tuple[Checks, tuple[Check, ...]]:
-        """Check runs (the newest of each name) and commit statuses, together."""
+        """Check runs (those that stand) and commit statuses, together."""
         about = f"{self._repo}/commits/{commit}"
-        runs: dict[str, _Run] = {}
+        every: dict[int, _Run] = {}
         for page in range(1, RUNS_MAX // PAGE + 1):
             query: Query = {"per_page": PAGE, "page": page, "filter": "latest"}
             found = (await self._api.get(f"{about}/check-runs", query)).read(_Runs).check_runs
-            runs |= {f"{run.id}": run for run in found}
+            every |= {run.id: run for run in found}
             if len(found) < PAGE:
                 break
+        runs = [run for run in every.values() if not any(_takes_its_place(other, run) for other in every.values())]
         statuses = (await self._api.get(f"{about}/status", {"per_page": PAGE})).read(_Combined).statuses
-        failed = [_of_run(run) for run in runs.values() if run.status == "completed" and run.conclusion in FAILED]
+        failed = [_of_run(run) for run in runs if run.status == "completed" and run.conclusion in FAILED]
         failed += [_of_status(status) for status in statuses if status.state in FAILED]
         if failed:
             return "failed", tuple(failed[:CHECKS_MAX])
         if not runs and not statuses:
             return "none", ()
-        waits = any(run.status != "completed" for run in runs.values()) or any(s.state == "pending" for s in statuses)
+        waits = any(run.status != "completed" for run in runs) or any(s.state == "pending" for s in statuses)
         return ("pending" if waits else "passed"), ()
 
     async def _comments(self, number: int, reviewers: Reviewers) -> tuple[tuple[Comment, ...], bool]:
@@ -237,9 +245,11 @@ class GitHub:
         comments, left_out = told(found, reviewers)
         return comments, left_out or fewer_reviews or fewer_lines or fewer_whole
 
-    def _is_own(self, pull: _Pull) -> bool:
-        """Whether its branch is in this repository and not in a fork of it."""
-        return pull.head.repo is not None and pull.head.repo.full_name.lower() == self._project.lower()
+
+def _is_own(pull: _Pull) -> bool:
+    """Whether its branch is in this repository and not in a fork of it: whatever it is called now, by its old name too."""
+    head, base = pull.head.repo, pull.base.repo
+    return head is not None and base is not None and head.full_name.lower() == base.full_name.lower()
 
 
 def _told(pull: _Pull) -> PullRequest:
@@ -255,6 +265,14 @@ def _state(pull: _Pull) -> State:
 
 def _exists(refused: ForgeRefused) -> bool:
     return refused.status == 422 and "already exists" in refused.said
+
+
+def _takes_its_place(later: _Run, run: _Run) -> bool:
+    """Whether it is the same check once more. The list has only the latest of each suite, but another event on the same commit
+    makes another suite; and two workflows may have jobs of one name, which begin together."""
+    if (later.name, later.app) != (run.name, run.app) or later.id <= run.id:
+        return False
+    return run.completed_at is not None and later.started_at is not None and later.started_at >= run.completed_at
 
 
 def _of_run(run: _Run) -> Check:
