@@ -66,15 +66,16 @@ async def test_a_pull_request_is_opened_found_written_to_and_looked_at(there: Pl
     )
     assert (pull.number, pull.head, pull.state, pull.task, adopted) == (1, BRANCH, "open", TASK, False)
     assert await find_or_open(forge, BRANCH, task=TASK, base="main", title="x", body="x") == (pull, True)
-    await forge.update(1, title="Mend the sums", body="They were wrong.")
+    made = there.project.pulls[0]
+    theirs = made.title = made.title.replace("Mend the sum", "fix(calc): mend the sum")
+    await forge.update(1, body="They were wrong.")
     await forge.comment(1, "Done as asked.")
     await forge.comment(1, "Done as asked.")
     seen = await forge.look(1)
     assert (seen.number, seen.state, seen.head_branch, seen.draft, seen.checks) == (1, "open", BRANCH, True, "none")
     assert seen.head_commit == there.project.head(BRANCH)
     assert [one.is_own for one in seen.comments] == [True]
-    made = there.project.pulls[0]
-    assert made.title.endswith("Mend the sums")
+    assert made.title == theirs
     assert (made.body, made.labels, len(made.comments)) == ("They were wrong.", ["bot", "small"], 1)
     assert [one.number for one in await forge.list_open(10)] == [1]
 

@@ -161,8 +161,8 @@ class Forge(Protocol):
         """A new pull request. One that is open from this branch already is given instead."""
         ...
 
-    async def update(self, number: int, *, title: str, body: str) -> None:
-        """Another title and text."""
+    async def update(self, number: int, *, body: str) -> None:
+        """Another text. The title stays what people have made of it, and what makes it a draft in some forges with it."""
         ...
 
     async def comment(self, number: int, text: str) -> None:

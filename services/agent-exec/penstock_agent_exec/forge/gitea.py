@@ -77,7 +77,6 @@ class _Pull(Struct):
     state: Literal["open", "closed"]
     head: _Side
     base: _Side
-    title: str = ""
     body: str | None = None
     merged: bool = False
     draft: bool = False
@@ -174,13 +173,9 @@ class Gitea:
         async with self._api.session():
             return await opened(lambda: self.find(branch), make, _exists, task=task_of(body))
 
-    async def update(self, number: int, *, title: str, body: str) -> None:
-        path = f"{self._repo}/pulls/{number}"
-        async with self._api.session():
-            # What makes it a draft is a word of its title.
-            draft = (await self._api.get(path)).read(_Pull).draft
-            wanted = {"title": (DRAFT if draft else "") + neutral_title(title), "body": neutral(body)}
-            await repeated(lambda: self._api.ask("PATCH", path, body=wanted))
+    async def update(self, number: int, *, body: str) -> None:
+        wanted = {"body": neutral(body)}
+        await repeated(lambda: self._api.ask("PATCH", f"{self._repo}/pulls/{number}", body=wanted))
 
     async def comment(self, number: int, text: str) -> None:
         path, wanted = f"{self._repo}/issues/{number}/comments", f"{neutral(text).rstrip()}\n\n{SAID}"

@@ -163,8 +163,8 @@ class GitHub:
         async with self._api.session():
             return await opened(lambda: self.find(branch), make, _exists, task=task_of(body))
 
-    async def update(self, number: int, *, title: str, body: str) -> None:
-        wanted = {"title": neutral_title(title), "body": neutral(body)}
+    async def update(self, number: int, *, body: str) -> None:
+        wanted = {"body": neutral(body)}
         await repeated(lambda: self._api.ask("PATCH", f"{self._repo}/pulls/{number}", body=wanted))
 
     async def comment(self, number: int, text: str) -> None:

@@ -66,7 +66,6 @@ class _Merge(Struct):
     source_branch: str
     source_project_id: int | None
     target_project_id: int
-    title: str = ""
     description: str | None = None
     draft: bool = False
     sha: str | None = None
@@ -154,13 +153,9 @@ class GitLab:
         async with self._api.session():
             return await opened(lambda: self.find(branch), make, _exists, task=task_of(body))
 
-    async def update(self, number: int, *, title: str, body: str) -> None:
-        path = f"{self._merges}/{number}"
-        async with self._api.session():
-            # What makes it a draft is a word of its title.
-            draft = (await self._api.get(path)).read(_Merge).draft
-            wanted = {"title": (DRAFT if draft else "") + neutral_title(title), "description": neutral(body)}
-            await repeated(lambda: self._api.ask("PUT", path, body=wanted))
+    async def update(self, number: int, *, body: str) -> None:
+        wanted = {"description": neutral(body)}
+        await repeated(lambda: self._api.ask("PUT", f"{self._merges}/{number}", body=wanted))
 
     async def comment(self, number: int, text: str) -> None:
         path, wanted = f"{self._merges}/{number}/notes", f"{neutral(text).rstrip()}\n\n{SAID}"

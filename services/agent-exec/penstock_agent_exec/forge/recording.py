@@ -94,8 +94,8 @@ class RecordingForge:
     async def open(self, branch: str, *, base: str, title: str, body: str, draft: bool = False) -> PullRequest:
         return await asyncio.to_thread(self._open, branch, base, title, body, draft)
 
-    async def update(self, number: int, *, title: str, body: str) -> None:
-        await asyncio.to_thread(self._change, "update", number, lambda entry: _updated(entry, title=title, body=body))
+    async def update(self, number: int, *, body: str) -> None:
+        await asyncio.to_thread(self._change, "update", number, lambda entry: _updated(entry, body))
 
     async def comment(self, number: int, text: str) -> None:
         await asyncio.to_thread(self._change, "comment", number, lambda entry: _with_word(entry, text))
@@ -202,8 +202,8 @@ def plant(folder: Path, repo: str, number: int, change: Callable[[Recorded], Rec
         return _replace(folder, repo, number, change)
 
 
-def _updated(entry: Recorded, *, title: str, body: str) -> Recorded:
-    return msgspec.structs.replace(entry, title=title, body=body, updates=entry.updates + 1)
+def _updated(entry: Recorded, body: str) -> Recorded:
+    return msgspec.structs.replace(entry, body=body, updates=entry.updates + 1)
 
 
 def _with_word(entry: Recorded, text: str) -> Recorded:

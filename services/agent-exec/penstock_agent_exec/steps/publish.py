@@ -137,7 +137,7 @@ async def _branch(bench: Bench, hand: InHand, work: PublishWork, notes: str) -> 
         )
     if work.says and pull_request.state == "open":
         # The branch has it already, and both are said once however often they are asked for.
-        await forge.update(pull_request.number, title=title, body=marked(body, hand.job.task))
+        await forge.update(pull_request.number, body=marked(body, hand.job.task))
         await forge.comment(pull_request.number, hand.redactor.text(work.says))
     return _delivered(pull_request, work, adopted=adopted)
 
