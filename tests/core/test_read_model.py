@@ -11,7 +11,7 @@ from penstock import subjects as s
 from penstock.codec import encode_event, type_of
 from penstock.events import JobClaimed, KnownEvent, TaskSucceeded
 from penstock.reader import Stored
-from penstock.values import Artifact, Delivery, Plan, ProposedCheck, Usage
+from penstock.values import Artifact, Delivery, Follow, Plan, Policy, ProposedCheck, Usage
 from penstock_orchestrator.projector import ReadModel
 from penstock_orchestrator.rows import TaskRow
 from penstock_orchestrator.step_rows import StepRow
@@ -128,6 +128,33 @@ def test_where_a_run_s_transcript_is_kept_is_in_the_row_of_its_job() -> None:
     _, steps, _ = written(ReadModel(0), [log])
     assert [step.transcript is not None for step in steps.values()] == [False, False, True]
     assert msgspec.json.decode(steps[event_id(13)].transcript or "", type=Artifact) == kept
+
+
+def test_how_a_task_has_ended_is_in_its_row_as_its_last_event_has_it() -> None:
+    """Whatever had failed on the way, and whatever was at work when it ended."""
+    usage, url = Usage(cost_usd=0.0), "https://git.example/shop/pulls/7"
+    opened = Delivery(kind="pull_request", commit="c" * 40, branch=f"agent/{TASK}", url=url, number=7)
+    life = [replace(one, delivery=opened) if isinstance(one, e.PublishSucceeded) else one for one in LIFE[:-1]]
+    life[0] = submitted(policy=Policy(follow=Follow()))
+    feedback = e.FeedbackAccepted(number=1, head_commit="c" * 40, checks=("ci",))
+    agent = e.AgentRequested(attempt=1, host="h1", session_id="s")
+    failed = e.AgentFailed(job=event_id(15), epoch=9, error_class="agent.crashed", message="it broke")
+    life += [feedback, agent, JobClaimed(job=event_id(15), host="h1", epoch=9), failed]
+    closed = e.TaskFailed(error_class="review.closed", message="it was closed", attempts=1, usage=usage)
+    unchecked = e.TaskUnverified(delivery=opened, attempts=1, usage=usage, reason="failed_before")
+    stopped = e.TaskCancelled(cancelled_by="ana", reason="enough; it is left as it is", usage=usage)
+    merged = TaskSucceeded(delivery=replace(opened, commit="d" * 40), attempts=1, usage=usage)
+    said = []
+    for end in (closed, unchecked, stopped, merged):
+        log = [stored(event, seq) for seq, event in enumerate((*life, end), start=1)]
+        row = written(ReadModel(0), [log])[0][TASK]
+        said.append((row.outcome, row.reason, row.message, row.head_commit))
+    assert said == [
+        ("failed", "review.closed", "it was closed", None),
+        ("unverified", "failed_before", None, "c" * 40),
+        ("cancelled", "cancelled", "enough; it is left as it is", None),
+        ("succeeded", None, None, "d" * 40),
+    ]
 
 
 def test_one_batch_and_a_batch_for_each_event_give_the_same_rows() -> None:

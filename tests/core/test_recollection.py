@@ -17,6 +17,7 @@ from scenario import (
     prepare_ok,
     proposed,
     publish_ok,
+    published,
     recorded,
     submitted,
     verify_bad,
@@ -204,6 +205,18 @@ def test_bad_ends_are_failures_whatever_they_are_called() -> None:
     assert "Stopped by a person after 1 attempt: not now" in stopped.happened
 
 
+def test_an_end_is_remembered_as_its_event_has_it_and_not_as_what_was_at_work() -> None:
+    state = given(*published())
+    assert state.state.delivery is not None
+    end = e.TaskUnverified(delivery=state.state.delivery, attempts=1, usage=state.state.usage, reason="failed_before")
+    row = left(state.and_then(end))
+    assert row.happened.startswith("Handed over after 1 attempt; what fails had failed before it too")
+    unchecked = left(state.and_then(replace(end, reason="skip_verify")))
+    assert unchecked.happened.startswith("Handed over after 1 attempt, and nothing has checked it (skip_verify).")
+    closed = e.TaskFailed(error_class="review.closed", message="it was closed", attempts=1, usage=state.state.usage)
+    assert left(state.and_then(closed)).error_class == "review.closed"
+
+
 def test_what_was_never_tried_or_goes_on_leaves_nothing() -> None:
     state = given(submitted(), e.TaskCancelled(cancelled_by="ana", usage=given(submitted()).state.usage))
     assert remembered(state.state, recorded(state.log[-1], 2)) == []
@@ -224,8 +237,7 @@ def test_a_review_is_remembered_as_a_review() -> None:
         number=7,
         url="https://e.com/7",
         pushed=(),
-        judged="passed",
-        skipped="",
+        verdicts=(),
         allowed=5,
         asked_at=T0,
         look_at=T0,

@@ -59,9 +59,10 @@ from penstock.events import (
     TaskSucceeded,
     TaskUnverified,
     VerifyRequested,
+    VerifySucceeded,
 )
 from penstock.jobs import AgentWork, ObserveWork, PrepareWork, PublishWork
-from penstock.values import Delivery, FailedCheck, Follow, Policy, ReviewComment, Usage
+from penstock.values import CommandResult, Delivery, FailedCheck, Follow, Policy, Rerun, ReviewComment, Usage
 from penstock_orchestrator.core import review
 from penstock_orchestrator.core.advance import due, look_lost, next_look
 from penstock_orchestrator.core.evolve import evolve
@@ -205,7 +206,8 @@ def test_a_merged_pull_request_is_a_success_with_the_delivery_that_was_there() -
 
 def test_a_merged_change_that_nothing_has_checked_is_unverified() -> None:
     state = in_review(skip_verify=True)
-    unchecked = replace(of(state), judged="skipped", skipped="skip_verify")
+    (stood,) = of(state).verdicts
+    unchecked = replace(of(state), verdicts=(replace(stood, judged="skipped", skipped="skip_verify"),))
     seen(Given(replace(state.state, review=unchecked)), 100, state="merged").at(100).then(TaskUnverified)
 
 
@@ -502,6 +504,45 @@ def test_the_end_is_with_the_commit_that_was_merged_though_another_was_pushed_af
     done = seen(state, 900, state="merged", head_commit=HEAD).at(900).then(TaskSucceeded)
     assert isinstance(done, TaskSucceeded)
     assert done.delivery.commit == HEAD
+
+
+FLAKY: Final = CommandResult(
+    stage="test",
+    command="make test",
+    exit_code=1,
+    wall_seconds=1.0,
+    again=Rerun(exit_code=0, ended="exited", wall_seconds=1.0, flaky=1),
+)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "merged", "said"),
+    [((), (FLAKY,), HEAD, ()), ((FLAKY,), (), HEAD, ("flaky",)), ((), (FLAKY,), FIXED, ("flaky",))],
+)
+def test_the_end_is_judged_by_the_checks_of_the_commit_that_was_merged(
+    first: tuple[CommandResult, ...], second: tuple[CommandResult, ...], merged: str, said: tuple[str, ...]
+) -> None:
+    log = [replace(one, commands=first) if isinstance(one, VerifySucceeded) else one for one in in_review().log]
+
+    def agent(seq: int) -> KnownEvent:
+        return replace(agent_ok(seq), change=change(FIXED))
+
+    def check(seq: int) -> KnownEvent:
+        return replace(verify_ok(seq), commit=FIXED, commands=second)
+
+    def publish(seq: int) -> KnownEvent:
+        return PublishSucceeded(job=job_at(seq), epoch=7, delivery=delivered(FIXED))
+
+    def lost(seq: int) -> KnownEvent:
+        return JobLost(job=job_at(seq), epoch=7, host="h1", reason="silence")
+
+    # The second came too late, and that was told; or in time, and nobody has told it.
+    state = fixing(given(*log)).works(agent).settled(150).works(check).settled(150)
+    state = state.works(publish if merged == HEAD else lost).settled(150)
+    at = (of(state).look_at - T0).total_seconds()
+    done = seen(state, at, state="merged", head_commit=merged).at(at).then(TaskSucceeded)
+    assert isinstance(done, TaskSucceeded)
+    assert (done.delivery.commit, done.reservations) == (merged, said)
 
 
 def test_a_push_of_ours_whose_end_was_lost_is_where_the_next_one_begins() -> None:

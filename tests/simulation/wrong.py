@@ -51,7 +51,7 @@ from penstock_orchestrator.core import (
 from penstock_orchestrator.core import fleet as fleets
 from penstock_orchestrator.core.fleet import Fleet, Hold, Lane, Turn
 from penstock_orchestrator.core.step import Stage
-from penstock_orchestrator.core.task import CurrentJob, Failure, Outcome, Review, Task
+from penstock_orchestrator.core.task import CurrentJob, End, Failure, Outcome, Review, Task
 
 Put: TypeAlias = Callable[[object, str, object], None]
 
@@ -224,7 +224,7 @@ def ends_well_always(put: Put) -> None:
 def calls_no_change_a_success(put: Put) -> None:
     right = evolve._ended
 
-    def ended(task: Task, recorded: Recorded, event: evolve.End) -> Task:
+    def ended(task: Task, recorded: Recorded, event: End) -> Task:
         after = right(task, recorded, event)
         if isinstance(event, TaskFailed) and after.outcome == "no_change":
             good: Outcome = "succeeded"

@@ -13,6 +13,7 @@ from msgspec.structs import fields
 
 from penstock import events as e
 from penstock.bounds import clip
+from penstock_orchestrator.core.checks import FAILED_BEFORE
 from penstock_orchestrator.core.compact import telling
 from penstock_orchestrator.core.task import Outcome, Task
 
@@ -75,7 +76,6 @@ def remembered(task: Task, recorded: e.Recorded) -> list[RememberedRow]:
 
 
 def _end(task: Task, recorded: e.Recorded, outcome: Outcome) -> MemoryRow:
-    failure = task.last_failure or task.failure
     good = outcome in ("succeeded", "unverified")
     url = task.delivery.url if task.delivery is not None else ""
     return MemoryRow(
@@ -91,11 +91,19 @@ def _end(task: Task, recorded: e.Recorded, outcome: Outcome) -> MemoryRow:
         turns=task.usage.turns,
         url=url or None,
         score=None if task.gate is None else task.gate.score,
-        error_class=None if failure is None else failure.known_as,
+        error_class=_error_class(task),
         files=[] if task.change is None else list(task.change.files[:FILES_MAX]),
         born_at=recorded.at,
         number=recorded.seq,
     )
+
+
+def _error_class(task: Task) -> str | None:
+    """What it failed with; of one that did not, the last that went wrong on the way."""
+    if isinstance(task.end, e.TaskFailed):
+        return task.end.error_class
+    failure = task.last_failure or task.failure
+    return None if failure is None else failure.known_as
 
 
 def _happened(task: Task, end: e.AnyEvent, outcome: Outcome) -> list[str]:
@@ -116,7 +124,10 @@ def _ended(task: Task, end: e.AnyEvent, outcome: Outcome) -> str:
         case "succeeded":
             return f"Succeeded after {tries}: the checks passed and the change was handed over."
         case "unverified":
-            return f"Handed over after {tries}, and nothing has checked it ({task.skipped or 'no checks'})."
+            why = end.reason if isinstance(end, e.TaskUnverified) else ""
+            if why == FAILED_BEFORE:
+                return f"Handed over after {tries}; what fails had failed before it too, so it is not verified."
+            return f"Handed over after {tries}, and nothing has checked it ({why})."
         case "no_change":
             return f"Ended without any change after {tries}."
         case "failed":

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import astuple, fields
 
-from penstock_orchestrator.core.checks import unverified_reason
+from penstock.events import TaskCancelled, TaskFailed, TaskSucceeded, TaskUnverified
 from penstock_orchestrator.core.reported import spent
 from penstock_orchestrator.core.task import Review, Task
 from penstock_orchestrator.core.waiting import phase, waiting
@@ -120,7 +120,8 @@ def task_row(task: Task) -> TaskRow:
     spec, wait, gate = task.spec, waiting(task), task.gate
     usage = task.usage if task.run_usage is None else spent(task, task.run_usage).usage
     reason, message = _reason(task)
-    delivery = task.delivery
+    # What was merged may be less than what we have pushed, and no more of it was handed over.
+    delivery = task.end.delivery if isinstance(task.end, TaskSucceeded | TaskUnverified) else task.delivery
     patch = None if delivery is None else delivery.patch
     resolved = {on for on, _ in task.resolved}
     return TaskRow(
@@ -171,7 +172,7 @@ def task_row(task: Task) -> TaskRow:
         message=message,
         branch=task.branch or None,
         base_commit=task.base_commit,
-        head_commit=None if task.change is None else task.change.commit,
+        head_commit=_head_commit(task),
         delivery_kind=None if delivery is None else delivery.kind,
         delivery_url=None if delivery is None else delivery.url or None,
         review=None if task.review is None else as_json(_review(task.review)),
@@ -229,6 +230,13 @@ def _review(seen: Review) -> ReviewRow:
     )
 
 
+def _head_commit(task: Task) -> str | None:
+    if task.review is not None and isinstance(task.end, TaskSucceeded | TaskUnverified):
+        # A fix run at work has no change yet, or one that came too late.
+        return task.end.delivery.commit
+    return None if task.change is None else task.change.commit
+
+
 def _plan_state(task: Task) -> PlanState | None:
     if task.plan is None:
         return None
@@ -244,10 +252,23 @@ def _plan_state(task: Task) -> PlanState | None:
 
 
 def _reason(task: Task) -> tuple[str | None, str | None]:
-    if task.outcome in ("succeeded", "unverified"):
-        return (unverified_reason(task.judged, task.skipped), None) if task.outcome == "unverified" else (None, None)
-    if task.outcome == "cancelled":
-        return "cancelled", None if task.cancel is None else task.cancel.reason or None
+    """Of a task that has ended, as its last event has it: what failed on the way is not what it ended with."""
+    match task.end:
+        case TaskSucceeded():
+            return None, None
+        case TaskUnverified():
+            return task.end.reason, None
+        case TaskFailed():
+            return task.end.error_class, task.end.message
+        case TaskCancelled():
+            return "cancelled", task.end.reason or None
+        case None:
+            return _why_not(task)
+        case _:
+            assert_never(task.end)
+
+
+def _why_not(task: Task) -> tuple[str | None, str | None]:
     if task.blocked is not None:
         return task.blocked.reason, task.blocked.message
     if task.parked is not None:

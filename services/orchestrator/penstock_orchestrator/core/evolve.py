@@ -85,6 +85,7 @@ from penstock_orchestrator.core.task import (
     NO_CHANGE,
     Blocked,
     CurrentJob,
+    End,
     Failure,
     JobKind,
     Mail,
@@ -100,7 +101,6 @@ SCOPE: Final = "preflight.scope"
 Asked: TypeAlias = (
     PrepareRequested | PlanRequested | AgentRequested | CompactRequested | VerifyRequested | PublishRequested
 )
-End: TypeAlias = TaskSucceeded | TaskUnverified | TaskFailed | TaskCancelled
 Person: TypeAlias = (
     TaskCancelRequested
     | TaskUnblocked
@@ -561,9 +561,8 @@ def _remember(task: Task, recorded: Recorded) -> Task:
 
 
 def _ended(task: Task, recorded: Recorded, event: End) -> Task:
-    ended = replace(
-        _answered(task), job=None, look=None, stop=None, parked=None, blocked=None, admitted=False, ended_at=recorded.at
-    )
+    ended = replace(_answered(task), job=None, look=None, stop=None, parked=None, blocked=None, admitted=False)
+    ended = replace(ended, end=event, ended_at=recorded.at)
     match event:
         case TaskSucceeded():
             return replace(ended, outcome="succeeded")

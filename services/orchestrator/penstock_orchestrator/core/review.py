@@ -33,7 +33,7 @@ from penstock.events import (
 )
 from penstock.values import FailedCheck, Follow, ReviewComment
 from penstock_orchestrator.core.reported import mail_back
-from penstock_orchestrator.core.task import Fix, Look, Review, Task, Unseen
+from penstock_orchestrator.core.task import Fix, Look, Review, Task, Unseen, Verdict
 
 KNOWN_MAX: Final = 400
 """So many ids of comments are remembered, those that count the longest; a forge is asked for half of that."""
@@ -111,7 +111,7 @@ def asked_to_publish(task: Task, event: PublishRequested) -> Task:
     if review is None or review.fix is None:
         return task
     fix = replace(review.fix, handing_over=True)
-    return replace(task, review=replace(review, fix=fix, pushed=_ours(review, event.commit)))
+    return replace(task, review=replace(_with_ours(task, review, event.commit), fix=fix))
 
 
 def after_step(before: Task, task: Task, event: object, at: datetime) -> Task:
@@ -160,6 +160,11 @@ def last_pushed(task: Task) -> str:
     return task.delivery.commit
 
 
+def verdict(review: Review, commit: str) -> Verdict:
+    """How the checks of this commit went; of one that is none of ours: of our last."""
+    return next((one for one in review.verdicts if one.commit == commit), review.verdicts[-1])
+
+
 def pending(review: Review) -> bool:
     """Whether there is feedback that no fix run answers yet."""
     return bool(review.comments or review.checks)
@@ -177,9 +182,7 @@ def _begun(task: Task, at: datetime) -> Task:
         number=delivery.number,
         url=delivery.url,
         pushed=(delivery.commit,),
-        judged=task.judged,
-        skipped=task.skipped,
-        results=task.results,
+        verdicts=(_verdict(task, delivery.commit),),
         allowed=follow.fix_runs_max,
         asked_at=at,
         look_at=at + timedelta(seconds=follow.look_seconds),
@@ -193,14 +196,14 @@ def _observed(task: Task, review: Review, event: PullRequestObserved, at: dateti
     room = PENDING_MAX - len(review.comments)
     fresh = tuple(one for one in event.comments if one.id not in known)[:room]
     counts = tuple(one for one in fresh if (one.author in follow.reviewers if follow.reviewers else one.trusted))
-    publishing = task.job is not None and task.job.kind == "publish"
+    # While a commit of ours is on its way, one that nobody knows yet may be that one.
+    on_its_way = task.job is not None and task.job.kind == "publish" and event.head_commit not in review.pushed
     seen = replace(
         review,
         number=event.pull_request,
         url=event.url or review.url,
         state=event.state,
-        # While a commit of ours is on its way, one that nobody knows yet may be that one.
-        head=review.head if publishing or event.head_commit is None else event.head_commit,
+        head=review.head if on_its_way or event.head_commit is None else event.head_commit,
         checks_say=event.checks,
         left_out=event.left_out,
         seen_at=at,
@@ -340,20 +343,17 @@ def _worked(task: Task, review: Review, event: AgentSucceeded) -> Task:
     task = replace(task, review=replace(review, fix=replace(review.fix, told=True, said=event.summary)))
     if event.change.commit != last_pushed(task):
         return task
-    return replace(task, judged=review.judged, skipped=review.skipped, results=review.results)
+    stood = verdict(review, event.change.commit)
+    return replace(task, judged=stood.judged, skipped=stood.skipped, results=stood.results)
 
 
 def _answered(task: Task, review: Review, event: PublishSucceeded, at: datetime) -> Task:
     commit = event.delivery.commit
     review = replace(
-        review,
+        _with_ours(task, review, commit),
         number=event.delivery.number or review.number,
         url=event.delivery.url or review.url,
-        pushed=_ours(review, commit),
         head=commit,
-        judged=task.judged,
-        skipped=task.skipped,
-        results=task.results,
         fix=None,
         checks=(),
         quiet=0,
@@ -361,8 +361,16 @@ def _answered(task: Task, review: Review, event: PublishSucceeded, at: datetime)
     return replace(task, review=_next(task, review, at), admitted=False, queued_at=at)
 
 
-def _ours(review: Review, commit: str) -> tuple[str, ...]:
-    return review.pushed if commit in review.pushed else (*review.pushed, commit)[-PUSHED_MAX:]
+def _with_ours(task: Task, review: Review, commit: str) -> Review:
+    """With a commit of ours on the pull request, as the task's checks have judged it."""
+    if commit in review.pushed:
+        return review
+    verdicts = (*review.verdicts, _verdict(task, commit))
+    return replace(review, pushed=(*review.pushed, commit)[-PUSHED_MAX:], verdicts=verdicts[-PUSHED_MAX:])
+
+
+def _verdict(task: Task, commit: str) -> Verdict:
+    return Verdict(commit=commit, judged=task.judged, skipped=task.skipped, results=task.results)
 
 
 def _taken_over(task: Task, review: Review, at: datetime) -> Task:

@@ -25,6 +25,7 @@ from penstock.jobs import verify_steps
 from penstock.values import LOCAL
 from penstock_orchestrator.core import checks
 from penstock_orchestrator.core.prompt import fitting, hint_for
+from penstock_orchestrator.core.review import verdict
 from penstock_orchestrator.core.task import Task
 
 Stage: TypeAlias = Literal["prepare", "plan", "agent", "verify", "publish", "review", "finish"]
@@ -111,16 +112,16 @@ def end_well(task: Task) -> TaskSucceeded | TaskUnverified:
     if seen is not None and seen.state == "merged" and seen.head is not None and seen.head in seen.pushed:
         # What was merged, which a later push of ours is not part of.
         delivery = replace(delivery, commit=seen.head)
-    judged, skipped = (task.judged, task.skipped) if seen is None else (seen.judged, seen.skipped)
-    results = task.results if seen is None else seen.results
-    reservations = checks.reservations(judged, results)
-    if checks.is_verified(task.spec, judged, results):
+    # Neither the checks of a later commit of ours nor those of a change at work say anything of this one.
+    stood = task if seen is None else verdict(seen, delivery.commit)
+    reservations = checks.reservations(stood.judged, stood.results)
+    if checks.is_verified(task.spec, stood.judged, stood.results):
         return TaskSucceeded(delivery=delivery, attempts=task.attempts, usage=task.usage, reservations=reservations)
     return TaskUnverified(
         delivery=delivery,
         attempts=task.attempts,
         usage=task.usage,
-        reason=checks.unverified_reason(judged, skipped),
+        reason=checks.unverified_reason(stood.judged, stood.skipped),
         reservations=reservations,
     )
 

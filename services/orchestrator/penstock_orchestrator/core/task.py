@@ -15,8 +15,12 @@ from penstock.events import (
     FailureClassified,
     GateScored,
     JobStopRequested,
+    TaskCancelled,
     TaskCancelRequested,
+    TaskFailed,
     TaskSubmitted,
+    TaskSucceeded,
+    TaskUnverified,
 )
 from penstock.values import (
     Change,
@@ -178,9 +182,21 @@ class Fix(Struct, frozen=True, kw_only=True):
     handing_over: bool = False
 
 
+End: TypeAlias = TaskSucceeded | TaskUnverified | TaskFailed | TaskCancelled
+"""The event that a task has ended with."""
+
+
+class Verdict(Struct, frozen=True, kw_only=True):
+    """How the checks of a commit of ours went, or why there were none."""
+
+    commit: str
+    judged: Judgement
+    skipped: str
+    results: tuple[CommandResult, ...]
+
+
 class Review(Struct, frozen=True, kw_only=True):
-    """The pull request that the task has become. `pushed`: our own commits on it; `judged`, `skipped`, `results`: of the last
-    of them.
+    """The pull request that the task has become. `pushed`: our own commits on it, the last at the end; `verdicts`: one of each.
 
     `state`, `head`, `checks_say`: as last seen, at `seen_at`. `known`: comments that were told, `idle` those of them that
     count for nothing; `left_out`: there are more than are told. `comments`, `checks`: feedback that waits for a fix run,
@@ -192,8 +208,7 @@ class Review(Struct, frozen=True, kw_only=True):
     number: int | None
     url: str
     pushed: tuple[str, ...]
-    judged: Judgement
-    skipped: str
+    verdicts: tuple[Verdict, ...]
     allowed: int
     asked_at: datetime
     look_at: datetime
@@ -216,7 +231,6 @@ class Review(Struct, frozen=True, kw_only=True):
     misses: int = 0
     stirred: bool = False
     look_first: bool = False
-    results: tuple[CommandResult, ...] = ()
     unseen: Unseen | None = None
     taken_over: bool = False
 
@@ -307,6 +321,7 @@ class Task(Struct, frozen=True, kw_only=True):
     review: Review | None = None
     look: Look | None = None
     outcome: Outcome | None = None
+    end: End | None = None
     ended_at: datetime | None = None
     held: str = ""
     commands: tuple[str, ...] = ()
