@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from penstock_agent_exec.redact import Redactor
 from penstock_agent_exec.verify.compare import Past, Run, beside, broken, past, rerun
 from penstock_agent_exec.verify.documents import read_document, read_go_lines
-from penstock_agent_exec.verify.files import FILE_BYTES_MAX, Places, read_new
+from penstock_agent_exec.verify.files import DEPTH_MAX, FILE_BYTES_MAX, Places, read_new
 from penstock_agent_exec.verify.junit import ELEMENTS_MAX, read_junit
 from penstock_agent_exec.verify.printed import PRINTED_BYTES_MAX, Printed, read_sums
 from penstock_agent_exec.verify.reading import CASES_MAX, NAME_LENGTH_MAX, NotAReport, Reading, cleaned, first_of
@@ -166,6 +166,17 @@ def test_a_report_that_is_too_long_is_not_read_and_the_rest_is_not_compared(tmp_
     found = read_new(tmp_path, {}, Places(()).marks(tmp_path), NOTHING_SECRET)
     assert found is not None
     assert (set(found.cases), found.is_whole) == ({"a"}, False)
+
+
+def test_a_chain_of_folders_is_walked_to_a_bound(tmp_path: Path) -> None:
+    # A command makes fifty thousand of them in a second; walked to its end by the way from the root, that takes an hour.
+    here = tmp_path
+    for depth in range(1, DEPTH_MAX + 2):
+        here = here / "a"
+        here.mkdir()
+        (here / f"junit-{depth}.xml").write_text("<testsuite><testcase name='a'/></testsuite>")
+    found = {path.count("/") for path in Places(()).marks(tmp_path)}
+    assert found == set(range(1, DEPTH_MAX + 1))
 
 
 def _run(code: int, source: str = "junit", **cases: str) -> Run:

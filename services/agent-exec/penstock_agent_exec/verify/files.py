@@ -22,6 +22,9 @@ from penstock_agent_exec.verify.junit import read_junit
 from penstock_agent_exec.verify.reading import NotAReport, Reading, without_root
 
 ENTRIES_MAX: Final = 200_000
+DEPTH_MAX: Final = 64
+"""Folders in each other. Each is opened by all that is above it, so without a bound a chain of them takes hours to walk."""
+
 FILES_MAX: Final = 2_000
 FILE_BYTES_MAX: Final = 8 * 1024 * 1024
 ALL_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -105,7 +108,7 @@ def _walk(root: Path, skipped: frozenset[str]) -> Iterator[tuple[str, os.stat_re
                         return
                     path = f"{folder}/{entry.name}" if folder else entry.name
                     if entry.is_dir(follow_symlinks=False):
-                        if entry.name not in skipped:
+                        if entry.name not in skipped and path.count("/") < DEPTH_MAX:
                             queue.append(path)
                     elif entry.is_file(follow_symlinks=False):
                         yield path, entry.stat(follow_symlinks=False)
