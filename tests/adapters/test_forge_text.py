@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from typing import Final
 
@@ -16,7 +17,7 @@ TASK: Final = "01jqa0task000000000000000a"
 
 ALIVE: Final = re.compile(
     r"@\w|#\d|\bGH-\d|!\d|!\[|<(?!/?(?:details|summary)>)[A-Za-z/!?]|^[ \t>*-]*/[A-Za-z]"
-    r"|https?://\S+/(?:issues|pull|pulls|merge_requests|work_items|commit)/",
+    r"|https?://\S+/(?:issues|pull|pulls|merge_requests|work_items|commit)/|\[(?:skip|no) ci\]|\[ci skip\]",
     re.MULTILINE | re.IGNORECASE,
 )
 """What one of the forges would act upon."""
@@ -42,6 +43,12 @@ ALIVE: Final = re.compile(
         "@\u200bann",
         "#\u206012",
         "<\u200d!-- x -->",
+        "Gh-12",
+        "&#64;octocat, &commat;ann, &#x40;acme/team and @&#111;ctocat",
+        "Fixes &#35;12, closes &num;7, #&#49;2 and acme/other&#x23;7",
+        "https&colon;//github.com/a/b/&#105;ssues/3",
+        "ci: mend it [skip ci], [CI skip] and [no ci] [ skip-checks ] ***NO_CI***",
+        "a &lt;b&gt; &amp; &eacute;&nbsp;&notathing; stay as they are",
     ],
 )
 def test_nothing_in_it_is_more_than_text(text: str) -> None:
@@ -49,16 +56,56 @@ def test_nothing_in_it_is_more_than_text(text: str) -> None:
     assert not ALIVE.search(found), found
     seen = re.sub("[\u200b\u200d\u2060]", "", text)
     assert found.replace(APART, "") == seen, "to a reader it is what was written"
+    assert not ALIVE.search(as_seen(found)), found
 
 
-@given(st.text(alphabet="@#!/<>-[]()ad1 \n`\u200b\u202e\r", max_size=60))
+def as_seen(text: str) -> str:
+    """As a forge has rendered it, in which it looks for calls and numbers: what HTML has another name for is itself, but that
+    what stood for a tag is none."""
+    return re.sub(r"&(?:#\w+|\w+);", lambda found: html.unescape(found[0]), text.replace("&lt;", ""))
+
+
+def test_letters_that_cannot_be_seen_have_no_other_name_and_others_keep_theirs() -> None:
+    assert "\u202e" not in as_seen(neutral("a&#x202e;b &ZeroWidthSpace;"))
+    kept = "&lt;b&gt; &amp; &eacute;&nbsp;&quot;"
+    assert neutral(kept) == kept
+
+
+@given(st.text(alphabet="@#!/<>-[]()ad1&;4 \n`\u200b\u202e\r", max_size=60))
 def test_no_text_is_alive_when_it_was_made_neutral_and_stays_so(text: str) -> None:
     found = neutral(text)
     assert not ALIVE.search(found), found
+    assert not ALIVE.search(as_seen(found)), found
     assert not ALIVE.search(neutral(found))
 
 
-@pytest.mark.parametrize("unseen", ["\u202e", "\u2066", "\ufeff", "\u200f", "\U000e0041", "\x1b", "\x00", "\x7f"])
+@pytest.mark.parametrize(
+    "text", ["<\u200bdetails>", "<det\u00adails><summ\u2060ary>", "<\u200b/details>", "</\u202edetails>"]
+)
+def test_a_tag_that_something_unseen_was_in_folds_nothing(text: str) -> None:
+    # Who marks the agent's words off has looked for tags before what is unseen was gone.
+    found = neutral(f"> {text}\n\nseen")
+    assert not re.search(r"</?(?:details|summary)>", found), found
+    assert neutral(found) == found
+
+
+@pytest.mark.parametrize(
+    "unseen",
+    [
+        "\u202e",
+        "\u2066",
+        "\ufeff",
+        "\u200f",
+        "\U000e0041",
+        "\U000e0101",
+        "\ufe01",
+        "\u00ad",
+        "\u061c",
+        "\x1b",
+        "\x00",
+        "\x7f",
+    ],
+)
 def test_what_cannot_be_seen_is_taken_out(unseen: str) -> None:
     assert neutral(f"a{unseen}b") == "ab"
 

@@ -6,6 +6,7 @@ to be understood; what a reader sees stays the same. Only the few tags that fold
 
 from __future__ import annotations
 
+import html
 import re
 from typing import Final
 
@@ -16,11 +17,22 @@ TEXT_LENGTH_MAX: Final = 60_000
 APART: Final = "\u200b"
 """A space without a width: the usual way to keep `@name` from being a call."""
 
-_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]")
+# But for the two that say whether a sign is an emoji: people write those.
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    "\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]"
+)
+_ENTITY = re.compile(r"&(?=(#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});)")
+_MEANS = re.compile(r"[A-Za-z0-9@#!/:]")
 _CALL = re.compile(r"@(?=\w)")
-_NUMBER = re.compile(r"([#!](?=\d)|\b(?:GH|gh)-(?=\d))")
+_NUMBER = re.compile(r"([#!](?=\d)|\b[Gg][Hh]-(?=\d))")
 _IMAGE = re.compile(r"!(?=\[)")
-_TAG = re.compile(r"<(?!/?(?:details|summary)>)(?=[A-Za-z/!?])")
+_FOLD = re.compile(r"(</?(?:details|summary)>)")
+_TAG = re.compile(r"<(?=[A-Za-z/!?])")
+_SKIP = re.compile(
+    r"\[(?=[ \t]{0,3}(?:(?:skip|no)[ \t_-]{1,3}[a-z]{2,20}|[a-z]{2,20}[ \t_-]{1,3}skip)[ \t]{0,3}\])|\*(?=\*\*NO_CI)",
+    re.IGNORECASE,
+)
 _ORDER = re.compile(r"^([ \t>*-]*)/(?=[A-Za-z])", re.MULTILINE)
 _ISSUE = re.compile(r"\b(https?):(?=//\S+/(?:issues|pull|pulls|merge_requests|work_items|commit)/)", re.IGNORECASE)
 _CROSS = re.compile(r"(?<=[\w)])#(?=\w*\d)")
@@ -28,12 +40,14 @@ _CROSS = re.compile(r"(?<=[\w)])#(?=\w*\d)")
 
 def neutral(text: str, length_max: int = TEXT_LENGTH_MAX) -> str:
     """The text, fit for a forge: no calls of people or teams, no references to issues that it could close or be listed at, no
-    images, no tags and so no hidden comments, no orders to bots at the beginning of a line, nothing that is not seen."""
-    text = _UNSEEN.sub("", text.replace("\r\n", "\n"))
+    images, no tags and so no hidden comments, no orders to bots at the beginning of a line or to leave out checks, nothing that
+    is not seen, and none of it under the name that HTML has for a letter."""
+    text = _untagged(text.replace("\r\n", "\n"))
+    text = _ENTITY.sub(_told_apart, text)
     text = _CALL.sub("@" + APART, text)
     text = _NUMBER.sub(rf"\1{APART}", text)
     text = _IMAGE.sub("!" + APART, text)
-    text = _TAG.sub("<" + APART, text)
+    text = _SKIP.sub(lambda found: found[0] + APART, text)
     text = _ORDER.sub(rf"\1{APART}/", text)
     text = _ISSUE.sub(rf"\1{APART}:", text)
     text = _CROSS.sub("#" + APART, text)
@@ -43,6 +57,19 @@ def neutral(text: str, length_max: int = TEXT_LENGTH_MAX) -> str:
 def neutral_title(title: str) -> str:
     """The same for a title: one line."""
     return " ".join(neutral(title, TITLE_LENGTH_MAX).split()) or "(no title)"
+
+
+def _untagged(text: str) -> str:
+    """Nothing unseen, and no tag but those that fold, as they were written: one that something unseen was in is none of ours."""
+    parts = _FOLD.split(text)
+    parts[::2] = [_TAG.sub("<" + APART, _UNSEEN.sub("", part)) for part in parts[::2]]
+    return "".join(parts)
+
+
+def _told_apart(found: re.Match[str]) -> str:
+    """A forge looks for calls and numbers in what a reader sees, where `&#64;` is an @."""
+    letter = html.unescape(f"&{found[1]};")
+    return "&" + APART if _MEANS.search(letter) or _UNSEEN.search(letter) else "&"
 
 
 def _cut(text: str, length_max: int) -> str:
