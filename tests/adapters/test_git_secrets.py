@@ -45,6 +45,8 @@ async def found(world: World, script: str) -> tuple[str, ...]:
         f"echo {TOKEN} > a && git add a && git commit -qm 'In' && rm a && git commit -qam 'Out again'",
         f"echo '-{TOKEN}' > list",
         f"ln -s {TOKEN} link",
+        f"printf 'it is\\n{TOKEN}\\n' | iconv -t UTF-16 > wide.txt",
+        f"echo '- {TOKEN}' | iconv -t UTF-32BE > wider.txt",
     ],
 )
 async def test_a_secret_that_a_change_brings_is_named(world: World, script: str) -> None:
@@ -54,6 +56,11 @@ async def test_a_secret_that_a_change_brings_is_named(world: World, script: str)
 async def test_a_change_without_secrets_and_one_that_takes_one_away_are_let_pass(world: World) -> None:
     world.somebody_pushes("main", "leaked.ini", f"a\ntoken = {TOKEN}\nb\n")
     assert await found(world, "printf 'a\\ntoken = from-elsewhere\\nb\\n' > leaked.ini") == ()
+
+
+async def test_a_change_that_takes_one_away_in_wide_letters_is_let_pass(world: World) -> None:
+    world.somebody_pushes("main", "leaked.txt", f"a\n{TOKEN}\nb\n".encode("utf-16-le").decode())
+    assert await found(world, "printf 'a\nb\n' | iconv -t UTF-16LE > leaked.txt") == ()
 
 
 async def test_a_header_that_nobody_shows_is_pushed_and_so_is_looked_at(world: World) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from penstock_agent_exec.git.command import git, git_output
 from penstock_agent_exec.git.failures import Conflict, RefMissing, TooBig, failure_from
@@ -163,22 +163,27 @@ async def all_lines(mirror: Mirror, *args: str) -> bytes:
 
 async def raw_commits(mirror: Mirror, commits: Sequence[str]) -> dict[str, bytes]:
     """Each commit as it would be pushed: every header of it, in whatever encoding. Raises BadName, RefMissing, TooBig."""
-    asked = "".join(f"{check_commit(commit)}\n" for commit in commits).encode()
+    return await raw_objects(mirror, commits, "commit")
+
+
+async def raw_objects(mirror: Mirror, names: Sequence[str], kind: Literal["commit", "blob"]) -> dict[str, bytes]:
+    """The content of each object by its name, read by one git for all of them. Raises as `raw_commits`."""
+    asked = "".join(f"{check_commit(name)}\n" for name in names).encode()
     out = await git_output(mirror.path, "cat-file", "--batch", stdin=asked)
     found: dict[str, bytes] = {}
     at = 0
-    for commit in commits:
+    for name in names:
         end = out.find(b"\n", at)
         said = out[at:end].split() if end >= 0 else []
         if (
             len(said) != 3
-            or said[0].decode("ascii", "replace") != commit
-            or said[1] != b"commit"
+            or said[0].decode("ascii", "replace") != name
+            or said[1] != kind.encode()
             or not said[2].isdigit()
         ):
-            raise RefMissing(f"{commit} cannot be read.")
+            raise RefMissing(f"{name} cannot be read.")
         size = int(said[2])
-        found[commit] = out[end + 1 : end + 1 + size]
+        found[name] = out[end + 1 : end + 1 + size]
         at = end + 1 + size + 1
     return found
 

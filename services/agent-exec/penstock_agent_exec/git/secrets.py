@@ -33,8 +33,15 @@ async def secrets_in(mirror: Mirror, base: str, head: str, redactor: Redactor) -
 
 def _names(redactor: Redactor, messages: bytes, brought: bytes) -> tuple[str, ...]:
     found = [span.name for span in redactor.find_known(messages)]
-    for span in redactor.find_known(brought):
-        line = brought.rfind(b"\n", 0, span.start) + 1
-        if not brought.startswith(b"-", line):
-            found.append(span.name)
+    # As it is; and where there are zeros in it, as text that has some around each letter.
+    for text in dict.fromkeys((brought, narrow(brought))):
+        for span in redactor.find_known(text):
+            line = text.rfind(b"\n", 0, span.start) + 1
+            if not text.startswith(b"-", line):
+                found.append(span.name)
     return tuple(dict.fromkeys(found))
+
+
+def narrow(text: bytes) -> bytes:
+    """What is written in UTF-16 or UTF-32, as far as it is ASCII: there each letter has its zeros, in whatever order."""
+    return text.replace(b"\0", b"")

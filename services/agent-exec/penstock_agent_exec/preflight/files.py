@@ -14,7 +14,7 @@ from typing import Final
 from penstock.bounds import LINE_LENGTH_MAX, clip
 from penstock.scope import allows
 from penstock.values import Finding, Preflight
-from penstock_agent_exec.preflight.history import LINK_MODE, NOTHING, SUBMODULE_MODE, Touched
+from penstock_agent_exec.preflight.history import FOLDER_MODE, LINK_MODE, NOTHING, SUBMODULE_MODE, Touched
 
 FORBIDDEN: Final = re.compile(
     r"""(?x)
@@ -107,6 +107,7 @@ def files(
     yield from _once(_sizes(brought, rules))
     yield from _once(_links(brought))
     yield from _once(_submodules(touched))
+    yield from _once(_folders(brought))
     yield from _once(_names(brought))
     yield from _once(_workflows(touched, rules))
     yield from _once(_outside(ends_in, touched, scope))
@@ -172,6 +173,24 @@ def _links(brought: tuple[Touched, ...]) -> Iterator[Finding]:
         if leaves or ".git" in to.lower().split("/"):
             message = f"a link to {shown_path(file.link)}, which is not in the tree"
             yield _finding("symlink", "hard", file, message, "replace it with a file, or a link inside the tree")
+        elif _turns_back(file.link):
+            message = (
+                f"a link to {shown_path(file.link)}: from where a link in the middle leads to, .. may leave the tree"
+            )
+            yield _finding("symlink", "hard", file, message, "replace it with a file, or a link inside the tree")
+
+
+def _turns_back(link: str) -> bool:
+    """Whether it goes up again after a name, which may be a link itself: then its words do not say where it leads."""
+    names = [name for name in link.split("/") if name not in ("", ".")]
+    return ".." in names[next((at for at, name in enumerate(names) if name != ".."), len(names)) :]
+
+
+def _folders(brought: tuple[Touched, ...]) -> Iterator[Finding]:
+    for file in brought:
+        if file.new_mode == FOLDER_MODE:
+            message = "an empty folder, such as git itself makes none: no review shows it, and its name is pushed"
+            yield _finding("path", "hard", file, message, "commit with git itself, which leaves it out")
 
 
 def _submodules(touched: tuple[Touched, ...]) -> Iterator[Finding]:

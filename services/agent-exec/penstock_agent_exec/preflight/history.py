@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from penstock_agent_exec.git.change import FILES_MAX, PLAIN, Commit, all_lines, commits_of, raw_commits
+from penstock_agent_exec.git.change import FILES_MAX, PLAIN, Commit, all_lines, commits_of, raw_commits, raw_objects
 from penstock_agent_exec.git.command import git_output
 from penstock_agent_exec.git.failures import TooBig
 from penstock_agent_exec.git.mirror import Mirror
@@ -24,7 +24,13 @@ LINES_MAX: Final = 1_000_000
 LINK_BYTES_MAX: Final = 4_096
 LINK_MODE: Final = "120000"
 SUBMODULE_MODE: Final = "160000"
+FOLDER_MODE: Final = "040000"
 NOTHING: Final = "000000"
+EMPTY_FOLDERS: Final = (
+    b"4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+    b"6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321",
+)
+"""A tree of nothing, by either kind of name. Git makes none, and no diff shows one: its name alone is pushed."""
 
 _HUNK: Final = re.compile(rb"@@ -\d+(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 _RAW: Final = re.compile(rb":([0-7]{6}) ([0-7]{6}) ([0-9a-f]{40,64}) ([0-9a-f]{40,64}) ([ADMT])")
@@ -38,7 +44,8 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Touched:
-    """One path in one commit. Modes as in git; `size_bytes` is the new content's; `link`: where a symbolic link leads."""
+    """One path in one commit. Modes as in git; `size_bytes` is the new content's; `link`: where a symbolic link leads. Of folders
+    only the empty ones are told."""
 
     commit: str
     path: str
@@ -105,7 +112,7 @@ _WALK: Final = ("--reverse", "--topo-order", "--no-renames", "--diff-merges=firs
 async def _touched(mirror: Mirror, between: str) -> tuple[Touched, ...]:
     out = await git_output(
         mirror.path,
-        *("log", *_WALK, "--raw", "-z", "--no-abbrev", "--format=%x00%H", *PLAIN, "--end-of-options", between),
+        *("log", *_WALK, "--raw", "-t", "-z", "--no-abbrev", "--format=%x00%H", *PLAIN, "--end-of-options", between),
     )
     # Between a commit and its files stands an end of line, between one commit and the next an empty field.
     fields = iter(out.split(b"\0"))
@@ -122,10 +129,15 @@ async def _touched(mirror: Mirror, between: str) -> tuple[Touched, ...]:
         path = next(fields, None)
         if raw is None or path is None or not commit:
             raise Unreadable("the list of files that it touches")
+        if raw[4] not in EMPTY_FOLDERS and FOLDER_MODE.encode() in (raw[1], raw[2]):
+            continue
         rows.append((commit, list(raw.groups()), path.decode("utf-8", "backslashreplace")))
     if len(rows) > FILES_MAX:
         raise TooBig(f"It touches {len(rows)} files; the limit is {FILES_MAX}.")
     sizes = await _sizes(mirror, [(raw[1], raw[3]) for _, raw, _ in rows])
+    links = await _links(
+        mirror, [(raw[3], size) for (_, raw, _), size in zip(rows, sizes, strict=True) if raw[1].decode() == LINK_MODE]
+    )
     return tuple(
         [
             Touched(
@@ -135,7 +147,7 @@ async def _touched(mirror: Mirror, between: str) -> tuple[Touched, ...]:
                 old_mode=raw[0].decode(),
                 new_mode=raw[1].decode(),
                 size_bytes=size,
-                link=await _link(mirror, raw[3], size) if raw[1].decode() == LINK_MODE else None,
+                link=links[raw[3]] if raw[1].decode() == LINK_MODE else None,
             )
             for (commit, raw, path), size in zip(rows, sizes, strict=True)
         ]
@@ -159,11 +171,13 @@ async def _sizes(mirror: Mirror, blobs: list[tuple[bytes, bytes]]) -> list[int]:
     return sizes
 
 
-async def _link(mirror: Mirror, blob: bytes, size_bytes: int) -> str:
-    if size_bytes > LINK_BYTES_MAX:
-        raise Unreadable(f"a link of {size_bytes} bytes")
-    out = await git_output(mirror.path, "cat-file", "blob", "--end-of-options", _oid(blob))
-    return out.decode("utf-8", "backslashreplace")
+async def _links(mirror: Mirror, blobs: list[tuple[bytes, int]]) -> dict[bytes, str]:
+    """Where each leads, by one git for all: a change may have as many links as files."""
+    if longest := max((size for _, size in blobs if size > LINK_BYTES_MAX), default=0):
+        raise Unreadable(f"a link of {longest} bytes")
+    names = {_oid(blob): blob for blob, _ in blobs}
+    found = await raw_objects(mirror, tuple(names), "blob")
+    return {names[name]: content.decode("utf-8", "backslashreplace") for name, content in found.items()}
 
 
 async def _patch(mirror: Mirror, between: str) -> bytes:

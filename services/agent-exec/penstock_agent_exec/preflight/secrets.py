@@ -10,7 +10,7 @@ import posixpath
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import re2  # type: ignore[import-untyped]  # it ships no types; all that is asked of it stands in this file
@@ -18,6 +18,7 @@ import re2  # type: ignore[import-untyped]  # it ships no types; all that is ask
 from penstock.bounds import LINE_LENGTH_MAX, clip
 from penstock.scope import allows
 from penstock.values import Finding
+from penstock_agent_exec.git.secrets import narrow
 from penstock_agent_exec.preflight.files import shown_path
 from penstock_agent_exec.preflight.history import Added, History
 from penstock_agent_exec.redact import Redactor
@@ -32,7 +33,8 @@ _WORDS: Final = (
     r"|signing[_-]?key|private[_-]?key|client[_-]?secret|credentials?|webhook[_-]?secret|bot[_-]?token)"
 )
 _NAME: Final = rf"[A-Z0-9_.\-]{{0,60}}({_WORDS})(?:s|_[A-Z0-9_]{{0,20}}|[0-9]{{1,3}})?"
-_QUOTED: Final = rf"""(?i){_NAME}["'\]]{{0,3}}[ \t]*(?:[:=]|:=|=>)[ \t]*["'`]([^"'`\s]{{8,200}})["'`]"""
+_QUOTED: Final = rf"""(?i){_NAME}[\\"'\]]{{0,6}}[ \t]*(?:[:=]|:=|=>)[ \t]*\\{{0,3}}["'`]([^"'`\s]{{8,200}})["'`]"""
+"""Also as a line of code stands in JSON, such as in a notebook: with a backslash before its quotes."""
 _BARE: Final = (
     rf"(?i)^[ \t]*(?:export[ \t]+|-[ \t]+|set[ \t]+)?{_NAME}[ \t]*[:=][ \t]*"
     r"""([^\s"'`#;,]{8,200})[ \t]*(?:[#;].*)?$"""
@@ -61,6 +63,10 @@ _ONLY_WORDS: Final = {
 _ORDERED: Final = re.compile(rb"(?:0?123456789?0?|abcdefgh|qwertyui)", re.IGNORECASE)
 ENTROPY_MIN: Final = {"password": 2.5, "other": 3.0}
 """Bits a character. `hunter2hunter2` has 2.8; a random token of 20 characters about 4."""
+
+
+_MARKED: Final = re.compile(rb"\A(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)")
+"""What stands before the first letter of a file, to say how it is written."""
 
 
 def _compiled(rule: str) -> re2._Regexp:
@@ -126,22 +132,28 @@ def _kind(name: str) -> str:
 
 def in_lines(added: Added, redactor: Redactor) -> Iterator[tuple[int, str, int]]:
     """Line, kind and length of each secret in the lines that were added to a file."""
-    text = b"\n".join(added.lines)
+    yield from _in_lines(added, added.lines, redactor)
+    if any(b"\0" in line for line in added.lines):
+        yield from _in_lines(added, [narrow(line) for line in added.lines], redactor)
+
+
+def _in_lines(added: Added, lines: Sequence[bytes], redactor: Redactor) -> Iterator[tuple[int, str, int]]:
+    text = b"\n".join(lines)
     starts = [0]
-    for line in added.lines:
+    for line in lines:
         starts.append(starts[-1] + len(line) + 1)
     for span in redactor.find(text):
         at = bisect_right(starts, span.start) - 1
         yield added.numbers[at], _kind(span.name), span.end - span.start
     bare = _SETTINGS_FILES.search(added.path) is not None or "." not in posixpath.basename(added.path)
-    for number, line in zip(added.numbers, added.lines, strict=True):
+    for number, line in zip(added.numbers, lines, strict=True):
         if (found := _given(line, bare=bare)) is not None:
             yield number, _kind(found[0]), found[1]
 
 
 def _given(line: bytes, *, bare: bool) -> tuple[str, int] | None:
     """What a line gives to something that is called a password, key or token, and how long it is."""
-    line = line.removeprefix(b"\xef\xbb\xbf").rstrip(b"\r")
+    line = _MARKED.sub(b"", line).rstrip(b"\r")
     for name, rule in _RULES:
         if name == "bare" and not bare:
             continue
@@ -150,7 +162,7 @@ def _given(line: bytes, *, bare: bool) -> tuple[str, int] | None:
                 if not is_placeholder(found.group(1)) and entropy(found.group(1)) >= ENTROPY_MIN["other"]:
                     return "a token in hexadecimal", len(found.group(1))
                 continue
-            word, value = found.group(1).lower(), found.group(2)
+            word, value = found.group(1).lower(), found.group(2).rstrip(b"\\")
             kind = "password" if word.startswith((b"pass", b"pwd")) else "other"
             if _is_meant(value, kind) and entropy(value) >= ENTROPY_MIN[kind]:
                 return ("a hard-coded password" if kind == "password" else "a hard-coded key or token"), len(value)
