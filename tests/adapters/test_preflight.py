@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 from adapters.git_world import AGENT, World, make_world
 from secrets_of_all_kinds import secrets_of_all_kinds
@@ -175,6 +176,12 @@ async def test_made_up_secrets_of_fixtures_are_said_and_let_pass(world: World) -
         ("ln -s /etc/passwd link", ("symlink", "hard", "link", None)),
         ("ln -s ../../outside src/link", ("symlink", "hard", "src/link", None)),
         ("ln -s ../.git/config src/link", ("symlink", "hard", "src/link", None)),
+        ("mkdir -p d/d/d && ln -s ../../.. d/d/d/up && git add -A && git commit -qm up && ln -s d/d/d/up/../../etc/passwd evil",
+         ("symlink", "hard", "evil", None)),
+        ("e=$(git mktree </dev/null) && git ls-tree HEAD > .git/was"
+         " && t=$(printf '040000 tree %s\\tnothing-to-see\\n' $e | cat - .git/was | git mktree)"
+         " && git update-ref HEAD $(git commit-tree $t -p HEAD -m 'See nothing') && echo x >> src/app.py",
+         ("path", "hard", "nothing-to-see", None)),
         ("echo A=1 > .env", ("forbidden_file", "hard", ".env", None)),
         ("mkdir a && echo x > a/.env.production", ("forbidden_file", "hard", "a/.env.production", None)),
         ("echo '{}' > credentials.json", ("forbidden_file", "hard", "credentials.json", None)),
@@ -210,6 +217,33 @@ async def test_each_of_these_is_blocked_or_flagged_with_file_line_and_rule(
     assert said(findings) == [finding]
     assert findings[0].message
     assert findings[0].can_do
+
+
+@pytest.mark.parametrize(
+    "words", ["Add it [skip ci]", "Add it\n\n[CI skip]", "Add it\n\n\nskip-checks: true", "***NO_CI***"]
+)
+async def test_a_message_that_keeps_the_forges_checks_from_running_is_said_or_blocks(world: World, words: str) -> None:
+    findings = await looked(world, f"echo x > a && git add a && git commit -q -m '{words}'")
+    assert said(findings) == [("workflow", "flagged", "", None)]
+    assert "checks" in findings[0].message
+    assert said(await looked(world, "true", rules=Preflight(workflows="block"))) == [("workflow", "hard", "", None)]
+    assert await looked(world, "true", rules=Preflight(workflows="allow")) == ()
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-32"])
+async def test_a_secret_is_found_in_whatever_width_its_letters_have(world: World, encoding: str) -> None:
+    shaped, given = secrets_of_all_kinds()[0].line, "DB_PASSWORD=kX9vQ2mZ7pLw"
+    known = Redactor({"forge_token": "a-word-that-only-the-host-knows"})
+    text = f"{given}\r\nfirst\n{shaped}\nit is a-word-that-only-the-host-knows\n"
+    findings = await looked(world, "true", files={"notes/settings.ini": text.encode(encoding)}, redactor=known)
+    assert [one.line for one in findings if one.rule == "secret"] == [1, 3, 4]
+
+
+async def test_a_password_in_a_line_of_code_that_stands_in_json_is_found(world: World) -> None:
+    lines = ["x = 1\n", 'DB_PASSWORD = "kX9vQ2mZ7pLw"\n', 'settings = {"api_key": "q8Zt4LmW0pXv7RyB"}\n']
+    notebook = msgspec.json.format(msgspec.json.encode({"cells": [{"cell_type": "code", "source": lines}]}))
+    findings = await looked(world, "true", files={"look.ipynb": notebook})
+    assert [one.line for one in findings if one.rule == "secret"] == [7, 8]
 
 
 async def test_examples_public_keys_and_files_that_go_away_are_nothing_to_speak_of(world: World) -> None:

@@ -29,10 +29,9 @@ _NUMBER = re.compile(r"([#!](?=\d)|\b[Gg][Hh]-(?=\d))")
 _IMAGE = re.compile(r"!(?=\[)")
 _FOLD = re.compile(r"(</?(?:details|summary)>)")
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
-_SKIP = re.compile(
-    r"\[(?=[ \t]{0,3}(?:(?:skip|no)[ \t_-]{1,3}[a-z]{2,20}|[a-z]{2,20}[ \t_-]{1,3}skip)[ \t]{0,3}\])|\*(?=\*\*NO_CI)",
-    re.IGNORECASE,
-)
+_SKIP_WORDS: Final = r"[ \t]{0,3}(?:(?:skip|no)[ \t_-]{1,3}[a-z]{2,20}|[a-z]{2,20}[ \t_-]{1,3}skip)[ \t]{0,3}\]"
+_SKIP = re.compile(rf"\[(?={_SKIP_WORDS})|\*(?=\*\*NO_CI)", re.IGNORECASE)
+_SKIPPING = re.compile(rf"\[{_SKIP_WORDS}|\*\*\*NO_CI|^skip-checks:[ \t]*true", re.IGNORECASE | re.MULTILINE)
 _ORDER = re.compile(r"^([ \t>*-]*)/(?=[A-Za-z])", re.MULTILINE)
 _ISSUE = re.compile(r"\b(https?):(?=//\S+/(?:issues|pull|pulls|merge_requests|work_items|commit)/)", re.IGNORECASE)
 _CROSS = re.compile(r"(?<=[\w)])#(?=\w*\d)")
@@ -57,6 +56,11 @@ def neutral(text: str, length_max: int = TEXT_LENGTH_MAX) -> str:
 def neutral_title(title: str) -> str:
     """The same for a title: one line."""
     return " ".join(neutral(title, TITLE_LENGTH_MAX).split()) or "(no title)"
+
+
+def leaves_out_checks(message: str) -> bool:
+    """Whether a commit's message is one for which forges run none of their checks."""
+    return _SKIPPING.search(message) is not None
 
 
 def _untagged(text: str) -> str:

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from penstock.bounds import LINE_LENGTH_MAX, MESSAGE_LENGTH_MAX, clip
 from penstock.jobs import WAIVABLE
 from penstock.values import Finding, Preflight
+from penstock_agent_exec.forge.text import leaves_out_checks
 from penstock_agent_exec.git.change import diffstat
 from penstock_agent_exec.git.failures import GitFailed, TimedOut
 from penstock_agent_exec.git.mirror import Mirror
@@ -77,6 +78,7 @@ async def _all(change: Change) -> list[Finding]:
     last = await final_lines(change.mirror, since, change.head)
     fixtures = change.rules.fixtures
     found = [*_authors(history, change.author), *files(history.touched, ends_in, change.rules, change.scope)]
+    found += _unchecked(history, change.rules)
     found += await asyncio.to_thread(lambda: list(secrets(history, change.redactor, fixtures)))
     found += _markers(last)
     if change.scanner is not None:
@@ -96,6 +98,23 @@ def _authors(history: History, author: Identity) -> Iterator[Finding]:
             message = f"commit {commit.commit[:12]} is by {who}, not by {author.name} <{author.email}>"
             can_do = "make the commit anew with the identity of the clone"
             yield Finding(rule="author", severity="hard", message=clip(message, LINE_LENGTH_MAX), can_do=can_do)
+
+
+def _unchecked(history: History, rules: Preflight) -> Iterator[Finding]:
+    """As with its files, so with its words: what keeps the forge from running what it runs by itself."""
+    if rules.workflows == "allow":
+        return
+    for commit in history.commits:
+        _, _, message = history.objects[commit.commit].partition(b"\n\n")
+        if leaves_out_checks(message.decode("utf-8", "replace")):
+            yield Finding(
+                rule="workflow",
+                severity="hard" if rules.workflows == "block" else "flagged",
+                message=f"the message of commit {commit.commit[:12]} tells the forge to leave out its checks",
+                can_do="make the commit anew with another message; or a person lets it pass by unblocking"
+                if rules.workflows == "block"
+                else "see that the forge's checks have run",
+            )
 
 
 def _markers(last: tuple[Added, ...]) -> Iterator[Finding]:
