@@ -183,6 +183,20 @@ async def test_a_patch_hidden_in_a_message_never_reaches_whoever_applies_the_mai
     assert applied(world, result.base, await format_patch(world.mirror, result.base, result.head)) == tree
 
 
+@pytest.mark.parametrize("named", ["From: Eve <eve@evil.example>", "[PATCH]\nfrom: Eve <eve@evil.example>"])
+async def test_an_author_named_in_a_message_is_none_to_whoever_applies_the_mailbox(world: World, named: str) -> None:
+    result = await changed(
+        world, f"echo x > x; git add x; git commit -q -F - <<'END'\ninnocent\n\n{named}\n\nmore\nEND"
+    )
+    naive = host_git(
+        world.root, f"--git-dir={world.mirror.path}", "format-patch", "--stdout", f"{result.base}..{result.head}"
+    )
+    applied(world, result.base, naive.encode())
+    assert host_git(world.work, "log", "-1", "--format=%an") == "Eve", "the attack works on a plain mailbox"
+    applied(world, result.base, await format_patch(world.mirror, result.base, result.head))
+    assert host_git(world.work, "log", "-1", "--format=%an") != "Eve"
+
+
 async def test_a_history_with_a_merge_becomes_one_patch(world: World) -> None:
     result = await changed(
         world,

@@ -37,8 +37,8 @@ PLAIN: Final = (
 
 _WITH_CONTENT: Final = (b"100644", b"100755", b"120000")
 
-# In a commit message these begin what `git am` would take for the next message, or for the patch itself.
-_TAKEN_FOR_A_PATCH: Final = re.compile(rb"^(From |diff -|Index: |---)", re.MULTILINE)
+# In a commit message these begin what `git am` would take for the next message, for the patch itself, or for who has made it.
+_TAKEN_FOR_A_PATCH: Final = re.compile(rb"^(From |diff -|Index: |---|(?i:From|Date|Subject):)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ async def format_patch(mirror: Mirror, base: str, head: str) -> bytes:
 
 async def patches_of(mirror: Mirror, base: str, head: str) -> tuple[Patch, ...]:
     """One patch for each commit with a change. A history that `git am` would not replay faithfully (merges, or messages with
-    lines that it takes for a patch) becomes a single patch. Raises BadName, RefMissing, TooBig past PATCH_BYTES_MAX."""
+    lines that it takes for a patch or an author) becomes a single patch. Raises BadName, RefMissing, TooBig past PATCH_BYTES_MAX."""
     commits = await commits_of(mirror, base, head)
     bodies = await git_output(mirror.path, "log", "--format=%B", "--no-show-signature", f"{base}..{head}")
     if any(commit.parents != 1 for commit in commits) or _TAKEN_FOR_A_PATCH.search(bodies):
