@@ -7,6 +7,7 @@ import gzip
 import json
 import random
 import tempfile
+import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from penstock_agent_exec.broker.budget import RunBudget
 from penstock_agent_exec.broker.dialect import Dialect
 from penstock_agent_exec.broker.gate import ModelGate
 from penstock_agent_exec.broker.metering import LINE_BYTES_MAX, AnswerMeter, Used
+from penstock_agent_exec.broker.passing import INFLATED_BYTES_MAX, PIECE_BYTES_MAX, Inflating, TooMuch
 
 pytestmark = pytest.mark.anyio
 
@@ -234,6 +236,34 @@ async def test_an_answer_that_comes_compressed_against_our_wish_is_read_beside(s
     assert api.asked[0].headers["accept-encoding"] == "identity"
     assert answer.body == packed
     assert [used_of(usage) for usage in told] == [expected(Dialect.CHAT)]
+
+
+async def test_a_compressed_answer_that_comes_to_very_much_holds_nobody_up_and_is_not_free(socket_path: Path) -> None:
+    packed = gzip.compress(answer_of(Dialect.CHAT) + b"\n" * (INFLATED_BYTES_MAX + PIECE_BYTES_MAX))
+    assert len(packed) < 1_000_000
+    async with Api(lambda asked: Says(headers=SSE | {"content-encoding": "gzip"}, body=packed)) as api:
+        gate, told = gate_to(api, socket_path, Dialect.CHAT)
+        async with gate:
+            answer = await ask(socket_path, Dialect.CHAT)
+    assert answer.body == packed
+    assert [used_of(usage) for usage in told] == [expected(Dialect.CHAT)]
+    sizes: list[int] = []
+    with pytest.raises(TooMuch):
+        sizes.extend(len(piece) for piece in Inflating().pieces(packed))
+    assert max(sizes) == PIECE_BYTES_MAX
+    assert sum(sizes) == INFLATED_BYTES_MAX
+
+
+def test_a_flood_of_ends_of_lines_makes_no_object_of_each() -> None:
+    meter = AnswerMeter(Dialect.CHAT, streamed=True)
+    flood = b"\n" * 32 * 1024 * 1024
+    tracemalloc.start()
+    try:
+        meter.feed(flood)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < len(flood)
 
 
 def test_of_a_line_that_is_too_long_the_numbers_are_found_and_little_is_kept() -> None:

@@ -27,6 +27,9 @@ ID_LENGTH_MAX: Final = 100
 Tokens: TypeAlias = Annotated[int, Meta(ge=0, le=TOKENS_MAX)] | None
 
 
+_DATA: Final = re.compile(rb"^[ \t\r\x0b\x0c]*data:[^\n]*", re.MULTILINE)
+
+
 class Used(NamedTuple):
     """Tokens of one answer, each counted once: `input_tokens` are those that no cache has saved or stored."""
 
@@ -55,11 +58,18 @@ class AnswerMeter:
         if not self._streamed:
             self._line.add(part)
             return
-        first, *rest = part.split(b"\n")
-        self._line.add(first)
-        for piece in rest:
+        first = part.find(b"\n")
+        if first < 0:
+            self._line.add(part)
+            return
+        self._line.add(part[:first])
+        self._end_of_line()
+        last = part.rfind(b"\n")
+        # What is no data is not looked at line by line: somebody may send nothing but ends of lines.
+        for found in _DATA.finditer(part, first + 1, last):
+            self._line.add(found[0])
             self._end_of_line()
-            self._line.add(piece)
+        self._line.add(part[last + 1 :])
 
     def used(self, *, body_bytes: int, broken_off: bool) -> Used | None:
         """What the answer used, by its own word or by estimate; None where it was none. `body_bytes`: of the request.

@@ -6,8 +6,9 @@ answer is noted: also where either side has left.
 
 from __future__ import annotations
 
+import asyncio
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +24,35 @@ from penstock_agent_exec.broker.metering import AnswerMeter
 
 # What belongs to one connection only.
 _HOP: Final = frozenset(b"connection keep-alive te trailer transfer-encoding upgrade proxy-connection".split())
+
+
+PIECE_BYTES_MAX: Final = 1024 * 1024
+"""Of what a compressed part of an answer comes to, so much is read before others have their turn."""
+
+INFLATED_BYTES_MAX: Final = 64 * 1024 * 1024
+"""Of a whole answer. A thousandth of that can be sent for it; what is said beyond is not heard."""
+
+
+class TooMuch(Exception):
+    """It comes to more than any answer has."""
+
+
+class Inflating:
+    """The bytes of a compressed answer as they were, in pieces."""
+
+    def __init__(self) -> None:
+        self._inflater = zlib.decompressobj(wbits=47)
+        self._bytes = 0
+
+    def pieces(self, part: bytes) -> Iterator[bytes]:
+        """Of the next part. Raises TooMuch, and zlib.error where it is not what it says it is."""
+        while part:
+            piece = self._inflater.decompress(part, PIECE_BYTES_MAX)
+            part = self._inflater.unconsumed_tail
+            self._bytes += len(piece)
+            if self._bytes > INFLATED_BYTES_MAX:
+                raise TooMuch
+            yield piece
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +93,8 @@ class Passing:
         self._onward = onward
         self._books = books
         self._meter: AnswerMeter | None = None
-        self._inflate: Callable[[bytes], bytes] = bytes
+        self._inflating: Inflating | None = None
+        self._unheard = False
         self._status = 0
         self._headers: dict[str, str] = {}
         self._error = bytearray()
@@ -93,7 +124,7 @@ class Passing:
             headers = [(name, value) for name, value in response.headers.raw if name.lower() not in _HOP]
             await client.send(h11.Response(status_code=response.status_code, headers=headers))
             async for part in response.aiter_raw():
-                self._take(part)
+                await self._take(part)
                 await client.send(h11.Data(data=part))
             self._ended = True
         except httpx2.TransportError as error:
@@ -116,16 +147,24 @@ class Passing:
         if self._status < 300 and (media_type == "text/event-stream" or media_type.endswith("json")):
             self._meter = AnswerMeter(self._upstream.dialect, streamed=media_type == "text/event-stream")
         if self._headers.get("content-encoding", "identity") in ("gzip", "deflate"):
-            self._inflate = zlib.decompressobj(wbits=47).decompress
+            self._inflating = Inflating()
 
-    def _take(self, part: bytes) -> None:
+    async def _take(self, part: bytes) -> None:
         if self._status >= 400:
             self._error += part[: max(ERROR_BYTES_MAX - len(self._error), 0)]
-        elif self._meter is not None:
+        elif self._meter is not None and self._inflating is None:
+            self._meter.feed(part)
+        elif self._meter is not None and self._inflating is not None and not self._unheard:
             try:
-                self._meter.feed(self._inflate(part))
+                for piece in self._inflating.pieces(part):
+                    self._meter.feed(piece)
+                    if len(piece) == PIECE_BYTES_MAX:
+                        await asyncio.sleep(0)
             except zlib.error:
                 self._meter.feed(part)
+            except TooMuch:
+                # As dear as one that was broken off here.
+                self._unheard = True
 
     def _note(self, books: Books) -> None:
         if self._status >= 400:
@@ -137,4 +176,4 @@ class Passing:
             # Left before the model had said anything: it was made to work all the same.
             self._meter = AnswerMeter(self._upstream.dialect, streamed=True)
         if self._meter is not None:
-            books.count(self._meter, body_bytes=self._client.body_bytes, broken_off=not self._ended)
+            books.count(self._meter, body_bytes=self._client.body_bytes, broken_off=self._unheard or not self._ended)

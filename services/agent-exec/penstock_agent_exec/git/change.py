@@ -208,7 +208,8 @@ async def format_patch(mirror: Mirror, base: str, head: str) -> bytes:
 
 async def patches_of(mirror: Mirror, base: str, head: str) -> tuple[Patch, ...]:
     """One patch for each commit with a change. A history that `git am` would not replay faithfully (merges, or messages with
-    lines that it takes for a patch or an author) becomes a single one. Raises BadName, RefMissing, TooBig past PATCH_BYTES_MAX."""
+    lines that it takes for a patch or an author) becomes a single one. Raises BadName, RefMissing, TooBig past
+    PATCH_BYTES_MAX."""
     commits = await commits_of(mirror, base, head)
     bodies = await git_output(mirror.path, "log", "--format=%B", "--no-show-signature", f"{base}..{head}")
     if any(commit.parents != 1 for commit in commits) or _TAKEN_FOR_A_PATCH.search(bodies):
