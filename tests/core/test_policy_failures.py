@@ -31,6 +31,7 @@ from penstock.events import (
     FailureClassified,
     HistoryCompacted,
     PrepareRequested,
+    PublishRequested,
     TaskBlocked,
     TaskEscalated,
     TaskFailed,
@@ -397,6 +398,21 @@ def test_settings_that_cannot_be_right_fail_at_once_also_where_they_come_late() 
     assert state.last(TaskFailed).error_class == "git.bad_url"
     state = given().lives(prepare_ok, agent_ok, verify_ok, lambda seq: publish_bad(seq, "git.bad_name"))
     assert state.last(TaskFailed).error_class == "git.bad_name"
+
+
+def test_a_default_branch_that_is_gone_when_the_change_is_there_asks_a_person_and_loses_nothing() -> None:
+    """Somebody has given it another name on the forge while the agent was at work."""
+    gone_by_now: list[Said] = [
+        lambda seq: publish_bad(seq, "git.ref_missing", transient=False),
+        lambda seq: publish_bad(seq, "git.base_moved", transient=False),
+        lambda seq: prepare_bad(seq, "git.ref_missing", transient=False),
+    ]
+    for said in (gone_by_now[:1], gone_by_now[1:]):
+        state = given(rebases_max=1).lives(prepare_ok, agent_ok, verify_ok, *said)
+        assert (state.last(TaskBlocked).reason, state.state.outcome) == ("git.ref_missing", None)
+        assert "bring the branch back" in state.last(TaskBlocked).can_do
+        again = state.asked(unblock()).settled()
+        assert again.last(PublishRequested).commit == HEAD
 
 
 def test_a_publication_is_never_retried_in_a_circle_whatever_it_is_called() -> None:

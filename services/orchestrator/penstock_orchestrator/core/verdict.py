@@ -66,11 +66,13 @@ MENDED_BY_THE_AGENT: Final = frozenset({"preflight.secret", "preflight.forbidden
 
 VENDOR_MISSING: Final = "host.vendor_missing"
 ROLE_MISSING: Final = "host.role_missing"
+REF_MISSING: Final = "git.ref_missing"
 ADVICE: Final = {
     ROLE_MISSING: "give the host this role, or name a publish_pool in the fleet's settings and retry the task",
+    REF_MISSING: "bring the branch back under the name that the message says, then unblock the task; or cancel it",
     VENDOR_MISSING: "let the host that has the task's clone offer this vendor, then unblock the task; or cancel it",
 }
-"""What a person can do about classes that are waited for first."""
+"""What a person can do about classes that are not always asked of one."""
 
 VENDOR_WAITS_MAX: Final = 2
 """A host that has the task's clone and not its vendor (or the role) is asked this often; then a person."""
@@ -78,7 +80,7 @@ VENDOR_WAITS_MAX: Final = 2
 WAITING: Final = frozenset({"git.repository_missing"})
 """What looks final and may not be: a repository that is not there (yet), or not shown to this credential (yet)."""
 
-FAILING: Final = frozenset({"git.bad_name", "git.ref_missing", "git.bad_url"})
+FAILING: Final = frozenset({"git.bad_name", REF_MISSING, "git.bad_url"})
 """What no retry and no login can mend: the task's own copy of the repo's settings is wrong."""
 
 VAGUE: Final = frozenset({"agent.unknown", "agent.failed", "vendor.unavailable"})
@@ -156,7 +158,8 @@ def answer(task: Task, failure: Failure) -> Answer:
     if error_class in (VENDOR_MISSING, ROLE_MISSING) and task.host is not None and task.parks >= VENDOR_WAITS_MAX:
         return "block"
     if error_class in FAILING:
-        return "fail"
+        # What was there at the beginning can be brought back, and a change that was made is not thrown away for it.
+        return "block" if error_class == REF_MISSING and task.change is not None else "fail"
     if error_class == MAX_TURNS:
         return "pause"
     if severity == "park":
