@@ -380,6 +380,19 @@ async def test_a_check_that_was_made_again_for_the_same_commit_takes_the_place_o
     assert (await forge.look(1)).checks == "failed"
 
 
+@pytest.mark.parametrize("merged", [True, False])
+async def test_an_end_is_seen_whatever_is_said_below_it(there: Place, merged: bool) -> None:
+    """More than is read of any answer: one stranger is enough for that where a comment may have any length."""
+    forge = there.forge()
+    await publish(forge)
+    pull = there.project.pulls[0]
+    pull.comments.append({"id": 1, "user": "mallory", "body": "x" * (http.ANSWER_BYTES_MAX + 1)})
+    with pytest.raises(ForgeAnswerBad):
+        await forge.look(1)
+    pull.state, pull.merged = "closed", merged
+    assert (await forge.look(1)).state == ("merged" if merged else "closed")
+
+
 async def test_very_many_comments_are_read_to_a_bound(there: Place) -> None:
     forge = there.forge()
     await publish(forge)

@@ -174,7 +174,8 @@ class Forge(Protocol):
         ...
 
     async def look(self, number: int, reviewers: Reviewers = ()) -> PullRequestState:
-        """How it stands now. Of the comments that cannot all be told, those of `reviewers` stay longest."""
+        """How it stands now. Of the comments that cannot all be told, those of `reviewers` stay longest. Of one that is merged or
+        closed it may be that alone that is told: nobody answers a comment there, and none is to keep its end from being seen."""
         ...
 
     async def list_open(self, limit: int) -> tuple[PullRequest, ...]:

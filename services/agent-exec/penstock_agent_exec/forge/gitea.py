@@ -7,6 +7,7 @@ the list of the open ones as far as that is read.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import Final, Literal, TypeAlias
 from urllib.parse import quote
@@ -214,21 +215,20 @@ class Gitea:
     async def look(self, number: int, reviewers: Reviewers = ()) -> PullRequestState:
         async with self._api.session():
             pull = (await self._api.get(f"{self._repo}/pulls/{number}")).read(_Pull)
-            checks, failed = await self._checks(pull.head.sha)
-            private = pull.base.repo is not None and pull.base.repo.private
-            comments, left_out = await self._comments(number, reviewers, private=private)
-            return PullRequestState(
+            seen = PullRequestState(
                 number=pull.number,
                 url=shown(pull.html_url, URL_LENGTH_MAX),
                 state=_state(pull),
                 head_branch=pull.head.ref,
                 head_commit=pull.head.sha,
                 draft=pull.draft,
-                checks=checks,
-                failed_checks=failed,
-                comments=comments,
-                left_out=left_out,
             )
+            if seen.state != "open":
+                return seen
+            checks, failed = await self._checks(pull.head.sha)
+            private = pull.base.repo is not None and pull.base.repo.private
+            comments, left_out = await self._comments(number, reviewers, private=private)
+            return replace(seen, checks=checks, failed_checks=failed, comments=comments, left_out=left_out)
 
     async def _checks(self, commit: str) -> tuple[Checks, tuple[Check, ...]]:
         told = (await self._api.get(f"{self._repo}/commits/{commit}/status", {"limit": PAGE})).read(_Combined)

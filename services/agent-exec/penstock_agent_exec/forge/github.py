@@ -5,6 +5,7 @@ Rule of this room: the list's filter is not believed. GitHub ignores a `head` th
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Final, Literal
 
@@ -192,20 +193,19 @@ class GitHub:
     async def look(self, number: int, reviewers: Reviewers = ()) -> PullRequestState:
         async with self._api.session():
             pull = (await self._api.get(f"{self._repo}/pulls/{number}")).read(_Pull)
-            checks, failed = await self._checks(pull.head.sha)
-            comments, left_out = await self._comments(number, reviewers)
-            return PullRequestState(
+            seen = PullRequestState(
                 number=pull.number,
                 url=shown(pull.html_url, URL_LENGTH_MAX),
                 state=_state(pull),
                 head_branch=pull.head.ref,
                 head_commit=pull.head.sha,
                 draft=pull.draft,
-                checks=checks,
-                failed_checks=failed,
-                comments=comments,
-                left_out=left_out,
             )
+            if seen.state != "open":
+                return seen
+            checks, failed = await self._checks(pull.head.sha)
+            comments, left_out = await self._comments(number, reviewers)
+            return replace(seen, checks=checks, failed_checks=failed, comments=comments, left_out=left_out)
 
     async def _checks(self, commit: str) -> tuple[Checks, tuple[Check, ...]]:
         """Check runs (those that stand) and commit statuses, together."""

@@ -187,20 +187,19 @@ class GitLab:
     async def look(self, number: int, reviewers: Reviewers = ()) -> PullRequestState:
         async with self._api.session():
             merge = (await self._api.get(f"{self._merges}/{number}")).read(_Merge)
-            checks, failed = await self._checks(merge)
-            comments, left_out = await self._comments(number, reviewers)
-            return PullRequestState(
+            seen = PullRequestState(
                 number=merge.iid,
                 url=shown(merge.web_url, URL_LENGTH_MAX),
                 state=_state(merge),
                 head_branch=merge.source_branch,
                 head_commit=merge.sha or "",
                 draft=merge.draft,
-                checks=checks,
-                failed_checks=failed,
-                comments=comments,
-                left_out=left_out,
             )
+            if seen.state != "open":
+                return seen
+            checks, failed = await self._checks(merge)
+            comments, left_out = await self._comments(number, reviewers)
+            return replace(seen, checks=checks, failed_checks=failed, comments=comments, left_out=left_out)
 
     async def _checks(self, merge: _Merge) -> tuple[Checks, tuple[Check, ...]]:
         """The statuses of the commit, jobs among them, and the pipeline of what it would be merged to."""
