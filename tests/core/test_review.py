@@ -558,6 +558,20 @@ def test_a_push_of_ours_whose_end_was_lost_is_where_the_next_one_begins() -> Non
     assert work.expected == FIXED
 
 
+def test_what_somebody_has_taken_off_the_branch_is_not_pushed_again() -> None:
+    state = fixed(fixing())
+    at = (of(state).look_at - T0).total_seconds()
+    state = seen(state, at, head_commit=HEAD, comments=(comment(4),)).settled(at)
+    state = state.works(lambda seq: replace(agent_ok(seq), change=change("e" * 40))).settled(at)
+    state = state.works(lambda seq: replace(verify_ok(seq), commit="e" * 40)).settled(at)
+    work = order_of(state)
+    assert isinstance(work, PublishWork)
+    assert (work.commit, work.expected) == ("e" * 40, FIXED), "it is refused where the branch is at HEAD"
+    refused = PublishFailed(job=job_at(job(state)), epoch=7, error_class="git.non_fast_forward", message="no")
+    state = state.and_then(claimed(job(state)), refused, seconds=at)
+    assert seen(state, at, head_commit=HEAD).settled(at).last(TaskBlocked).reason == "git.non_fast_forward"
+
+
 def test_a_forge_that_tells_more_than_can_wait_is_asked_again() -> None:
     state = seen(in_review(fix_runs_max=0), 100, comments=tuple(comment(number) for number in range(60)), more=True)
     assert (of(state).look_at - T0).total_seconds() <= 106

@@ -189,9 +189,10 @@ def _expected(task: Task) -> str | None:
     """Where the remote's branch must stand: as it was found, for a task that goes on with one; where we have left it, for a
     fix run."""
     if task.review is not None:
-        # A push whose end was lost is ours all the same, once it was seen.
-        head = task.review.head
-        return head if head is not None and head in task.review.pushed else last_pushed(task)
+        # A push whose end was lost is ours all the same, once it was seen. Where an earlier one is seen, the forge is behind, or
+        # somebody has taken a commit of ours away: then it is not for us to bring it back.
+        last, pushed = last_pushed(task), task.review.pushed
+        return next((head for head in pushed[pushed.index(last) :] if head == task.review.head), last)
     if task.spec.continues is None or task.spec.flow != "branch":
         return None
     return task.tip or task.spec.continues.commit
