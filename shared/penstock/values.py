@@ -407,13 +407,15 @@ class Window(Struct, frozen=True, kw_only=True):
 
 
 class Continuation(Struct, frozen=True, kw_only=True):
-    """The finished task whose branch (and pull request) a new one goes on with. `commit` is what was handed over."""
+    """The finished task whose branch (and pull request) a new one goes on with. `commit` is what was handed over; `answered`:
+    the comments on the pull request that were answered before."""
 
     task: Id
     branch: Ref
     commit: Oid
     base_commit: Oid
     url: Annotated[str, Meta(max_length=1_000)] = ""
+    answered: tuple[Word, ...] = ()
 
 
 class Origin(Struct, frozen=True, kw_only=True):

@@ -63,4 +63,16 @@ REVIEW: Final[tuple[e.KnownEvent, ...]] = (
     e.PullRequestTakenOver(head_commit=COMMIT, pushed=PUSHED),
     e.TaskSucceeded(delivery=DELIVERY, attempts=1, usage=v.Usage(turns=9, cost_usd=0.4)),
     e.TaskUnverified(delivery=DELIVERY, attempts=1, usage=v.Usage(turns=9, cost_usd=0.4), reason="nothing_configured"),
+    e.TaskSubmitted(
+        title="Round prices half to even",
+        repo=v.RepoSnapshot(name="shop", clone_url="https://forge.example/shop.git", provider="github"),
+        continues=v.Continuation(
+            task="01jqa0task000000000000000b",
+            branch="agent/01jqa0task000000000000000b",
+            commit=COMMIT,
+            base_commit="3" * 40,
+            url="https://forge.example/shop/pulls/7",
+            answered=("line-501", "review-7"),
+        ),
+    ),
 )

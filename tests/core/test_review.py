@@ -32,7 +32,16 @@ from scenario import (
 )
 
 from penstock.catalog import Repo
-from penstock.commands import CancelTask, ClaimJob, SendMessage, StirPullRequest, SubmitTask, UnblockTask
+from penstock.commands import (
+    CancelTask,
+    ClaimJob,
+    ContinueTask,
+    RetryTask,
+    SendMessage,
+    StirPullRequest,
+    SubmitTask,
+    UnblockTask,
+)
 from penstock.events import (
     AgentFailed,
     AgentRequested,
@@ -70,7 +79,7 @@ from penstock_orchestrator.core.feedback import answer_text, counted, feedback_t
 from penstock_orchestrator.core.follow import follows, look_order, stir
 from penstock_orchestrator.core.react import react
 from penstock_orchestrator.core.reasons import REASONS
-from penstock_orchestrator.core.submit import Known, submit
+from penstock_orchestrator.core.submit import Known, again, submit
 from penstock_orchestrator.core.task import Review
 from penstock_orchestrator.core.waiting import phase, waiting
 
@@ -587,6 +596,32 @@ def test_what_strangers_say_leads_to_nothing_unless_they_were_named() -> None:
     state.at(100).then_nothing()
     assert of(state).known == ("c1",)
     seen(in_review(reviewers=("mallory",)), 100, comments=(stranger,)).at(100).then(FeedbackAccepted)
+
+
+def test_what_was_answered_before_is_no_news_to_the_task_that_goes_on_with_it() -> None:
+    stranger = replace(comment(8, "mallory"), trusted=False)
+    old = seen(fixed(fixing()), 900, comments=(stranger, comment(4)))
+    assert [one.id for one in of(old).comments] == ["c4"]
+    old = old.asked(CancelTask(id="x" * 26, task=TASK, requested_by="ann")).settled(900)
+    assert old.state.outcome == "cancelled"
+    further = ContinueTask(id="y" * 26, task="n" * 26, of=TASK, title="And the docs")
+    known = Known(
+        repo=Repo(name="shop", clone_url="https://git.example/shop.git"), policy=POLICY, vendors=("scripted",)
+    )
+    (made,) = again(None, further, old.state, known)
+    assert isinstance(made, TaskSubmitted)
+    assert made.continues is not None
+    assert made.continues.answered == ("c1", "c2", "c3")
+    later = in_review(continues=made.continues)
+    event = due(seen(later, 100, comments=(comment(4), comment(5))).state, T0 + timedelta(seconds=100)).event
+    assert isinstance(event, FeedbackAccepted)
+    assert event.comments == ("c4", "c5")
+    assert of(later).known == ("c1", "c2", "c3"), "so they are not told"
+    stopped = later.asked(CancelTask(id="x" * 26, task=TASK, requested_by="ann")).settled(900)
+    retry = RetryTask(id="z" * 26, task="m" * 26, of=TASK)
+    (retried,) = again(None, retry, stopped.state, known)
+    assert isinstance(retried, TaskSubmitted)
+    assert retried.continues == made.continues
 
 
 def test_however_much_strangers_say_what_counts_is_known_once_it_was_told() -> None:

@@ -562,7 +562,7 @@ def _remember(task: Task, recorded: Recorded) -> Task:
 
 def _ended(task: Task, recorded: Recorded, event: End) -> Task:
     ended = replace(_answered(task), job=None, look=None, stop=None, parked=None, blocked=None, admitted=False)
-    ended = replace(ended, end=event, ended_at=recorded.at)
+    ended = replace(ended, end=event, ended_at=recorded.at, answered=review.answered(task))
     match event:
         case TaskSucceeded():
             return replace(ended, outcome="succeeded")

@@ -149,6 +149,16 @@ def unblocked(task: Task, reason: str, at: datetime) -> Task:
     return replace(task, review=replace(review, allowed=review.allowed + more, unseen=None, look_at=at, quiet=0))
 
 
+def answered(task: Task) -> tuple[str, ...]:
+    """The comments that count and that fix runs have answered, of this task and of those it goes on from."""
+    review = task.review
+    if review is None:
+        return () if task.spec.continues is None else task.spec.continues.answered
+    at_work = () if review.fix is None else review.fix.comments
+    others = {*review.idle, *(one.id for one in (*review.comments, *at_work))}
+    return tuple(one for one in review.known if one not in others)
+
+
 def foreign(review: Review) -> bool:
     """Whether somebody else's commit is the last on the branch."""
     return review.head is not None and review.head not in review.pushed
@@ -183,6 +193,8 @@ def _begun(task: Task, at: datetime) -> Task:
         url=delivery.url,
         pushed=(delivery.commit,),
         verdicts=(_verdict(task, delivery.commit),),
+        # On the pull request that it goes on with, what was answered before is not paid for again.
+        known=answered(task),
         allowed=follow.fix_runs_max,
         asked_at=at,
         look_at=at + timedelta(seconds=follow.look_seconds),

@@ -102,7 +102,9 @@ def again(task: Task | None, command: RetryTask | ContinueTask, old: Task | None
     )
     if isinstance(command, RetryTask):
         origin, open_ = Origin(kind="retry", name=old.id), _still_open(old)
-        event = replace(event, retry_of=old.id, origin=origin, continues=old.spec.continues, depends_on=open_)
+        on = old.spec.continues
+        on = None if on is None else replace(on, answered=old.answered)
+        event = replace(event, retry_of=old.id, origin=origin, continues=on, depends_on=open_)
     else:
         event = _continued(event, command, old)
     _check(event, command.task, known)
@@ -133,6 +135,7 @@ def _continued(event: TaskSubmitted, command: ContinueTask, old: Task) -> TaskSu
             commit=delivery.commit,
             base_commit=old.base_commit,
             url=delivery.url,
+            answered=old.answered,
         ),
     )
 

@@ -243,7 +243,8 @@ class Task(Struct, frozen=True, kw_only=True):
     asked for, `proposals`: how often one came. `rebase_due`: the default branch has moved on from under the change; `rebases`: so
     often it was put on top of that. `results`: how the checks of the change went.
     `heard`: the last messages that the agent has worked with. `parcel`: the last
-    work that a host has left whole for others, `parcel_usage`: the session's usage at that time."""
+    work that a host has left whole for others, `parcel_usage`: the session's usage at that time. `answered`, at the end: the
+    comments on its pull request that it has answered."""
 
     id: str
     repo: str
@@ -320,6 +321,7 @@ class Task(Struct, frozen=True, kw_only=True):
     delivery_job: str | None = None
     review: Review | None = None
     look: Look | None = None
+    answered: tuple[str, ...] = ()
     outcome: Outcome | None = None
     end: End | None = None
     ended_at: datetime | None = None
