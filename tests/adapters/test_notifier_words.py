@@ -11,7 +11,15 @@ from contract.golden import EXPECTED
 
 from penstock.catalog import Route
 from penstock.codec import known_types, type_of
-from penstock.events import AnyEvent, KnownEvent, Recorded, TaskFailed, TaskSubmitted, Unknown
+from penstock.events import (
+    AnyEvent,
+    KnownEvent,
+    PullRequestObserved,
+    Recorded,
+    TaskFailed,
+    TaskSubmitted,
+    Unknown,
+)
 from penstock.values import Usage
 from penstock_notifier.lane import (
     AT_ONCE_MAX,
@@ -139,6 +147,11 @@ def test_every_event_type_has_words_and_belongs_to_one_group() -> None:
 def recorded(data: AnyEvent) -> Recorded:
     at = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
     return Recorded(seq=1, id="e" * 26, repo="shop", task="t" * 26, at=at, causation_id="", data=data)
+
+
+@pytest.mark.parametrize(("state", "said"), [("open", "is open, in review;"), ("merged", "is merged;")])
+def test_only_a_pull_request_that_is_open_is_in_review(state: str, said: str) -> None:
+    assert said in line(recorded(PullRequestObserved(job="j" * 26, epoch=1, pull_request=7, state=state)))
 
 
 def test_an_event_of_a_later_version_is_named_and_no_more() -> None:

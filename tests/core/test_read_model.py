@@ -103,6 +103,19 @@ def test_what_a_run_has_used_so_far_is_in_the_row_of_its_task_and_of_its_job() -
     assert [step.kind for step in steps.values()] == ["plan", "plan", "agent"]
 
 
+def test_a_run_that_is_cut_off_and_knows_its_numbers_no_more_has_used_what_it_had_told() -> None:
+    job = event_id(13)
+    late = e.AgentProgressed(job=job, epoch=3, usage=Usage(turns=8, output_tokens=90, wall_seconds=3.0))
+    failed = e.AgentFailed(job=job, epoch=3, error_class="agent.timeout", message="cut off", usage=Usage(turns=1))
+    stopped = e.JobStopped(job=job, epoch=3, reason="told to", usage=Usage(turns=1))
+    for end in (failed, stopped):
+        log = [stored(event, seq) for seq, event in enumerate((*TALK, late, end), start=1)]
+        tasks, steps, _ = written(ReadModel(0), [log])
+        step, row = steps[job], tasks[TASK]
+        assert (step.turns, step.output_tokens, step.cost_usd, step.wall_seconds) == (9, 90, 0.5, 3.0)
+        assert (row.turns, row.output_tokens, row.cost_at_least_usd, row.wall_seconds) == (12, 90, 0.5, 3.0)
+
+
 def test_what_a_repo_s_own_files_propose_is_in_the_row_of_the_job_that_has_read_them() -> None:
     test = ProposedCheck(stage="test", command="pytest", confidence="high", source="pyproject.toml")
     lint = ProposedCheck(stage="lint", command="make lint", confidence="medium", source="Makefile")

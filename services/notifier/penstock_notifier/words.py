@@ -177,7 +177,10 @@ def says_review(event: OfReview) -> str:
         case PullRequestObserved() as seen:
             new = _feedback(len(seen.comments), len(seen.failed_checks))
             draft = ", a draft" if seen.draft else ""
-            return f"pull request {seen.pull_request} is {seen.state}{draft}, in review; checks {seen.checks}{because(new)}"
+            review = ", in review" if seen.state == "open" else ""
+            return (
+                f"pull request {seen.pull_request} is {seen.state}{draft}{review}; checks {seen.checks}{because(new)}"
+            )
         case ObserveFailed(error_class=error_class, message=message):
             return f"the pull request could not be looked at: {error_class}: {message}"
         case PullRequestStirred(what=what, by=by):

@@ -13,6 +13,7 @@ from msgspec.structs import fields, replace
 
 from penstock import events as e
 from penstock.values import CommandResult, Finding, ProposedCheck, Usage
+from penstock_orchestrator.core.reported import most
 from penstock_orchestrator.core.task import Task
 from penstock_orchestrator.rows import as_json
 
@@ -192,7 +193,7 @@ def _changed(row: StepRow, at: datetime, event: e.JobClaimed | e.AgentProgressed
         return replace(row, host=event.host, epoch=event.epoch, claimed_at=at)
     if isinstance(event, e.AgentProgressed):
         # Its last word may come before this one does.
-        return row if row.ended else _used(row, event.usage)
+        return row if row.ended else _used_at_least(row, event.usage)
     return _finished(replace(row, ended_at=at), event)
 
 
@@ -217,7 +218,7 @@ def _finished(row: StepRow, event: Finished) -> StepRow:
         case e.JobLost():
             return replace(row, ended="lost", message=event.reason)
         case e.JobStopped():
-            return _used(replace(row, ended="stopped", message=event.reason), event.usage)
+            return _used_at_least(replace(row, ended="stopped", message=event.reason), event.usage)
         case e.PrepareSucceeded():
             said = _marked(event.conflicts) or _proposed(event.proposed or ())
             return replace(row, ended="succeeded", wall_seconds=event.wall_seconds, message=said)
@@ -233,10 +234,10 @@ def _finished(row: StepRow, event: Finished) -> StepRow:
             return _used(replace(row, ended="succeeded", **_ran(event)), event.usage)
         case e.PlanFailed() | e.AgentFailed():
             done = replace(row, ended="failed", error_class=event.error_class, message=event.message, **_ran(event))
-            return _used(done, event.usage)
+            return _used_at_least(done, event.usage)
         case e.CompactFailed():
             done = replace(row, ended="failed", error_class=event.error_class, message=event.message)
-            return _used(replace(done, transcript=_transcript(event)), event.usage)
+            return _used_at_least(replace(done, transcript=_transcript(event)), event.usage)
         case e.VerifySucceeded():
             return replace(row, ended="succeeded", sandbox=event.sandbox or None, **_commands(event.commands))
         case e.VerifyFailed():
@@ -260,6 +261,18 @@ def _transcript(
     event: e.PlanProposed | e.PlanFailed | e.AgentSucceeded | e.AgentFailed | e.CompactSucceeded | e.CompactFailed,
 ) -> str | None:
     return None if event.transcript is None else as_json(event.transcript)
+
+
+def _used_at_least(row: StepRow, usage: Usage) -> StepRow:
+    """With what its run has used by a word that may know less than an earlier one: as the task counts it."""
+    seen = Usage(
+        turns=row.turns or 0,
+        input_tokens=row.input_tokens or 0,
+        output_tokens=row.output_tokens or 0,
+        cost_usd=row.cost_usd,
+        wall_seconds=row.wall_seconds or 0.0,
+    )
+    return _used(row, most(usage, seen))
 
 
 def _used(row: StepRow, usage: Usage) -> StepRow:
