@@ -380,6 +380,20 @@ async def test_a_check_that_was_made_again_for_the_same_commit_takes_the_place_o
     assert (await forge.look(1)).checks == "failed"
 
 
+@pytest.mark.parametrize("there", ["gitlab"], indirect=True)
+async def test_a_pipeline_of_another_commit_says_nothing_of_this_one(there: Place) -> None:
+    forge = there.forge()
+    await publish(forge)
+    head, project = there.project.head(BRANCH), there.project
+    project.pipeline = {"status": "failed", "sha": "1" * 40}
+    assert (await forge.look(1)).checks == "none", "the last push has made no pipeline"
+    project.pipeline = {"status": "failed", "sha": head}
+    seen = await forge.look(1)
+    assert (seen.checks, [one.name for one in seen.failed_checks]) == ("failed", ["pipeline"])
+    project.pipeline = {"status": "running", "sha": "1" * 40, "ref": "refs/merge-requests/1/merge"}
+    assert (await forge.look(1)).checks == "pending", "it is of what it would be merged to"
+
+
 @pytest.mark.parametrize("merged", [True, False])
 async def test_an_end_is_seen_whatever_is_said_below_it(there: Place, merged: bool) -> None:
     """More than is read of any answer: one stranger is enough for that where a comment may have any length."""

@@ -61,6 +61,7 @@ class Project:
     statuses: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     labels: dict[str, int] = field(default_factory=dict)
     writers: set[str] = field(default_factory=set)
+    pipeline: dict[str, Any] | None = None
 
     def head(self, branch: str) -> str | None:
         if self.git is None:

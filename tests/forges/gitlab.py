@@ -51,6 +51,8 @@ class GitLabDialect:
             case "GET", ["repository", "commits", sha, "statuses"]:
                 some, headers = page(asked, project.statuses.get(sha, []), size="per_page", default=20, most=100)
                 return Reply(200, [_status(sha, nth, one) for nth, one in enumerate(some, 1)], headers)
+            case "GET", ["pipelines", _, "jobs"]:
+                return Reply(200, [])
             case "GET", ["members", "all", key]:
                 writer = next((name for name in project.writers if _user(name)["id"] == int(key)), None)
                 member = (
@@ -167,6 +169,7 @@ class GitLabDialect:
                 "diff_refs": {"base_sha": sha, "head_sha": sha, "start_sha": sha},
                 "first_contribution": False,
                 "user": {"can_merge": True},
+                "head_pipeline": None if project.pipeline is None else _pipeline(project.pipeline),
             }
         return found
 
@@ -230,6 +233,25 @@ def _status(sha: str, nth: int, said: dict[str, Any]) -> dict[str, Any]:
         "allow_failure": False,
         "author": _user("runner"),
         "target_url": "https://gitlab.example/-/jobs/1",
+        **said,
+    }
+
+
+def _pipeline(said: dict[str, Any]) -> dict[str, Any]:
+    times = dict.fromkeys(("created_at", "updated_at", "started_at", "finished_at"), WHEN)
+    return {
+        "id": 61,
+        "iid": 1,
+        "project_id": 1,
+        "ref": "agent",
+        "source": "push",
+        "web_url": "https://gitlab.example/-/pipelines/61",
+        "before_sha": "0" * 40,
+        "tag": False,
+        "user": _user("penstock"),
+        "duration": 7,
+        "detailed_status": {},
+        **times,
         **said,
     }
 

@@ -5,6 +5,7 @@ Rule of this room: a text may be an order here. What begins with a slash is done
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -52,10 +53,14 @@ WAITING: Final = (
 )
 
 
+MERGED_RESULT: Final = re.compile(r"refs/merge-requests/\d+/merge")
+
+
 class _Pipeline(Struct):
     id: int
     status: str
     sha: str = ""
+    ref: str = ""
     web_url: str | None = None
 
 
@@ -207,7 +212,7 @@ class GitLab:
         if merge.sha:
             path = f"{self._path}/repository/commits/{quote(merge.sha, safe='')}/statuses"
             statuses = await self._api.pages(path, _Status, {"per_page": PAGE}, items_max=3 * PAGE)
-        pipeline = merge.head_pipeline
+        pipeline = _pipeline_of_head(merge)
         failed = [_of_status(one) for one in statuses if one.status == "failed" and not one.allow_failure]
         if not failed and pipeline is not None and pipeline.status == "failed":
             failed = await self._failed_jobs(pipeline)
@@ -254,6 +259,15 @@ class GitLab:
 
 def _is_own(merge: _Merge) -> bool:
     return merge.source_project_id == merge.target_project_id
+
+
+def _pipeline_of_head(merge: _Merge) -> _Pipeline | None:
+    """The last one that was made stays where a push makes none, or none yet: what it says is of a commit before. One of what it
+    would be merged to has a commit of its own."""
+    found = merge.head_pipeline
+    if found is None or found.sha == merge.sha or MERGED_RESULT.fullmatch(found.ref):
+        return found
+    return None
 
 
 def _told(merge: _Merge) -> PullRequest:
