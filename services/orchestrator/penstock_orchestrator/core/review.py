@@ -150,13 +150,10 @@ def unblocked(task: Task, reason: str, at: datetime) -> Task:
 
 
 def answered(task: Task) -> tuple[str, ...]:
-    """The comments that count and that fix runs have answered, of this task and of those it goes on from."""
-    review = task.review
-    if review is None:
-        return () if task.spec.continues is None else task.spec.continues.answered
-    at_work = () if review.fix is None else review.fix.comments
-    others = {*review.idle, *(one.id for one in (*review.comments, *at_work))}
-    return tuple(one for one in review.known if one not in others)
+    """The comments that fix runs have answered, of this task and of those it goes on from."""
+    if task.review is not None:
+        return task.review.comments_answered
+    return () if task.spec.continues is None else task.spec.continues.answered
 
 
 def foreign(review: Review) -> bool:
@@ -195,6 +192,7 @@ def _begun(task: Task, at: datetime) -> Task:
         verdicts=(_verdict(task, delivery.commit),),
         # On the pull request that it goes on with, what was answered before is not paid for again.
         known=answered(task),
+        comments_answered=answered(task),
         allowed=follow.fix_runs_max,
         asked_at=at,
         look_at=at + timedelta(seconds=follow.look_seconds),
@@ -361,8 +359,11 @@ def _worked(task: Task, review: Review, event: AgentSucceeded) -> Task:
 
 def _answered(task: Task, review: Review, event: PublishSucceeded, at: datetime) -> Task:
     commit = event.delivery.commit
+    assert review.fix is not None
+    said = tuple(one.id for one in review.fix.comments)
     review = replace(
         _with_ours(task, review, commit),
+        comments_answered=(*review.comments_answered, *said)[-KNOWN_MAX:],
         number=event.delivery.number or review.number,
         url=event.delivery.url or review.url,
         head=commit,

@@ -200,7 +200,8 @@ class Review(Struct, frozen=True, kw_only=True):
 
     `state`, `head`, `checks_say`: as last seen, at `seen_at`. `known`: comments that were told, `idle` those of them that
     count for nothing; `left_out`: there are more than are told. `comments`, `checks`: feedback that waits for a fix run,
-    `news_at` the last of it, `first_news_at` the first. `answered`: commits whose failed checks a fix run has taken. `fixes`:
+    `news_at` the last of it, `first_news_at` the first. `answered`: commits whose failed checks a fix run has taken,
+    `comments_answered`: comments that one has answered, of this task or of one that it goes on from. `fixes`:
     fix runs so far, of `allowed`. `looks` so far, the last asked for at `asked_at` (before the first: when the pull request was
     opened); `quiet` without news and `misses` without sight in a row; `stirred`: somebody says there is news. `look_first`: the
     next step waits for a look. `taken_over`: somebody else has pushed."""
@@ -224,6 +225,7 @@ class Review(Struct, frozen=True, kw_only=True):
     news_at: datetime | None = None
     first_news_at: datetime | None = None
     answered: tuple[str, ...] = ()
+    comments_answered: tuple[str, ...] = ()
     fix: Fix | None = None
     fixes: int = 0
     looks: int = 0
