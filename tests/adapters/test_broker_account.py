@@ -14,7 +14,7 @@ from penstock.settings import Secret
 from penstock_agent_exec.agents.facts import REQUEST_LIMIT
 from penstock_agent_exec.broker.account import Account
 from penstock_agent_exec.broker.dialect import Dialect
-from penstock_agent_exec.broker.gate import ModelGate
+from penstock_agent_exec.broker.gate import CONNECTIONS_MAX, ModelGate
 from penstock_agent_exec.broker.limits import limit_of, repeated
 
 pytestmark = pytest.mark.anyio
@@ -53,6 +53,9 @@ SAID: list[tuple[Dialect, int, dict[str, str], bytes, str, float]] = [
     (A, 429, {"retry-after": "nan"}, b"[1]", REQUEST_LIMIT, 0),
     (A, 429, {"retry-after": "-5"}, b"null", REQUEST_LIMIT, 0),
     (A, 429, {"retry-after": "99999999"}, b"", REQUEST_LIMIT, 0),
+    (A, 429, {"retry-after": "Mon, 01 Jan 2024 00:00:00 +99999999999999999999"}, b"", REQUEST_LIMIT, 0),
+    (C, 429, {"retry-after": "9"}, error(type=["x"], code={"a": 1}), REQUEST_LIMIT, 9),
+    (C, 429, {"retry-after": "9"}, b'{"error": {"resets_at": ' + b"9" * 400 + b"}}", REQUEST_LIMIT, 9),
     (
         A,
         429,
@@ -201,6 +204,15 @@ async def test_without_an_end_or_where_the_account_is_not_to_blame_nobody_is_hel
             for gate in gates:
                 assert (await ask(gate.socket_path, A)).status == says.status
     assert len(api.asked) == 2
+
+
+async def test_no_refusal_however_odd_takes_the_place_of_later_requests(folder: Path) -> None:
+    odd = Says(429, JSON | {"retry-after": "Mon, 01 Jan 2024 00:00:00 +99999999999999999999"}, b"{}")
+    async with Api(lambda asked: odd if asked.number < CONNECTIONS_MAX else Says(body=answer_of(A))) as api:
+        gate = ModelGate(folder / "model", upstream=api.base_url, key=Secret("k"))
+        async with gate:
+            statuses = [(await ask(gate.socket_path, A)).status for _ in range(CONNECTIONS_MAX + 1)]
+    assert statuses == [429] * CONNECTIONS_MAX + [200]
 
 
 async def test_whoever_asks_for_something_free_is_not_held_and_frees_nobody(folder: Path) -> None:

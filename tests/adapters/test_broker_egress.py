@@ -116,6 +116,7 @@ NOT_PUBLIC = (
 
 # What a list never opens, however it is written.
 NO_NAMES = (
+    "registry.example:000001" + "9" * 5_000,
     "127.0.0.1:443",
     "127.1:443",
     "2130706433:443",

@@ -331,6 +331,13 @@ async def test_gitlab_takes_a_bearers_token_where_it_is_said(tmp_path: Path, mon
         ({"ratelimit-reset": "45"}, 45.0),
         ({"x-ratelimit-reset": "1"}, 1.0),
         ({"retry-after": "soon"}, None),
+        (
+            {
+                "retry-after": "Mon, 01 Jan 2024 00:00:00 +99999999999999999999",
+                "date": "Mon, 01 Jan 2024 00:00:00 +99999999999999999999",
+            },
+            None,
+        ),
         ({"x-ratelimit-reset": "-5"}, None),
         ({}, None),
     ],

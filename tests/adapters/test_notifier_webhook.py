@@ -288,5 +288,6 @@ def test_retry_after_is_understood_in_both_forms_and_kept_within_bounds() -> Non
     now = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
     in_a_minute = format_datetime(now + timedelta(seconds=60), usegmt=True)
     cases = {"": 0, "5": 5, " 12 ": 12, in_a_minute: 60, "999999999": 3_600, "-5": 0, "1e9": 0, "soon": 0, "9" * 400: 0}
+    cases |= {"Mon, 01 Jan 2024 00:00:00 +99999999999999999999": 0, "Fri, 31 Dec 9999 23:59:59 -2359": 3_600}
     assert {text: retry_after_seconds(text, now) for text in cases} == cases
     assert retry_after_seconds(format_datetime(now - timedelta(hours=1), usegmt=True), now) == 0

@@ -44,7 +44,7 @@ def parse_destination(text: str, port_usual: int | None = None) -> tuple[str, in
     host = host.lower().removesuffix(".")
     if len(host) > HOST_LENGTH_MAX or _NAME.fullmatch(host) is None:
         raise Refused("hosts are asked for by their names, and this is none")
-    if not port_text.isascii() or not port_text.isdigit() or not 1 <= int(port_text[:6]) <= PORT_MAX:
+    if not re.fullmatch(r"[0-9]{1,5}", port_text) or not 1 <= int(port_text) <= PORT_MAX:
         raise Refused("it names no port")
     return host, int(port_text)
 

@@ -82,9 +82,11 @@ class EgressProxy:
         assert task is not None
         if len(self._connections) < CONNECTIONS_MAX:
             self._connections.add(task)
-            with contextlib.suppress(h11.ProtocolError, OSError, TimeoutError, asyncio.CancelledError):
-                await self._serve(Client(reader, writer))
-            self._connections.discard(task)
+            try:
+                with contextlib.suppress(h11.ProtocolError, OSError, TimeoutError, asyncio.CancelledError):
+                    await self._serve(Client(reader, writer))
+            finally:
+                self._connections.discard(task)
         await end(writer)
 
     async def _serve(self, client: Client) -> None:

@@ -105,9 +105,12 @@ class ModelGate:
         assert task is not None
         if len(self._connections) < CONNECTIONS_MAX:
             self._connections.add(task)
-            with contextlib.suppress(h11.ProtocolError, ConnectionError, TimeoutError, asyncio.CancelledError):
-                await self._serve(Client(reader, writer))
-            self._connections.discard(task)
+            try:
+                with contextlib.suppress(h11.ProtocolError, ConnectionError, TimeoutError, asyncio.CancelledError):
+                    await self._serve(Client(reader, writer))
+            finally:
+                # Whatever has gone wrong with this one, its place is the next one's.
+                self._connections.discard(task)
         writer.close()
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()

@@ -54,7 +54,7 @@ def limit_of(dialect: Dialect, status: int, headers: Mapping[str, str], body: by
     if status not in (TOO_MANY, OVERLOADED):
         return None
     error = _error(body)
-    if error.get("code") in _UNPAID or error.get("type") in _UNPAID:
+    if any(isinstance(word, str) and word in _UNPAID for word in (error.get("code"), error.get("type"))):
         return None
     match dialect:
         case Dialect.ANTHROPIC:
@@ -206,7 +206,7 @@ def _retry_after(headers: Mapping[str, str], now: float) -> float:
         return now + seconds
     try:
         found = parsedate_to_datetime(value or "")
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
     return found.replace(tzinfo=found.tzinfo or UTC).timestamp()
 
@@ -236,6 +236,6 @@ def _number(value: object) -> float:
         return 0.0
     try:
         found = float(value or 0)
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
     return found if 0 < found < 2**32 else 0.0

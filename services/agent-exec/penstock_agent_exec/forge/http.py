@@ -296,7 +296,7 @@ def retry_at(headers: Mapping[str, str], now: datetime) -> datetime | None:
 def _date(text: str) -> datetime | None:
     try:
         when = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return when if when.tzinfo is not None else when.replace(tzinfo=UTC)
 

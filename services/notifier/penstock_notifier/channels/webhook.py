@@ -185,7 +185,7 @@ def retry_after_seconds(header: str, now: datetime) -> float:
     else:
         try:
             at = parsedate_to_datetime(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             return 0.0
-        seconds = (at.astimezone(UTC) - now).total_seconds() if at.tzinfo is not None else 0.0
+        seconds = (at - now).total_seconds() if at.tzinfo is not None else 0.0
     return min(max(seconds, 0.0), RETRY_AFTER_SECONDS_MAX)
