@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from penstock_agent_exec.agents.state_files import put_files
+from penstock_agent_exec.agents import state_files
+from penstock_agent_exec.agents.state_files import FOUND_MAX, find_files, put_files
 
 NAME = ".agent/settings.json"
 
@@ -69,3 +70,42 @@ def test_a_home_that_is_itself_a_link_is_refused(home: Path, tmp_path: Path) -> 
 def test_a_name_that_leads_out_is_refused(home: Path, name: str) -> None:
     with pytest.raises(ValueError, match="not a path below"):
         put_files(home, {name: b""})
+
+
+def test_files_are_found_by_a_pattern_and_nothing_else_is(home: Path) -> None:
+    put_files(home, {".a/x/one.jsonl": b"", ".a/y/two.jsonl": b"", ".a/y/z/one.jsonl": b"", ".a/one.jsonl/deep": b""})
+    assert set(find_files(home, ".a/*/one.jsonl")) == {home / ".a/x/one.jsonl"}
+    assert set(find_files(home, ".a/*/*.jsonl")) == {home / ".a/x/one.jsonl", home / ".a/y/two.jsonl"}
+    assert set(find_files(home, "**/one.jsonl")) == {home / ".a/x/one.jsonl", home / ".a/y/z/one.jsonl"}
+    assert set(find_files(home, ".a/[[]*]/one.jsonl")) == set()
+    for odd in (
+        "",
+        "/etc/passwd",
+        "../*",
+        ".a/../.a/x/one.jsonl",
+        ".a//one.jsonl",
+        "a\0b",
+        "x**y/one.jsonl",
+        "[a",
+    ):
+        assert find_files(home, odd) == ()
+
+
+def test_no_link_is_followed_when_files_are_looked_for(home: Path, tmp_path: Path) -> None:
+    put_files(tmp_path / "home", {".a/x/one.jsonl": b""})
+    outside = tmp_path / "outside"
+    (outside / "x").mkdir(parents=True)
+    (outside / "x/one.jsonl").write_text("somebody else's")
+    (home / ".b").symlink_to(outside)
+    (home / ".a/y").symlink_to(outside / "x")
+    (home / ".a/x/two.jsonl").symlink_to(outside / "x/one.jsonl")
+    assert find_files(home, ".b/*/one.jsonl") == ()
+    assert find_files(home, "**/*.jsonl") == find_files(home, ".a/*/*.jsonl") == (home / ".a/x/one.jsonl",)
+
+
+def test_of_however_many_names_a_bounded_number_is_looked_at(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_files(home, {f"{number}/one.jsonl": b"" for number in range(FOUND_MAX + 10)})
+    assert len(find_files(home, "*/one.jsonl")) == FOUND_MAX
+    monkeypatch.setattr(state_files, "ENTRIES_MAX", 100)
+    assert len(find_files(home, "*/one.jsonl")) < 100
+    assert len(find_files(home, "**/one.jsonl")) < 100

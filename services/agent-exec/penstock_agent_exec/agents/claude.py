@@ -7,6 +7,7 @@ part of the sandbox. Measured with 2.1.197 and 2.1.330.
 
 from __future__ import annotations
 
+import glob
 import json
 import re
 import shutil
@@ -19,6 +20,7 @@ from typing import Final
 
 from penstock_agent_exec.agents.claude_output import parse_line, verdict_of
 from penstock_agent_exec.agents.seen import Seen
+from penstock_agent_exec.agents.state_files import find_files
 from penstock_agent_exec.agents.vendor import NO_KEY, AgentRun, CommandLine, Dialogue, Heard, HostLacks, Verdict
 from penstock_agent_exec.process import Ending, StopStep
 from penstock_agent_exec.sandbox import DEFAULT_PATH, Bind
@@ -102,7 +104,7 @@ class Claude:
 
     def session_files(self, state_dir: Path, session_id: str) -> tuple[Path, ...]:
         """That one file is all of it."""
-        return tuple(state_dir.glob(f".claude/projects/*/{session_id}.jsonl"))
+        return find_files(state_dir, f".claude/projects/*/{glob.escape(session_id)}.jsonl")
 
 
 class _Conversation:

@@ -20,6 +20,7 @@ from penstock_agent_exec.agents.codex_dialogue import AppServer
 from penstock_agent_exec.agents.codex_output import ExecReader, verdict_of
 from penstock_agent_exec.agents.codex_program import find_program, try_settings
 from penstock_agent_exec.agents.seen import Seen
+from penstock_agent_exec.agents.state_files import find_files
 from penstock_agent_exec.agents.vendor import (
     MODEL_PORT,
     NO_KEY,
@@ -162,7 +163,7 @@ class Codex:
         """The threads themselves; everything else in its home is made anew from them."""
         if _SESSION_ID.fullmatch(session_id) is None:
             return ()
-        return tuple(state_dir.glob(f".codex/{session_id}/sessions/*/*/*/rollout-*.jsonl"))
+        return find_files(state_dir, f".codex/{session_id}/sessions/*/*/*/rollout-*.jsonl")
 
 
 def find_codex(program: Path | None = None) -> Codex:

@@ -8,6 +8,7 @@ never set that one; `--skip-trust` is another thing. Measured with 0.61.0.
 
 from __future__ import annotations
 
+import glob
 import json
 import signal
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from penstock_agent_exec.agents.gemini_output import GeminiReader, verdict_of
 from penstock_agent_exec.agents.node_program import NodeProgram, Wanted, find_node_program
 from penstock_agent_exec.agents.plain_prompt import plain_prompt
 from penstock_agent_exec.agents.seen import Seen
+from penstock_agent_exec.agents.state_files import find_files
 from penstock_agent_exec.agents.vendor import (
     MODEL_PORT,
     NO_KEY,
@@ -121,7 +123,7 @@ class Gemini:
 
     def session_files(self, state_dir: Path, session_id: str) -> tuple[Path, ...]:
         """That one file is all of it."""
-        return tuple(state_dir.glob(f".gemini/tmp/*/chats/session-*-{session_id[:8]}.jsonl"))
+        return find_files(state_dir, f".gemini/tmp/*/chats/session-*-{glob.escape(session_id[:8])}.jsonl")
 
 
 def find_gemini(program: Path | None = None) -> Gemini:

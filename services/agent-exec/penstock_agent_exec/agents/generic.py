@@ -27,6 +27,7 @@ from penstock_agent_exec.agents.generic_file import OK, Argv, Described
 from penstock_agent_exec.agents.generic_listen import Listening, in_text
 from penstock_agent_exec.agents.generic_rules import fact_of
 from penstock_agent_exec.agents.seen import Seen
+from penstock_agent_exec.agents.state_files import find_files
 from penstock_agent_exec.agents.vendor import (
     MODEL_PORT,
     NO_KEY,
@@ -130,7 +131,7 @@ class Generic:
         if _SESSION.fullmatch(session_id) is None:
             return ()
         patterns = (pattern.replace("{session_id}", session_id) for pattern in self.described.table.session_files)
-        return tuple(path for pattern in patterns for path in state_dir.glob(pattern))
+        return tuple(path for pattern in patterns for path in find_files(state_dir, pattern))
 
     def _environment(self, run: AgentRun, values: Values) -> dict[str, str]:
         env = {"HOME": run.state_dir, "USER": "agent", "LOGNAME": "agent", "PATH": DEFAULT_PATH, "LANG": "C.UTF-8"}

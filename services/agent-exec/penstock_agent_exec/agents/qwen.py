@@ -9,6 +9,7 @@ Measured with 0.24.4.
 
 from __future__ import annotations
 
+import glob
 import signal
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from penstock_agent_exec.agents.node_program import NodeProgram, Wanted, find_no
 from penstock_agent_exec.agents.plain_prompt import plain_prompt
 from penstock_agent_exec.agents.qwen_output import QwenReader, verdict_of
 from penstock_agent_exec.agents.seen import Seen
+from penstock_agent_exec.agents.state_files import find_files
 from penstock_agent_exec.agents.vendor import (
     MODEL_PORT,
     NO_KEY,
@@ -113,7 +115,7 @@ class Qwen:
 
     def session_files(self, state_dir: Path, session_id: str) -> tuple[Path, ...]:
         """That one file is all of it. It names the work's path, and is of use only where that is the same."""
-        return tuple(state_dir.glob(f".qwen/projects/*/chats/{session_id}.jsonl"))
+        return find_files(state_dir, f".qwen/projects/*/chats/{glob.escape(session_id)}.jsonl")
 
 
 def find_qwen(program: Path | None = None) -> Qwen:
