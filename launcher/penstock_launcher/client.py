@@ -21,7 +21,20 @@ FRAME_BYTES_MAX: Final = 2 * 1024 * 1024
 
 
 class ApiSaidNo(RuntimeError):
-    """The API answered with an error; the message is its status and its words."""
+    """The API answered with an error; the message is what was asked, the status and the API's words."""
+
+    def __init__(self, asked: str, status: int, body: bytes) -> None:
+        self._text = body.decode(errors="replace")
+        super().__init__(f"{asked}: {status} {self._text}")
+
+    def in_words(self) -> str:
+        """For people: which field, what is wrong, what would be right."""
+        try:
+            problem = json.loads(self._text)
+            detail = f"{problem['field']}: {problem['detail']}" if problem.get("field") else str(problem["detail"])
+            return f"{detail} ({problem['hint']})" if problem.get("hint") else detail
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return str(self)
 
 
 class Frame(NamedTuple):
@@ -89,5 +102,5 @@ class Client:
         except http.client.HTTPException as error:
             raise ConnectionError(f"{method} {path}: {error!r}") from error
         if response.status >= 400:
-            raise ApiSaidNo(f"{method} {path}: {response.status} {response.read().decode(errors='replace')}")
+            raise ApiSaidNo(f"{method} {path}", response.status, response.read())
         return response

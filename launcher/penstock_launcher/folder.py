@@ -6,7 +6,9 @@ only reads.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -144,8 +146,8 @@ class DataFolder:
         Raises PortTaken when the one asked for is not free."""
         path = self.path / "http-port"
         if asked is not None:
-            if not is_free(asked):
-                raise PortTaken(f"port {asked} of 127.0.0.1 is in use by another program: choose another with --port")
+            if (reason := port_problem(asked)) is not None:
+                raise PortTaken(f"port {asked} of 127.0.0.1 {reason}: choose another with --port")
             port = asked
         else:
             port = self.http_port_known()
@@ -171,6 +173,13 @@ class DataFolder:
             return None
 
 
+def data_path(text: str) -> Path:
+    """What `--data` says. Raises ArgumentTypeError where that is nothing: it would be whatever folder one stands in."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it names no folder (a variable that is not set?)")
+    return Path(text)
+
+
 def default_path(environ: Mapping[str, str]) -> Path:
     """`$XDG_DATA_HOME/penstock`, by default `~/.local/share/penstock`."""
     home = Path(environ.get("XDG_DATA_HOME", ""))
@@ -179,11 +188,22 @@ def default_path(environ: Mapping[str, str]) -> Path:
 
 def is_free(port: int) -> bool:
     """Whether a server could listen on that port of 127.0.0.1 now."""
+    return port_problem(port) is None
+
+
+def port_problem(port: int) -> str | None:
+    """Why no server of this account could listen on that port of 127.0.0.1 now; None where one could."""
     with socket.socket() as probe:
         # As servers do it: connections of an earlier server that still fade away do not count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
+        except OSError as error:
+            if error.errno == errno.EACCES:
+                return "is not for ordinary accounts"
+            return (
+                "is in use by another program"
+                if error.errno == errno.EADDRINUSE
+                else f"cannot be had ({error.strerror})"
+            )
+        return None

@@ -6,13 +6,14 @@ Rule of this room: all of it by HTTP, as any stranger would; what comes from out
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, cast
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from penstock_launcher.client import ApiSaidNo, Client, JsonObject
-from penstock_launcher.folder import FIRST_TOKEN, DataFolder, default_path
+from penstock_launcher.folder import FIRST_TOKEN, DataFolder, data_path, default_path
 from penstock_launcher.timeline import plain
 
 EXIT_OK: Final = 0
@@ -20,6 +21,7 @@ EXIT_FAILED: Final = 1
 EXIT_NOT_RUNNING: Final = 3
 KINDS: Final = ("success", "failure", "review", "decision", "lesson")
 SHOWN_MAX: Final = 20
+REFUSAL_LENGTH_MAX: Final = 600
 
 
 class _Arguments(argparse.Namespace):
@@ -37,7 +39,10 @@ class _Arguments(argparse.Namespace):
 
 def memory(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Returns the exit code: 0; 1 where the api says no; 3 where nothing runs."""
-    given = _parser().parse_args(arguments, namespace=_Arguments())
+    parser = _parser()
+    given = parser.parse_args(arguments, namespace=_Arguments())
+    if given.verb == "correct" and (given.kind, given.title, given.text, given.pinned) == (None, None, None, None):
+        parser.error("nothing to correct: give --kind, --title, --text, --pin or --unpin")
     folder = DataFolder(given.data or default_path(environ))
     running = folder.running()
     if running is None:
@@ -46,22 +51,31 @@ def memory(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     client = Client(running.http_url, folder.secret_file(FIRST_TOKEN).read_text().strip())
     try:
         _do(client, given)
-    except (ApiSaidNo, OSError) as error:
-        print(plain(str(error)))
+    except ApiSaidNo as error:
+        print(plain(error.in_words(), REFUSAL_LENGTH_MAX))
+        return EXIT_FAILED
+    except OSError as error:
+        print(plain(str(error), REFUSAL_LENGTH_MAX))
         return EXIT_FAILED
     return EXIT_OK
 
 
 def _do(client: Client, given: _Arguments) -> None:
-    path = f"/v1/memories/{given.memory}" if "memory" in given else "/v1/memories"
+    path = f"/v1/memories/{quote(given.memory, safe='')}" if "memory" in given else "/v1/memories"
     match given.verb:
         case "list" | "search":
             wanted = {"repo": given.repo, "kind": given.kind, "limit": str(given.limit)}
             if given.verb == "search":
                 wanted["q"] = " ".join(given.words)
             asked = urlencode({name: value for name, value in wanted.items() if value})
-            for one in cast("list[JsonObject]", client.json("GET", f"/v1/memories?{asked}")["memories"]):
+            found = cast("list[JsonObject]", client.json("GET", f"/v1/memories?{asked}")["memories"])
+            for one in found:
                 print(_line(one))
+            if not found:
+                print(
+                    "nothing like it is remembered" if given.verb == "search" else "nothing is remembered",
+                    file=sys.stderr,
+                )
         case "show":
             _show(client.json("GET", path))
         case "add":
@@ -94,9 +108,15 @@ def _show(one: JsonObject) -> None:
             print("\n".join(f"  {plain(line)}" for line in text.splitlines()))
 
 
+def _an_id(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the id of a memory, as `memory list` shows it")
+    return text
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="penstock memory", description="What is remembered of earlier work.")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="the data folder (~/.local/share/penstock)")
+    parser.add_argument("--data", type=data_path, metavar="DIR", help="the data folder (~/.local/share/penstock)")
     verbs = parser.add_subparsers(dest="verb", required=True)
     listing = verbs.add_parser("list", help="the newest")
     listing.add_argument("--repo")
@@ -113,8 +133,8 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--text", required=True)
     correct = verbs.add_parser("correct", help="change a text or a kind; a pinned one neither ages nor is it archived")
     for name, text in (("show", "all of one"), ("forget", "take a text away for good")):
-        verbs.add_parser(name, help=text).add_argument("memory")
-    correct.add_argument("memory")
+        verbs.add_parser(name, help=text).add_argument("memory", type=_an_id)
+    correct.add_argument("memory", type=_an_id)
     correct.add_argument("--kind", choices=KINDS)
     correct.add_argument("--title")
     correct.add_argument("--text")

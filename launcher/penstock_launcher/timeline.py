@@ -26,10 +26,10 @@ class Line(NamedTuple):
     detail: str = ""
 
 
-def plain(text: str) -> str:
-    """`text` on one line, without control characters, of at most LINE_LENGTH_MAX characters."""
+def plain(text: str, longest: int = LINE_LENGTH_MAX) -> str:
+    """`text` on one line, without control characters, of at most `longest` characters."""
     flat = _CONTROL.sub(" ", text).strip()
-    return flat if len(flat) <= LINE_LENGTH_MAX else flat[: LINE_LENGTH_MAX - 1] + "…"
+    return flat if len(flat) <= longest else flat[: longest - 1] + "…"
 
 
 def line_of(event: e.AnyEvent) -> Line:

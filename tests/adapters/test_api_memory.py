@@ -213,6 +213,11 @@ async def test_what_cannot_be_taken_is_named(house: House) -> None:
     for field, value in (("repo", "nowhere"), ("kind", "success"), ("title", ""), ("text", " "), ("text", "\0")):
         answer = await house.client.post("/v1/memories", json=good | {field: value})
         assert (answer.status_code, answer.json()["field"]) == (422, field), answer.text
+    memory = await added(house, "shop", "Corrected by nothing", "It stays as it is.")
+    before = await shown(house, memory)
+    nothing = await house.client.patch(f"/v1/memories/{memory}", json={})
+    assert (nothing.status_code, nothing.json()["hint"]) == (422, "give at least one of: kind, title, text, pinned")
+    assert await shown(house, memory) == before
     for method, path, status in (
         ("GET", ids.fresh(), 404),
         ("PATCH", ids.fresh(), 404),
@@ -389,5 +394,19 @@ async def test_the_command_line_does_all_of_it(
         assert (await said("forget", added_id.strip())) == (0, "forgotten")
         code, gone = await said("show", added_id.strip())
         assert code == 1
-        assert "410" in gone
+        assert gone == f"memory {added_id.strip()} was forgotten"
+        # What was wrong and what would be right, whole; and no name leads elsewhere or into Python's own words.
+        code, refused = await said("add", "listed", "--kind", "lesson", "--title", "", "--text", "x")
+        assert (code, refused.partition(":")[0]) == (1, "title")
+        assert "text of 1 to 200 characters, on one line, not blank" in refused
+        for name in ("ü", "a b", "a\nb", "../repos/shop", "x?kind=lesson"):
+            for verb in ("show", "forget"):
+                code, refused = await said(verb, name)
+                assert code == 1
+                assert "there is no" in refused
+        assert await said("list", "--repo", "nowhere") == (0, "")
+        for blank in (("show", ""), ("forget", " "), ("correct", added_id.strip())):
+            with pytest.raises(SystemExit, match="2"):
+                memory(["--data", str(tmp_path), *blank], {})
+        assert "nothing to correct: give --kind, --title, --text, --pin or --unpin" in capsys.readouterr().err
     assert await asyncio.to_thread(memory, ["--data", str(tmp_path), "list"], {}) == 3

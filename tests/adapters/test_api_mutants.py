@@ -14,6 +14,8 @@ from adapters.api_house import DEADLINE_SECONDS, House, database_of, house_for_m
 from servers import PostgresForTest
 
 from penstock_api.auth import ACCESS
+from penstock_api.openapi import openapi_document
+from penstock_api.parameters import parameters_of
 
 pytestmark = pytest.mark.anyio
 
@@ -61,16 +63,19 @@ BODIES: Final[dict[tuple[str, str], dict[str, object]]] = {
     ("POST", "/v1/hooks/{provider}/{repo}"): {"pull_request": {"number": 7, "head": {"ref": "agent/x"}}},
     ("POST", "/v1/tokens"): {"name": "n", "role": "viewer", "expires_in_days": 1},
 }
-QUERIES: Final = (
-    "",
-    "",
-    "?limit=5",
-    "?after=3",
-    "?repo=shop&phase=queued",
-    "?repo=shop&q=a+b&kind=lesson",
-    "?cursor=MjAyNnwx",
-    "?follow=forever",
-)
+QUERY: Final = {
+    "limit": "5",
+    "after": "3",
+    "repo": "shop",
+    "phase": "queued",
+    "outcome": "failed",
+    "q": "a+b",
+    "kind": "lesson",
+    "cursor": "MjAyNnwx",
+    "follow": "forever",
+    "format": "text",
+}
+PARAMETERS: Final = parameters_of(openapi_document())
 PIECES: Final = (
     *[b"\x00", b"\xff", b"\xed\xa0\x80", b"%00", b"%ff", b"%", b"..", b"//", b"\r\n", b"\n", b" ", b"\t", b'"', b"\\"],
     *[
@@ -163,7 +168,7 @@ class Mutants:
             "repo": "shop",
         }
         path = template.format(**names)
-        target = (path + draw.choice(QUERIES)).encode()
+        target = (path + self._query(method, template)).encode()
         given = BODIES.get((method, template))
         body = b"" if given is None else json.dumps(self._value_changed(given)).encode()
         headers = [
@@ -191,6 +196,12 @@ class Mutants:
         length = len(body) + draw.choice((0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, -1))
         headers += [b"Content-Length: %d" % max(length, 0), b"Connection: close"]
         return verb + b" " + target + b" HTTP/1.1\r\n" + b"\r\n".join(headers) + b"\r\n\r\n" + body
+
+    def _query(self, method: str, template: str) -> str:
+        """Some of the route's own parameters; seldom one that it may not have."""
+        own = [name for name in PARAMETERS.get((method, template), {}) if self._draw.random() < 0.3]
+        names = own if self._draw.random() < 0.95 else [self._draw.choice([*QUERY])]
+        return "?" + "&".join(f"{name}={QUERY[name]}" for name in names) if names else ""
 
     def _value_changed(self, body: dict[str, object]) -> object:
         draw = self._draw

@@ -14,6 +14,7 @@ from penstock_api.auth import ACCESS, guard
 from penstock_api.body import BODY_BYTES_MAX
 from penstock_api.edge import Edge
 from penstock_api.openapi import openapi_document
+from penstock_api.parameters import check_query, parameters_of
 from penstock_api.problems import Problem, answer, answer_http, answer_unexpected
 from penstock_api.request import ApiRequest, Parts
 from penstock_api.routes import ROUTES
@@ -21,11 +22,13 @@ from penstock_api.routes import ROUTES
 
 def create_app(parts: Parts) -> ASGIApp:
     """The whole of the HTTP side, over parts that run."""
+    document = openapi_document()
     app = Litestar(
         ROUTES,
-        state=State({"parts": parts, "document": openapi_document()}),
+        state=State({"parts": parts, "document": document, "parameters": parameters_of(document)}),
         request_class=ApiRequest,
         guards=[guard],
+        before_request=check_query,
         exception_handlers={Problem: answer, HTTPException: answer_http, Exception: answer_unexpected},
         request_max_body_size=BODY_BYTES_MAX,
         openapi_config=None,

@@ -5,6 +5,7 @@ Rule of this room: one strict pass over the bytes. Whatever they are, the outcom
 
 from __future__ import annotations
 
+import json
 import re
 from functools import cache
 from typing import Final, TypeVar
@@ -45,11 +46,12 @@ def decode(body: bytes, content_type: str, kind: type[T]) -> T:
         )
     try:
         value: T = _decoder(kind).decode(body)
-        return value
     except msgspec.ValidationError as error:
         raise _field_problem(str(error), _any_json(body), kind) from error
     except _NO_JSON as error:
         raise _malformed(error) from error
+    _each_name_once(body)
+    return value
 
 
 _NO_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError)
@@ -61,6 +63,21 @@ def _any_json(body: bytes) -> object:
         return msgspec.json.decode(body)
     except _NO_JSON as error:
         raise _malformed(error) from error
+
+
+def _each_name_once(body: bytes) -> None:
+    """Raises Problem where an object has a name twice: readers of JSON differ in which of them counts, and whoever wrote
+    `max_cost_usd` twice would learn by the bill which one did."""
+
+    def checked(pairs: list[tuple[str, object]]) -> None:
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise invalid(clip(name, 200), "this field is given twice", hint="give it once")
+            seen.add(name)
+
+    # Numbers stay text: what they may be has been seen to, and Python refuses to read very long ones.
+    json.loads(body, object_pairs_hook=checked, parse_int=str, parse_float=str)
 
 
 def _malformed(error: Exception) -> Problem:

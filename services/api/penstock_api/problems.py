@@ -127,7 +127,7 @@ def answer_http(request: AnyRequest, error: HTTPException) -> Response[bytes]:
     if status >= 500:
         return answer_unexpected(request, error)
     if isinstance(error, ValidationException):
-        return answer(request, _parameter_problem(request.method, error))
+        return answer(request, _parameter_problem(request, error))
     texts = {
         404: "there is nothing at this path",
         405: f"{request.method} is not possible here",
@@ -137,7 +137,7 @@ def answer_http(request: AnyRequest, error: HTTPException) -> Response[bytes]:
     return answer(request, Problem(status, kind, texts.get(status, error.detail), headers=headers))
 
 
-def _parameter_problem(method: str, error: ValidationException) -> Problem:
+def _parameter_problem(request: AnyRequest, error: ValidationException) -> Problem:
     extra = error.extra
     first = extra[0] if isinstance(extra, list) and extra else {}
     assert isinstance(first, dict)
@@ -145,8 +145,10 @@ def _parameter_problem(method: str, error: ValidationException) -> Problem:
     if field == "data":
         return Problem(400, "malformed-json", "the body is empty", hint="send JSON with Content-Type: application/json")
     if first.get("source") != "path":
-        return invalid(field, message, hint="see the parameter in /v1/openapi.json")
-    if method == "PUT":
+        allowed = request.app.state.parameters.get((request.method, request.scope["path_template"]), {})
+        hint = allowed.get(field, "see the parameter in /v1/openapi.json")
+        return invalid(field, message, value=request.query_params.get(field), hint=hint)
+    if request.method == "PUT":
         return invalid(field, message, hint="1 to 63 of a-z, 0-9, - and _, beginning with a letter or a digit")
     return Problem(404, "not-found", f"there is no such {field}: {message}", field=field)
 

@@ -173,6 +173,10 @@ async def correct_memory(request: ApiRequest, memory: MemoryId, data: Correction
     changes = {
         name: value for name in ("kind", "title", "text", "pinned") if (value := getattr(data, name)) is not UNSET
     }
+    if not changes:
+        # Noted, it would be a correction that nobody has made: its moment counts in the ranking.
+        hint = "give at least one of: kind, title, text, pinned"
+        raise Problem(422, "invalid", "there is nothing to correct", hint=hint)
     revision = await _noted(request, present, changes)
     await _applied(parts, revision, must=True)
     return await _present(parts, memory)

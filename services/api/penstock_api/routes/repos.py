@@ -5,7 +5,7 @@ Rule of this room: what will reach git or a shell is checked here, before it is 
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from litestar import Response, delete, get, put
 from litestar.openapi.spec import Example
@@ -41,6 +41,9 @@ from penstock_api.request import ApiRequest
 from penstock_api.routes import entries
 from penstock_api.routes.shapes import EntryName, IfMatch, IfNoneMatch, problems
 from penstock_api.routes.wishes import WindowBody, checked_window
+
+Provider: TypeAlias = Literal["git", "github", "gitea", "forgejo", "gitlab", "recording", "local"]
+"""What kind of place a repo is on. Another word would be a remote without pull requests, and nobody would be told."""
 
 
 class Verify(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -97,7 +100,7 @@ class RepoBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: Name | None = None
     clone_url: Url
     default_branch: Ref = "main"
-    provider: Word = "git"
+    provider: Provider = "git"
     verify: Verify = Verify()
     command_timeout_seconds: Seconds = 600.0
     parallel_max: Annotated[int, Meta(ge=1, le=1_000)] = 1

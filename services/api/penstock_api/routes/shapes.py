@@ -67,7 +67,7 @@ _MEANING: Final[Mapping[int, str]] = {
 
 def problems(*statuses: int) -> dict[int, ResponseSpec]:
     """The problem answers of a route: the ones named and those of every route with a token."""
-    return {status: _spec(status) for status in sorted({400, 401, 403, 503, *statuses})}
+    return {status: _spec(status) for status in sorted({400, 401, 403, 422, 503, *statuses})}
 
 
 def _spec(status: int) -> ResponseSpec:
