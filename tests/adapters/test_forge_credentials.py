@@ -82,6 +82,15 @@ async def test_an_address_that_names_no_project_is_said_when_the_forge_is_asked(
         await forge.find("agent/x")
 
 
+def test_a_repo_that_says_forgejo_is_spoken_to_as_the_gitea_that_it_is() -> None:
+    # Its tasks are followed to a merge: without a pull request they would wait for what nobody has opened.
+    found = check_remote("https://codeberg.org/acme/calc.git", allow_local=False)
+    forges = Forges(Hosts(forges={host_of(found): ForgeTable(provider="gitea", token_file="/t")}), HERE)
+    repo = RepoSnapshot(name="calc", clone_url="https://codeberg.org/acme/calc.git", provider="forgejo")
+    assert type(forges.of(repo, found)) is type(forges.of(msgspec.structs.replace(repo, provider="gitea"), found))
+    assert forges.of(repo, found) is not None
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -73,7 +73,10 @@ class Forges:
 
     def of(self, repo: RepoSnapshot, remote: Remote) -> Forge | None:
         """The forge of a repo; None where its provider is none. Whatever is missing is raised by its calls, as ForgeFailed."""
-        provider = next((known for known in PROVIDERS if known == repo.provider), None)
+        wanted = (
+            "gitea" if repo.provider == "forgejo" else repo.provider
+        )  # one API, and two names that people know it by
+        provider = next((known for known in PROVIDERS if known == wanted), None)
         if provider is None:
             return None
         host = host_of(remote)
