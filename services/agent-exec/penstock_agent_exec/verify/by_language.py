@@ -11,12 +11,22 @@ from typing import Final
 
 from penstock_agent_exec.verify.proposal import Confidence, Files, Proposal, Stage, ini_of, json_of, said_by, toml_of
 
+_PYTHON_FILES: Final = (
+    "pyproject.toml",
+    "setup.cfg",
+    "setup.py",
+    "tox.ini",
+    "pytest.ini",
+    "requirements-dev.txt",
+    "requirements.txt",
+)
+
 
 def python(files: Files) -> Iterator[Proposal]:
     project = toml_of(files, "pyproject.toml")
     tools = project.get("tool", {})
     tools = tools if isinstance(tools, dict) else {}
-    if not {"pyproject.toml", "setup.cfg", "setup.py", "tox.ini", "pytest.ini", "requirements.txt"} & files.keys():
+    if not set(_PYTHON_FILES) & files.keys():
         return
     run, lock = "", ""
     if "uv.lock" in files:
@@ -43,17 +53,15 @@ def python(files: Files) -> Iterator[Proposal]:
         "tox.ini": "pytest" in ini_of(files, "tox.ini"),
     }
     settings = next((name for name, there in is_pytest.items() if there), "")
-    text = "\n".join(files.get(name, "") for name in ("pyproject.toml", "setup.cfg", "requirements-dev.txt", "tox.ini"))
+    named = next((name for name in _PYTHON_FILES if re.search(r"\bpytest\b", files.get(name, ""))), "")
     if settings:
         yield said_by("test", f"{run}pytest --junitxml=junit.xml", "high", settings, "settings of pytest", "junit.xml")
-    elif re.search(r"\bpytest\b", text):
-        yield said_by(
-            "test", f"{run}pytest --junitxml=junit.xml", "medium", "pyproject.toml", "pytest is named", "junit.xml"
-        )
+    elif named:
+        yield said_by("test", f"{run}pytest --junitxml=junit.xml", "medium", named, "pytest is named", "junit.xml")
     else:
-        yield said_by(
-            "test", f"{run}python -m unittest", "low", "pyproject.toml", "a Python project without word of pytest"
-        )
+        source = next(name for name in _PYTHON_FILES if name in files)
+        # Not `python`: Debian and its kin have no program of that name unless somebody asked for it.
+        yield said_by("test", f"{run}python3 -m unittest", "low", source, "a Python project without word of pytest")
     if "tox.ini" in files:
         yield said_by("test", "tox run", "medium", "tox.ini", "settings of tox")
     if "noxfile.py" in files:
