@@ -11,12 +11,13 @@ from typing import Final
 
 from penstock_launcher.agents import doctor
 from penstock_launcher.demo import demo
-from penstock_launcher.folder import DataFolder, default_path
+from penstock_launcher.folder import DataFolder, data_path, default_path
 from penstock_launcher.memory import memory
 from penstock_launcher.show import SCENES, show
 from penstock_launcher.up import down, status, up
 
 EXIT_UNUSABLE: Final = 1
+EXIT_INTERRUPTED: Final = 130
 SELFTEST: Final = "selftest"
 DOCTOR: Final = "doctor"
 MAP: Final = "map"
@@ -33,6 +34,13 @@ class _Arguments(argparse.Namespace):
 
 def main() -> None:
     """Entry point of `penstock` and `python -m penstock_launcher`."""
+    try:
+        _main()
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+
+
+def _main() -> None:
     if sys.argv[1:2] == [SELFTEST]:
         # With arguments of its own.
         sys.exit(subprocess.call([sys.executable, "-m", "penstock_agent_exec.selftest", *sys.argv[2:]]))
@@ -60,10 +68,15 @@ def run(arguments: _Arguments) -> int:
     try:
         return verbs[arguments.verb]()
     except OSError as error:
-        if error.filename is None or not str(error.filename).startswith(str(folder.path)):
+        # Above it too: a folder is made with those that it lies in.
+        if error.filename is None or not _is_on_the_way(Path(os.fsdecode(error.filename)), folder.path):
             raise
         print(f"the data folder {folder.path} cannot be used: {error.strerror}; choose another with --data")
         return EXIT_UNUSABLE
+
+
+def _is_on_the_way(named: Path, folder: Path) -> bool:
+    return named.is_relative_to(folder) or folder.is_relative_to(named)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -85,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
         ("down", "stop everything"),
     ):
         verb = verbs.add_parser(name, help=text)
-        verb.add_argument("--data", type=Path, metavar="DIR", help="the data folder (~/.local/share/penstock)")
+        verb.add_argument("--data", type=data_path, metavar="DIR", help="the data folder (~/.local/share/penstock)")
         if name == "up":
             verb.add_argument(
                 "--port", type=_port, help="the port of the HTTP API on 127.0.0.1 (7433 where that is free)"

@@ -107,7 +107,15 @@ class PostgresServer(ChildProcess):
             "PGPASSWORD": self._password,
             "PGDATABASE": database,
         }
-        done = subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=SQL_SECONDS_MAX, check=False)
+        done = subprocess.run(
+            argv,
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=SQL_SECONDS_MAX,
+            check=False,
+            process_group=0,  # Ctrl-C is the launcher's to hear
+        )
         if done.returncode:
             raise ChildFailed(done.stderr.strip())
         return done.stdout.strip()
@@ -140,6 +148,7 @@ class PostgresServer(ChildProcess):
                 text=True,
                 timeout=INITDB_SECONDS_MAX,
                 check=False,
+                process_group=0,  # Ctrl-C is the launcher's to hear: interrupted, initdb would look like one that failed
             )
         finally:
             password_file.unlink()

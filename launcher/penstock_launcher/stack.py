@@ -196,6 +196,7 @@ def _prepare(
         text=True,
         timeout=PROVISION_SECONDS_MAX,
         check=False,
+        process_group=0,  # Ctrl-C is the launcher's to hear
     )
     (folder.logs / "provision.log").write_text(done.stdout + done.stderr)
     if done.returncode:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -173,6 +174,42 @@ def test_no_process_has_a_secret_in_its_arguments_or_in_its_environment(up: Data
     for pid in ready(up).parts.values():
         seen = Path(f"/proc/{pid}/cmdline").read_text() + Path(f"/proc/{pid}/environ").read_text()
         assert not [secret for secret in secrets if secret in seen]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("moment", ["initdb", "provision"])
+def test_ctrl_c_while_it_starts_is_an_orderly_end_and_not_a_failure(tmp_path: Path, moment: str) -> None:
+    folder = DataFolder(tmp_path / "data")
+    # Of a group of its own, as in a terminal, where Ctrl-C goes to all that are in it.
+    process = subprocess.Popen(
+        launcher("up", "--data", str(folder.path)), stdout=subprocess.PIPE, text=True, process_group=0
+    )
+    try:
+        deadline = time.monotonic() + READY_SECONDS_MAX
+        while not any(moment in argv for argv in arguments_of_children(process.pid)):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        os.killpg(process.pid, signal.SIGINT)
+        said, _ = process.communicate(timeout=READY_SECONDS_MAX)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(READY_SECONDS_MAX)
+    assert process.returncode == 0, said
+    assert "failed" not in said
+    assert "could not" not in said
+    assert folder.holder() is None
+
+
+def arguments_of_children(pid: int) -> list[str]:
+    """The command line of each child; of one that ends meanwhile, nothing."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if int((process / "stat").read_text().rpartition(")")[2].split()[1]) == pid:
+                found.append((process / "cmdline").read_text())
+    return found
 
 
 def test_down_ends_everything_and_the_next_up_has_the_same_addresses(tmp_path: Path) -> None:

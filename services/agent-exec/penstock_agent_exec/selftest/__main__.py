@@ -111,4 +111,7 @@ def agent_profile(there: Planted, keeping: Keeping) -> Profile:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
