@@ -117,6 +117,11 @@ class ChildProcess(ABC):
             return ""
         return f"exit code {code}" if code >= 0 else f"by {signal.Signals(-code).name}"
 
+    def reason(self) -> str:
+        """The last line of its log where it ended by a failure of its own; else empty."""
+        failed = self._process is not None and (self._process.poll() or 0) > 0
+        return self.last_words().rpartition("\n")[2] if failed else ""
+
     def last_words(self) -> str:
         """The end of its log."""
         try:

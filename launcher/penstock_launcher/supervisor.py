@@ -17,7 +17,9 @@ from types import FrameType
 from typing import Final, NamedTuple
 
 from penstock_launcher.child import STOP_SECONDS_MAX, ChildFailed, ChildProcess
+from penstock_launcher.timeline import plain
 
+REASON_LENGTH_MAX: Final = 400
 LOOK_SECONDS: Final = 1.0
 LOOK_SECONDS_UNREADY: Final = 0.2
 SAY_WAITING_SECONDS: Final = 5.0
@@ -43,6 +45,7 @@ class _Watch:
         self.child = child
         self.launched_at = time.monotonic()
         self.failures = 0
+        self.told = ""
         self.again_at: float | None = None
         """When it is to be launched again; None while it runs."""
 
@@ -120,6 +123,10 @@ class Supervisor:
                 pause = watch.ended(now)
                 when = f"in {pause:.1f} s" if pause else "now"
                 self._say(f"{child.name} has ended ({child.ending()}), starting it again {when}; its log: {child.log}")
+                # Told once and not at every try: what is told for minutes is not read.
+                if (reason := child.reason()) and reason != watch.told:
+                    watch.told = reason
+                    self._say(f"{child.name} said: {plain(reason, REASON_LENGTH_MAX)}")
                 self._all_ready = False
             if watch.again_at is not None and now >= watch.again_at:
                 watch.again_at, watch.launched_at = None, now

@@ -225,7 +225,7 @@ def test_a_program_that_will_not_do_says_what_to_install(tmp_path: Path, name: s
 
 
 def test_a_program_or_a_node_that_is_not_there_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(HostLacks, match="was not found as '/nowhere/gemini': npm install @google/gemini-cli"):
+    with pytest.raises(HostLacks, match="was not found as '/nowhere/gemini': npm install -g @google/gemini-cli"):
         find_gemini(Path("/nowhere/gemini"))
     link = installed(tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -84,6 +84,7 @@ def test_a_host_with_a_sandbox_and_an_agent_is_fit(clinic: Clinic) -> None:
     assert code == 0
     assert [found[name]["state"] for name in ("settings", "git", "sandbox", "mend")] == ["ok"] * 4
     assert set(found) == {"settings", "git", "sandbox", "limits", *VERSIONS_MIN, "scripted", "mend"}
+    assert [row["name"] for row in found.values() if row["state"] == "ok" and row["mend"]] == []
     mend = found["mend"]
     assert (mend["version"], mend["version_min"], mend["key"], mend["login"]) == ("1.10.0", "1.2", True, False)
     assert (mend["program"], mend["base_url"], mend["reached"]) == (str(clinic.program), "http://127.0.0.1:9/v1", None)
@@ -97,7 +98,7 @@ def test_the_table_is_plain_where_nobody_watches_and_says_what_mends(clinic: Cli
     text = " ".join(done.stdout.split())
     for words in (
         "the service also wants PENSTOCK_HOST and PENSTOCK_DATA_DIR",
-        "npm install @openai/codex@0.169.0",
+        "npm install -g @openai/codex@0.169.0",
         "set PENSTOCK_ANTHROPIC_API_KEY or PENSTOCK_CLAUDE_OAUTH_TOKEN (or …_FILE)",
         "set PENSTOCK_GEMINI_API_KEY",
         "set PENSTOCK_QWEN_API_KEY",

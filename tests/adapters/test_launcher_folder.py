@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
+import os
 import socket
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -78,6 +82,48 @@ def test_a_port_asked_for_that_is_taken_is_named(tmp_path: Path) -> None:
             folder.http_port(port)
         assert folder.http_port(port) == port
         assert folder.http_port(None) == port
+
+
+def test_a_port_that_is_not_for_everybody_is_not_said_to_be_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    folder, port = DataFolder(tmp_path / "d"), free_port()
+    with folder.locked(), monkeypatch.context() as on_this_system:
+        on_this_system.setattr("socket.socket.bind", refused, raising=False)
+        with pytest.raises(PortTaken, match=f"port {port} of 127.0.0.1 is not for ordinary accounts"):
+            folder.http_port(port)
+
+
+@pytest.mark.parametrize("verb", ["up", "status", "down", "memory list"])
+def test_a_data_folder_without_a_name_is_refused_and_not_taken_for_the_one_where_one_stands(
+    tmp_path: Path, verb: str
+) -> None:
+    first, *rest = verb.split()
+    done = launched(tmp_path, *([first, "--data", "", *rest] if rest else [first, "--data", ""]))
+    assert (done.returncode, list(tmp_path.iterdir())) == (2, [])
+    assert "it names no folder" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="nobody can make a folder in /proc")
+def test_a_place_for_the_data_that_cannot_be_made_is_said_in_words(tmp_path: Path) -> None:
+    done = launched(tmp_path, "up", XDG_DATA_HOME="/proc/nobody")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.startswith("the data folder /proc/nobody/penstock cannot be used: ")
+
+
+def launched(where: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "penstock_launcher", *arguments],
+        cwd=where,
+        env=os.environ | environ,
+        capture_output=True,
+        text=True,
+        timeout=WAIT_SECONDS_MAX,
+        check=False,
+    )
 
 
 def test_the_place_follows_xdg_where_that_is_an_absolute_path() -> None:

@@ -166,6 +166,18 @@ def test_a_child_that_cannot_live_is_started_again_at_growing_intervals(tmp_path
     assert "broken by the test" in (tmp_path / "logs" / "b.log").read_text()
 
 
+def test_why_a_child_cannot_live_is_told_once(tmp_path: Path) -> None:
+    (tmp_path / "b.broken").touch()
+    with supervised(tmp_path) as it:
+        lines = [it.says("b ")]
+        while "1.6 s" not in lines[-1]:
+            lines.append(it.says("b "))
+        (tmp_path / "b.broken").unlink()
+        it.says("all ready")
+        assert it.stop() == 0
+    assert [line for line in lines if "said" in line] == ["b said: broken by the test"]
+
+
 def test_a_server_that_does_not_start_ends_everything_with_its_last_words(tmp_path: Path) -> None:
     (tmp_path / "second.broken").touch()
     with supervised(tmp_path) as it:

@@ -595,7 +595,20 @@ def test_the_map_is_printed_with_languages_times_and_reasons(shop: Repo, tmp_pat
 
 def test_what_has_no_map_says_why(tmp_path: Path, shop: Repo) -> None:
     shop.commit()
+    without_git = subprocess.run(
+        [sys.executable, "-m", "penstock_agent_exec.repo_map", str(shop.path)],
+        env=os.environ | {"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=WAIT_SECONDS_MAX,
+    )
+    assert without_git.returncode == 1
+    assert without_git.stderr == f"no map of {shop.path}: git is not installed on this host\n"
     for arguments, why in (
+        *(
+            ((str(shop.path), "--seconds", seconds), "a number of seconds above 0")
+            for seconds in ("nan", "inf", "0", "x")
+        ),
         ((str(tmp_path / "nothing"),), "No such file"),
         ((str(tmp_path),), "not a git repository"),
         ((str(shop.path), "--commit", "nowhere"), "nowhere"),

@@ -127,7 +127,9 @@ def _git() -> Check:
     except (OSError, subprocess.TimeoutExpired) as error:
         return Check(name="git", state="missing", seen=str(error), mend=mend)
     said = readable(ended.stdout).strip()
-    return Check(name="git", state="ok" if ended.returncode == 0 else "missing", seen=f"{said}, {program}", mend=mend)
+    if ended.returncode != 0:
+        return Check(name="git", state="missing", seen=f"{said}, {program}", mend=mend)
+    return Check(name="git", state="ok", seen=f"{said}, {program}")
 
 
 def _sandbox(settings: Settings) -> Check:
@@ -249,4 +251,7 @@ def _reached(agent: AgentCheck) -> AgentCheck:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -129,7 +129,7 @@ def find_claude(program: Path | None = None) -> Claude:
     """Claude Code at `program`, or on PATH. Blocks for some 0.1 s. Raises HostLacks with what to install."""
     wanted = str(program) if program is not None else "claude"
     found = shutil.which(wanted)
-    install = "npm install @anthropic-ai/claude-code@2.1.197 (or newer)"
+    install = "npm install -g @anthropic-ai/claude-code@2.1.197 (or newer)"
     if found is None:
         raise HostLacks(f"Claude Code was not found as {wanted!r}: {install}, or name its program in the settings")
     native = Path(found).resolve()

@@ -19,7 +19,7 @@ from penstock_agent_exec.sandbox import DEFAULT_PATH
 
 VERSION_MIN: Final = (0, 169, 0)
 START_SECONDS_MAX: Final = 30.0
-INSTALL_EXACTLY: Final = "npm install @openai/codex@0.169.0"
+INSTALL_EXACTLY: Final = "npm install -g @openai/codex@0.169.0"
 INSTALL: Final = f"{INSTALL_EXACTLY} (or newer)"
 
 _PLATFORMS: Final = {"x86_64": "x64", "aarch64": "arm64"}

@@ -51,7 +51,7 @@ class Wanted:
 
     @property
     def install(self) -> str:
-        return f"npm install {self.package}@{'.'.join(map(str, self.version_min))} (or newer)"
+        return f"npm install -g {self.package}@{'.'.join(map(str, self.version_min))} (or newer)"
 
 
 def find_node_program(wanted: Wanted, program: Path | None = None) -> NodeProgram:

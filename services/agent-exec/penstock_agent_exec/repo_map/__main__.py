@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import gc
 import hashlib
+import math
 import os
 import re
 import resource
@@ -93,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--no-cache", action="store_true", help="keep nothing, and read every file")
     parser.add_argument(
         "--seconds",
-        type=float,
+        type=_seconds,
         default=SECONDS_MAX,
         metavar="N",
         help=f"then go on with what is read ({SECONDS_MAX:g})",
@@ -106,6 +107,16 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not (seconds > 0 and math.isfinite(seconds)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return seconds
 
 
 def _exactly() -> list[str]:
@@ -136,6 +147,8 @@ def _git(*args: str) -> str:
         done = subprocess.run(["git", *args], env=env, capture_output=True, timeout=GIT_SECONDS_MAX, check=False)
     except subprocess.TimeoutExpired as error:
         raise TreeFailed(f"git had {GIT_SECONDS_MAX:g} s") from error
+    except FileNotFoundError as error:
+        raise TreeFailed("git is not installed on this host") from error
     if done.returncode != 0:
         raise TreeFailed(done.stderr.decode("utf-8", "replace").strip()[:500])
     return done.stdout.decode("utf-8", "surrogateescape").removesuffix("\n")
@@ -165,4 +178,7 @@ def _summary(found: RepoMap, commit: str, seconds: float) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
