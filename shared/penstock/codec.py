@@ -68,16 +68,16 @@ OLD_SHAPES: Final[Mapping[str, Upcast]] = {}
 _encoder = msgspec.json.Encoder()
 _fast: msgspec.json.Decoder[Envelope[KnownEvent]] = msgspec.json.Decoder(Envelope[KnownEvent])
 _slow: msgspec.json.Decoder[Envelope[Raw]] = msgspec.json.Decoder(Envelope[Raw])
-_known_types: Final = frozenset(
-    str(tag) for cls in Event.__subclasses__() if (tag := cls.__struct_config__.tag) is not None
-)
+_tags: Final[Mapping[type[Event], str]] = {cls: str(cls.__struct_config__.tag) for cls in Event.__subclasses__()}
+_types: Final[Mapping[type[Event], str]] = {cls: TYPE_PREFIX + tag for cls, tag in _tags.items()}
+_known_types: Final = frozenset(_tags.values())
 # What msgspec lets through from bytes: its own errors, UnicodeDecodeError, and RecursionError on deep nesting.
 _DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError)
 
 
 def type_of(event: Event) -> str:
     """The event's tag: the last token of its subject."""
-    return str(event.__struct_config__.tag)
+    return _tags[type(event)]
 
 
 def known_types() -> frozenset[str]:
@@ -102,7 +102,7 @@ def encode_event(
             specversion=SPEC_VERSION,
             id=id,
             source=source,
-            type=TYPE_PREFIX + type_of(event),
+            type=_types[type(event)],
             subject=f"{repo}/{task}",
             time=at,
             datacontenttype=DATA_CONTENT_TYPE,
@@ -130,7 +130,7 @@ def decode_event(body: bytes, seq: int, old_shapes: Mapping[str, Upcast] = OLD_S
         envelope = _fast.decode(body)
     except _DECODE_ERRORS:
         return _decode_slowly(body, seq, old_shapes)
-    if envelope.type != TYPE_PREFIX + type_of(envelope.data):
+    if envelope.type != _types[type(envelope.data)]:
         raise Undecodable(f"the envelope says {envelope.type[:100]}, its data says {type_of(envelope.data)}")
     return _recorded(envelope, envelope.data, seq)
 

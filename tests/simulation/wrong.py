@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from penstock.commands import ClaimJob
 from penstock.events import (
+    Event,
     FailedOver,
     FailureClassified,
     FeedbackAccepted,
@@ -231,7 +232,7 @@ def calls_no_change_a_success(put: Put) -> None:
             return replace(after, outcome=good)
         return after
 
-    put(evolve, "_ended", ended)
+    put(evolve, "_ARMS", arms(right, ended))
 
 
 def forgets_the_delivery(put: Put) -> None:
@@ -250,7 +251,12 @@ def decided(change: Callable[[Task, Task, Recorded], Task]) -> Callable[[Put], N
     def decided(task: Task, recorded: Recorded, event: evolve.Decided) -> Task:
         return change(task, right(task, recorded, event), recorded)
 
-    return lambda put: put(evolve, "_decided", decided)
+    return lambda put: put(evolve, "_ARMS", arms(right, decided))
+
+
+def arms(right: Callable[..., Task], wrong: Callable[..., Task]) -> dict[type[Event], Callable[..., Task]]:
+    """The table of the fold with one function in the place of another."""
+    return {event: wrong if arm is right else arm for event, arm in evolve._ARMS.items()}
 
 
 def keeps_the_slot(before: Task, after: Task, _: Recorded) -> Task:

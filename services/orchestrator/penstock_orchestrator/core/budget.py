@@ -15,6 +15,8 @@ from penstock.values import Price, Usage
 
 SUBSCRIPTION: Final = "subscription"
 TOKENS_PER_PRICE: Final = 1_000_000
+USD_MOST: Final = float(USD_MAX)
+SECONDS_MOST: Final = float(SECONDS_MAX)
 
 
 def over(spent: float | None, limit: float | None, share: float) -> bool:
@@ -40,7 +42,7 @@ def equivalent_usd(usage: Usage, price: Price | None) -> float | None:
         return None
     prices = (price.input_usd, price.output_usd, price.cache_read_usd, price.cache_write_usd)
     usd = sum(tokens * each for tokens, each in zip(counted, prices, strict=True)) / TOKENS_PER_PRICE
-    return min(usd, float(USD_MAX))
+    return min(usd, USD_MOST)
 
 
 def priced(usage: Usage, price: Price | None, billing: str) -> Usage:
@@ -57,9 +59,14 @@ def add(total: Usage, one: Usage) -> Usage:
         output_tokens=min(total.output_tokens + one.output_tokens, COUNT_MAX),
         cache_read_tokens=min(total.cache_read_tokens + one.cache_read_tokens, COUNT_MAX),
         cache_write_tokens=min(total.cache_write_tokens + one.cache_write_tokens, COUNT_MAX),
-        cost_usd=min((total.cost_usd or 0.0) + (one.cost_usd or 0.0), float(USD_MAX)) if known else None,
-        wall_seconds=min(total.wall_seconds + one.wall_seconds, float(SECONDS_MAX)),
+        cost_usd=min((total.cost_usd or 0.0) + (one.cost_usd or 0.0), USD_MOST) if known else None,
+        wall_seconds=min(total.wall_seconds + one.wall_seconds, SECONDS_MOST),
     )
+
+
+def add_wall(total: Usage, wall_seconds: float) -> Usage:
+    """The usage with so many seconds more, and nothing else."""
+    return replace(total, wall_seconds=min(total.wall_seconds + wall_seconds, SECONDS_MOST))
 
 
 def since(total: Usage, before: Usage) -> Usage:

@@ -78,7 +78,11 @@ Ending: TypeAlias = (
     | PublishSucceeded
     | PublishFailed
 )
-Said: TypeAlias = Ending | AgentProgressed | DecisionRaised | MessageTold | NetworkDenied
+NO_PROGRESS: Final = frozenset({PrepareSucceeded, CompactSucceeded, CompactFailed})
+"""A clone or a summary is none: a job that kills every host it comes to gets as far as that on each of them."""
+
+Underway: TypeAlias = AgentProgressed | DecisionRaised | MessageTold | NetworkDenied
+Said: TypeAlias = Ending | Underway
 Failed: TypeAlias = PrepareFailed | PlanFailed | AgentFailed | VerifyFailed | PublishFailed
 
 
@@ -109,18 +113,16 @@ def new_session(task: Task) -> Task:
 
 
 def ended(task: Task, job: CurrentJob, event: Ending, at: datetime) -> Task:
-    """The task after its job's last word; `task.job` is None already."""
-    # A clone or a summary is no progress: a job that kills every host it comes to gets as far as that on each of them. And
-    # sessions that end their run at once are counted on, or they would go on for ever.
+    """The task after the last word of its job, which it has no longer."""
+    # Sessions that end their run at once are counted on, or they would go on for ever.
     ender = isinstance(event, AgentFailed) and event.error_class in SESSION_ENDERS
-    if not ender and not isinstance(event, PrepareSucceeded | CompactSucceeded | CompactFailed):
-        task = replace(task, lost=0)
+    task = replace(task, job=None, stop=None, lost=task.lost if ender or type(event) in NO_PROGRESS else 0)
     match event:
         case JobStopped():
             usage = most(event.usage, task.run_usage) if job.kind in AGENT_STEPS else event.usage
             task = _run_counted(task, job, usage)
             task = _mail_answered(task) if usage.turns else mail_back(task)
-            return _left(replace(task, stop=None, run_usage=None, kept=event.kept or task.kept), event.parcel)
+            return _left(replace(task, run_usage=None, kept=event.kept or task.kept), event.parcel)
         case PrepareSucceeded():
             return _prepared(task, event)
         case PlanProposed() | PlanFailed():
@@ -142,9 +144,9 @@ def ended(task: Task, job: CurrentJob, event: Ending, at: datetime) -> Task:
         case PublishSucceeded():
             return _going(replace(task, delivery=event.delivery, delivery_job=job.id))
         case PrepareFailed() if event.error_class.startswith(PARCEL):
-            return _begun_anew(replace(task, stop=None))
+            return _begun_anew(task)
         case PrepareFailed():
-            return replace(task, failure=_failure("prepare", event), stop=None)
+            return replace(task, failure=_failure("prepare", event))
         case PublishFailed():
             return _not_handed_over(task, event)
         case _:
@@ -247,11 +249,11 @@ def _rebased(task: Task, event: PrepareSucceeded) -> Task:
 
 def _not_handed_over(task: Task, event: PublishFailed) -> Task:
     if event.error_class == BASE_MOVED and task.rebases < task.spec.policy.rebases_max:
-        return replace(task, rebase_due=True, stop=None)
+        return replace(task, rebase_due=True)
     if not event.error_class.startswith(PREFLIGHT):
-        return replace(task, failure=_failure("publish", event, retry_at=event.retry_at), stop=None)
+        return replace(task, failure=_failure("publish", event, retry_at=event.retry_at))
     failure = replace(_failure("preflight", event), spent=True)
-    return failed(replace(noted(task, "preflight", failure), judged="failed", stop=None), failure)
+    return failed(replace(noted(task, "preflight", failure), judged="failed"), failure)
 
 
 def _planned(task: Task, event: PlanProposed | PlanFailed, at: datetime) -> Task:
@@ -310,7 +312,7 @@ def _well_checked(task: Task, event: VerifySucceeded) -> Task:
         commands=event.commands,
         spent=True,
     )
-    return failed(replace(noted(task, "verify", failure), judged="failed", stop=None), failure)
+    return failed(replace(noted(task, "verify", failure), judged="failed"), failure)
 
 
 def _verify_failed(task: Task, event: VerifyFailed) -> Task:
@@ -321,14 +323,12 @@ def _verify_failed(task: Task, event: VerifyFailed) -> Task:
     judged: Judgement = "none" if hosts else "failed"
     command = checks.to_mend(event.commands)
     task = noted(_checked(task, event.commands), "verify", failure, event.message if command is None else command.tail)
-    return failed(replace(task, judged=judged, stop=None), replace(failure, spent=not hosts))
+    return failed(replace(task, judged=judged), replace(failure, spent=not hosts))
 
 
 def _checked(task: Task, commands: tuple[CommandResult, ...]) -> Task:
     wall = sum(command.all_wall_seconds for command in commands)
-    return replace(
-        task, results=checks.kept(commands), usage=budget.add(task.usage, Usage(cost_usd=0.0, wall_seconds=wall))
-    )
+    return replace(task, results=checks.kept(commands), usage=budget.add_wall(task.usage, wall))
 
 
 def _run_spent(task: Task, event: AgentSucceeded | AgentFailed) -> tuple[Task, Usage]:
@@ -372,7 +372,7 @@ def most(said: Usage, seen: Usage | None) -> Usage:
 
 
 def _over(task: Task) -> Task:
-    return replace(task, run_usage=None, stop=None)
+    return task if task.run_usage is None else replace(task, run_usage=None)
 
 
 def mail_back(task: Task) -> Task:
@@ -411,4 +411,4 @@ def _failure(
 
 def _going(task: Task) -> Task:
     """A step has gone well: whatever went wrong in a row before it is over."""
-    return replace(task, parks=0, failure=None, stop=None)
+    return task if task.failure is None and not task.parks else replace(task, parks=0, failure=None)
