@@ -41,7 +41,7 @@ class TooLarge(ValueError):
     """The encoded event is larger than an event may be."""
 
 
-class Envelope(Struct, Generic[E_co], frozen=True, kw_only=True, omit_defaults=True):
+class Envelope(Struct, Generic[E_co], frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A CloudEvents 1.0 document. Extension attributes: `repo`, `taskid`, `causationid`, `correlationid`, `traceparent`.
     The stream's sequence is not in it: JetStream knows it, and a second copy could only disagree."""
 

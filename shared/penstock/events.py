@@ -66,8 +66,9 @@ Billing = Annotated[str, Meta(pattern=r"^(api|subscription)(?!\n)$")]
 Severity = Annotated[str, Meta(pattern=r"^(recoverable|hard|park)(?!\n)$")]
 
 
-class Event(Struct, frozen=True, kw_only=True, tag_field="type"):
-    """Something that happened to a task. Its id, time and task stand in the envelope, not here."""
+class Event(Struct, frozen=True, kw_only=True, tag_field="type", gc=False):
+    """Something that happened to a task. Its id, time and task stand in the envelope, not here. Frozen to the bottom, it cannot
+    hold itself, and the collector is spared it."""
 
 
 # -- the life of a task ------------------------------------------------------------------------------------------------
@@ -745,7 +746,7 @@ class TaskCancelled(Event, frozen=True, kw_only=True, tag="task_cancelled"):
     kept: Kept | None = None
 
 
-class Unknown(Struct, frozen=True, kw_only=True):
+class Unknown(Struct, frozen=True, kw_only=True, gc=False):
     """An event of a type that this version does not know: skipped and counted by readers; it holds the task in the core."""
 
     type: str
@@ -820,7 +821,7 @@ KnownEvent: TypeAlias = (
 AnyEvent: TypeAlias = KnownEvent | Unknown
 
 
-class Recorded(Struct, frozen=True, kw_only=True):
+class Recorded(Struct, frozen=True, kw_only=True, gc=False):
     """An event as the log holds it: `seq` is the stream's sequence, `at` the writer's clock."""
 
     seq: int

@@ -36,7 +36,7 @@ FILE_LENGTH_MAX: Final = 160
 LIST_WORDS_MAX: Final = 300
 
 
-class Note(Struct, frozen=True, kw_only=True):
+class Note(Struct, frozen=True, kw_only=True, gc=False):
     """One finished run or check. `error_class` is empty where it went well; `said`: the agent's last words, or what a check
     printed; `files`: what the change touched then."""
 

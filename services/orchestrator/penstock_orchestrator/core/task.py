@@ -1,6 +1,8 @@
 """A task as it stands: everything that a decision about it can depend on.
 
 Rule of this room: plain values. What changes them is `evolve`; what is due is not stored here but read off by `advance`.
+What is frozen to the bottom cannot hold itself: Python's collector is spared it (`gc=False`), and does not walk again and again
+through every task there is.
 """
 
 from __future__ import annotations
@@ -73,7 +75,7 @@ AGENT_STEPS: Final = frozenset({"plan", "agent", "compact"})
 """Steps that need the vendor and cost money."""
 
 
-class CurrentJob(Struct, frozen=True, kw_only=True):
+class CurrentJob(Struct, frozen=True, kw_only=True, gc=False):
     """The job that is asked for or running. `epoch` is None until a host has claimed it."""
 
     id: str
@@ -84,7 +86,7 @@ class CurrentJob(Struct, frozen=True, kw_only=True):
     instance: str = ""
 
 
-class Failure(Struct, frozen=True, kw_only=True):
+class Failure(Struct, frozen=True, kw_only=True, gc=False):
     """A failed step that nobody has answered yet, or the last one that was. `retry_at`: what the vendor said. `spent`: it has
     cost an attempt. `told`: what it looks like, once that was recorded."""
 
@@ -103,7 +105,7 @@ class Failure(Struct, frozen=True, kw_only=True):
         return self.error_class if self.told is None else self.told.error_class
 
 
-class Parked(Struct, frozen=True, kw_only=True):
+class Parked(Struct, frozen=True, kw_only=True, gc=False):
     """Waiting by itself."""
 
     reason: str
@@ -111,7 +113,7 @@ class Parked(Struct, frozen=True, kw_only=True):
     wake_at: datetime
 
 
-class Blocked(Struct, frozen=True, kw_only=True):
+class Blocked(Struct, frozen=True, kw_only=True, gc=False):
     """Waiting for a person."""
 
     reason: str
@@ -119,7 +121,7 @@ class Blocked(Struct, frozen=True, kw_only=True):
     can_do: str
 
 
-class Proposal(Struct, frozen=True, kw_only=True):
+class Proposal(Struct, frozen=True, kw_only=True, gc=False):
     """The last plan. `number` counts plans from 1; `answer` is what a person (or their silence) said of it."""
 
     number: int
@@ -130,7 +132,7 @@ class Proposal(Struct, frozen=True, kw_only=True):
     comments: tuple[str, ...] = ()
 
 
-class Mail(Struct, frozen=True, kw_only=True):
+class Mail(Struct, frozen=True, kw_only=True, gc=False):
     """A message to the agent. `from_task`: the task whose agent wrote it, empty for a person. `job`: the run that was told;
     `delivered`: a host has begun that run; `answered`: the run has ended, having worked with it."""
 
@@ -143,7 +145,7 @@ class Mail(Struct, frozen=True, kw_only=True):
     answered: bool = False
 
 
-class Point(Struct, frozen=True, kw_only=True):
+class Point(Struct, frozen=True, kw_only=True, gc=False):
     """Something that an agent will not do without a person, not answered yet."""
 
     id: str
@@ -152,7 +154,7 @@ class Point(Struct, frozen=True, kw_only=True):
     options: tuple[str, ...] = ()
 
 
-class Look(Struct, frozen=True, kw_only=True):
+class Look(Struct, frozen=True, kw_only=True, gc=False):
     """A look at the pull request that is asked for or on its way. It goes on beside whatever job the task has."""
 
     id: str
@@ -162,7 +164,7 @@ class Look(Struct, frozen=True, kw_only=True):
     instance: str = ""
 
 
-class Unseen(Struct, frozen=True, kw_only=True):
+class Unseen(Struct, frozen=True, kw_only=True, gc=False):
     """Why the last look has seen nothing."""
 
     error_class: str
@@ -170,7 +172,7 @@ class Unseen(Struct, frozen=True, kw_only=True):
     transient: bool
 
 
-class Fix(Struct, frozen=True, kw_only=True):
+class Fix(Struct, frozen=True, kw_only=True, gc=False):
     """A fix run at work and the feedback it answers. `told`: an agent has read it; `said`: its last words; `handing_over`: it
     is on its way to the branch."""
 
@@ -186,7 +188,7 @@ End: TypeAlias = TaskSucceeded | TaskUnverified | TaskFailed | TaskCancelled
 """The event that a task has ended with."""
 
 
-class Verdict(Struct, frozen=True, kw_only=True):
+class Verdict(Struct, frozen=True, kw_only=True, gc=False):
     """How the checks of a commit of ours went, or why there were none."""
 
     commit: str
@@ -195,7 +197,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     results: tuple[CommandResult, ...]
 
 
-class Review(Struct, frozen=True, kw_only=True):
+class Review(Struct, frozen=True, kw_only=True, gc=False):
     """The pull request that the task has become. `pushed`: our own commits on it, the last at the end; `verdicts`: one of each.
 
     `state`, `head`, `checks_say`: as last seen, at `seen_at`. `known`: comments that were told, `idle` those of them that
@@ -237,7 +239,7 @@ class Review(Struct, frozen=True, kw_only=True):
     taken_over: bool = False
 
 
-class Task(Struct, frozen=True, kw_only=True):
+class Task(Struct, frozen=True, kw_only=True, gc=False):
     """One task. `seq`: the last sequence of its events, the next append's expectation. `held`: an event that this version
     cannot read; the task stands still until a later version runs. `admitted`: it holds a slot of the queue; `queued_at`:
     since when it has been without one. `usage`: what was spent, `cost_seen`: the part of the cost that is known,
