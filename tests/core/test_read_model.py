@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import msgspec
 from msgspec.structs import replace
 from scenario import T0, TASK, event_id, prepare_ok, prepared, published, submitted
@@ -12,6 +14,7 @@ from penstock.codec import encode_event, type_of
 from penstock.events import JobClaimed, KnownEvent, TaskSucceeded
 from penstock.reader import Stored
 from penstock.values import Artifact, Delivery, Follow, Plan, Policy, ProposedCheck, Usage
+from penstock_orchestrator import step_rows
 from penstock_orchestrator.projector import ReadModel
 from penstock_orchestrator.rows import TaskRow
 from penstock_orchestrator.step_rows import StepRow
@@ -77,6 +80,10 @@ TALK: tuple[KnownEvent, ...] = (
     e.DecisionRaised(job=event_id(13), epoch=3, decision=DECISION, subject="publish", question="now?"),
     e.AgentProgressed(job=event_id(13), epoch=3, usage=Usage(turns=9, cost_usd=0.5, wall_seconds=2.0)),
 )
+
+
+def test_of_every_event_it_is_said_whether_it_makes_or_changes_the_row_of_a_job() -> None:
+    assert set(step_rows._ROWS) == set(get_args(e.AnyEvent))
 
 
 def test_plans_messages_and_decisions_are_the_same_whatever_the_batches() -> None:

@@ -5,8 +5,9 @@ Rule of this room: pure; an event about a job that the task does not know change
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Final, TypeAlias, assert_never
+from typing import Final, TypeAlias, assert_never, get_args
 
 from msgspec import Struct
 from msgspec.structs import fields, replace
@@ -50,87 +51,9 @@ STEP_COLUMNS: Final = tuple(field.name for field in fields(StepRow))
 
 def step_row(steps: dict[str, StepRow], task: Task, recorded: e.Recorded) -> StepRow | None:
     """The row that this event makes or changes, already put into `steps`; None where it is about no job."""
-    event = recorded.data
-    match event:
-        case (
-            e.PrepareRequested()
-            | e.PlanRequested()
-            | e.AgentRequested()
-            | e.CompactRequested()
-            | e.VerifyRequested()
-            | e.PublishRequested()
-        ):
-            row = _asked(task, recorded, event)
-        case (
-            e.JobClaimed()
-            | e.AgentProgressed()
-            | e.JobLost()
-            | e.JobStopped()
-            | e.PrepareSucceeded()
-            | e.PrepareFailed()
-            | e.PlanProposed()
-            | e.PlanFailed()
-            | e.AgentSucceeded()
-            | e.AgentFailed()
-            | e.CompactSucceeded()
-            | e.CompactFailed()
-            | e.VerifySucceeded()
-            | e.VerifyFailed()
-            | e.PublishSucceeded()
-            | e.PublishFailed()
-        ):
-            if event.job not in steps:
-                return None
-            row = _changed(steps[event.job], recorded.at, event)
-        case (
-            e.TaskSubmitted()
-            | e.TaskAdmitted()
-            | e.DependencyResolved()
-            | e.PriorityChanged()
-            | e.GateScored()
-            | e.MemoryRecalled()
-            | e.PlanCommented()
-            | e.PlanApproved()
-            | e.PlanRejected()
-            | e.PlanUnanswered()
-            | e.FailureClassified()
-            | e.TaskEscalated()
-            | e.FailedOver()
-            | e.BudgetWarned()
-            | e.JobStopRequested()
-            | e.CompactionAsked()
-            | e.HistoryCompacted()
-            | e.VerifySkipped()
-            | e.PreflightFailed()
-            # Looks are many, short and alike: what they have seen is in the task's row.
-            | e.ObserveRequested()
-            | e.PullRequestObserved()
-            | e.ObserveFailed()
-            | e.PullRequestStirred()
-            | e.FeedbackAccepted()
-            | e.PullRequestTakenOver()
-            | e.TaskCancelRequested()
-            | e.TaskParked()
-            | e.TaskBlocked()
-            | e.TaskUnblocked()
-            | e.TaskWoken()
-            | e.MessageAccepted()
-            | e.MessageDelivered()
-            | e.MessageTold()
-            | e.NetworkDenied()
-            | e.MessageConsumed()
-            | e.DecisionRaised()
-            | e.DecisionAnswered()
-            | e.TaskSucceeded()
-            | e.TaskUnverified()
-            | e.TaskFailed()
-            | e.TaskCancelled()
-            | e.Unknown()
-        ):
-            return None
-        case _:
-            assert_never(event)
-    steps[row.job] = row
+    row = _ROWS[type(recorded.data)](steps, task, recorded, recorded.data)
+    if row is not None:
+        steps[row.job] = row
     return row
 
 
@@ -144,7 +67,7 @@ Asked: TypeAlias = (
 )
 
 
-def _asked(task: Task, recorded: e.Recorded, event: Asked) -> StepRow:
+def _asked(_: dict[str, StepRow], task: Task, recorded: e.Recorded, event: Asked) -> StepRow:
     base = StepRow(
         job=recorded.id,
         task=recorded.task,
@@ -188,13 +111,19 @@ Finished: TypeAlias = (
 )
 
 
-def _changed(row: StepRow, at: datetime, event: e.JobClaimed | e.AgentProgressed | Finished) -> StepRow:
+Said: TypeAlias = e.JobClaimed | e.AgentProgressed | Finished
+
+
+def _changed(steps: dict[str, StepRow], _: Task, recorded: e.Recorded, event: Said) -> StepRow | None:
+    row = steps.get(event.job)
+    if row is None:
+        return None
     if isinstance(event, e.JobClaimed):
-        return replace(row, host=event.host, epoch=event.epoch, claimed_at=at)
+        return replace(row, host=event.host, epoch=event.epoch, claimed_at=recorded.at)
     if isinstance(event, e.AgentProgressed):
         # Its last word may come before this one does.
         return row if row.ended else _used_at_least(row, event.usage)
-    return _finished(replace(row, ended_at=at), event)
+    return _finished(replace(row, ended_at=recorded.at), event)
 
 
 def _worth_a_look(findings: tuple[Finding, ...]) -> str | None:
@@ -288,3 +217,62 @@ def _used(row: StepRow, usage: Usage) -> StepRow:
 
 def _commands(commands: tuple[CommandResult, ...]) -> dict[str, str | float]:
     return {"commands": as_json(commands), "wall_seconds": sum(command.all_wall_seconds for command in commands)}
+
+
+AboutNoJob: TypeAlias = (
+    e.TaskSubmitted
+    | e.TaskAdmitted
+    | e.DependencyResolved
+    | e.PriorityChanged
+    | e.GateScored
+    | e.MemoryRecalled
+    | e.PlanCommented
+    | e.PlanApproved
+    | e.PlanRejected
+    | e.PlanUnanswered
+    | e.FailureClassified
+    | e.TaskEscalated
+    | e.FailedOver
+    | e.BudgetWarned
+    | e.JobStopRequested
+    | e.CompactionAsked
+    | e.HistoryCompacted
+    | e.VerifySkipped
+    | e.PreflightFailed
+    # Looks are many, short and alike: what they have seen is in the task's row.
+    | e.ObserveRequested
+    | e.PullRequestObserved
+    | e.ObserveFailed
+    | e.PullRequestStirred
+    | e.FeedbackAccepted
+    | e.PullRequestTakenOver
+    | e.TaskCancelRequested
+    | e.TaskParked
+    | e.TaskBlocked
+    | e.TaskUnblocked
+    | e.TaskWoken
+    | e.MessageAccepted
+    | e.MessageDelivered
+    | e.MessageTold
+    | e.NetworkDenied
+    | e.MessageConsumed
+    | e.DecisionRaised
+    | e.DecisionAnswered
+    | e.TaskSucceeded
+    | e.TaskUnverified
+    | e.TaskFailed
+    | e.TaskCancelled
+    | e.Unknown
+)
+
+
+def _none(*_: object) -> None:
+    return None
+
+
+_ROWS: Final[Mapping[type[e.AnyEvent], Callable[..., StepRow | None]]] = {
+    event: make
+    for events, make in ((Asked, _asked), (Said, _changed), (AboutNoJob, _none))
+    for event in get_args(events)
+}
+"""What makes a row of which event. A table as in the fold, and for the same reason: a rebuild asks for every event."""
