@@ -128,6 +128,20 @@ async def test_what_somebody_has_ended_is_adopted_by_its_task_and_not_in_the_way
     assert [one.number for one in await forge.list_open(10)] == [2]
 
 
+async def test_what_was_merged_is_known_by_its_branch_when_that_is_gone(there: Place) -> None:
+    forge = there.forge()
+    await publish(forge)
+    pull, head = there.project.pulls[0], there.project.head(BRANCH)
+    assert head is not None
+    pull.state, pull.merged, pull.sha = "closed", True, head
+    there.project.gone.add(BRANCH)
+    found = await forge.find(BRANCH)
+    assert found is not None
+    assert (found.number, found.state, found.head, found.task, found.commit) == (1, "merged", BRANCH, TASK, head)
+    seen = await forge.look(1)
+    assert (seen.head_branch, seen.head_commit) == (BRANCH, head)
+
+
 async def test_a_pull_request_of_a_fork_with_a_branch_of_the_same_name_is_not_ours(there: Place) -> None:
     forge = there.forge()
     stranger = there.double.make(there.project, BRANCH, "main", "Mine", "")

@@ -51,7 +51,7 @@ class Pull:
 
 @dataclass
 class Project:
-    """`git`: its bare repository, None where branches are taken on trust."""
+    """`git`: its bare repository, None where branches are taken on trust, but for those that are `gone`."""
 
     name: str
     git: Path | None = None
@@ -62,8 +62,11 @@ class Project:
     labels: dict[str, int] = field(default_factory=dict)
     writers: set[str] = field(default_factory=set)
     pipeline: dict[str, Any] | None = None
+    gone: set[str] = field(default_factory=set)
 
     def head(self, branch: str) -> str | None:
+        if branch in self.gone:
+            return None
         if self.git is None:
             return f"{abs(hash(branch)):040x}"[-40:]
         done = subprocess.run(

@@ -145,6 +145,8 @@ class GiteaDialect:
     def pull(self, forge: Double, project: Project, pull: Pull) -> dict[str, Any]:
         repo = {"id": 1, "full_name": project.name, "private": project.private, "name": project.name.split("/")[1]}
         head = repo | {"id": 2, "full_name": "fork/it"} if pull.fork else repo
+        # The label alone has the name of a branch that is gone.
+        ref = pull.head if project.head(pull.head) is not None else f"refs/pull/{pull.number}/head"
         return {
             "id": 1_000 + pull.number,
             "number": pull.number,
@@ -156,7 +158,7 @@ class GiteaDialect:
             "draft": pull.draft,
             "merged": pull.merged,
             "user": _user("penstock"),
-            "head": {"label": pull.head, "ref": pull.head, "sha": project.sha(pull), "repo_id": 1, "repo": head},
+            "head": {"label": pull.head, "ref": ref, "sha": project.sha(pull), "repo_id": 1, "repo": head},
             "base": {"label": pull.base, "ref": pull.base, "sha": "0" * 40, "repo_id": 1, "repo": repo},
             "created_at": WHEN,
         }

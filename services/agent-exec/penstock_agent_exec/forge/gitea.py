@@ -63,9 +63,16 @@ class _Repo(Struct):
 
 
 class _Side(Struct):
+    """`ref` is no branch any more where that is gone; `label` is its name all the same."""
+
     ref: str
     sha: str
     repo: _Repo | None = None
+    label: str = ""
+
+    @property
+    def branch(self) -> str:
+        return self.label or self.ref
 
 
 class _User(Struct):
@@ -154,12 +161,12 @@ class Gitea:
             pull = (await self._api.get(path)).read(_Pull)
         except ForgeMissing:
             return None
-        return _told(pull) if pull.head.ref == branch and _is_own(pull) else None
+        return _told(pull) if pull.head.branch == branch and _is_own(pull) else None
 
     async def _listed(self, branch: str) -> PullRequest | None:
         query: Query = {"state": "open", "limit": PAGE}
         listed = await self._api.pages(f"{self._repo}/pulls", _Pull, query, items_max=OPEN_MAX)
-        return chosen(_told(pull) for pull in listed if pull.head.ref == branch and _is_own(pull))
+        return chosen(_told(pull) for pull in listed if pull.head.branch == branch and _is_own(pull))
 
     async def get(self, number: int) -> PullRequest:
         return _told((await self._api.get(f"{self._repo}/pulls/{number}")).read(_Pull))
@@ -219,7 +226,7 @@ class Gitea:
                 number=pull.number,
                 url=shown(pull.html_url, URL_LENGTH_MAX),
                 state=_state(pull),
-                head_branch=pull.head.ref,
+                head_branch=pull.head.branch,
                 head_commit=pull.head.sha,
                 draft=pull.draft,
             )
@@ -292,7 +299,7 @@ def _is_own(pull: _Pull) -> bool:
 
 def _told(pull: _Pull) -> PullRequest:
     url, task = shown(pull.html_url, URL_LENGTH_MAX), task_of(pull.body or "")
-    return PullRequest(pull.number, url, pull.head.ref, _state(pull), task, pull.head.sha)
+    return PullRequest(pull.number, url, pull.head.branch, _state(pull), task, pull.head.sha)
 
 
 def _state(pull: _Pull) -> State:
