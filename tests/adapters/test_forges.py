@@ -142,6 +142,18 @@ async def test_what_was_merged_is_known_by_its_branch_when_that_is_gone(there: P
     assert (seen.head_branch, seen.head_commit) == (BRANCH, head)
 
 
+async def test_what_was_merged_is_told_though_its_branch_has_gone_on_without_it(there: Place) -> None:
+    forge = there.forge()
+    await publish(forge)
+    pull = there.project.pulls[0]
+    pull.state, pull.merged, pull.sha = "closed", True, "1" * 40
+    assert (await forge.look(1)).head_commit == "1" * 40
+    assert (await forge.get(1)).commit == "1" * 40
+    found = await forge.find(BRANCH)
+    assert found is not None
+    assert found.commit == "1" * 40
+
+
 async def test_a_pull_request_of_a_fork_with_a_branch_of_the_same_name_is_not_ours(there: Place) -> None:
     forge = there.forge()
     stranger = there.double.make(there.project, BRANCH, "main", "Mine", "")

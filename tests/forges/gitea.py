@@ -67,6 +67,12 @@ class GiteaDialect:
             case "POST", ["labels"]:
                 key = project.labels[asked.body["name"]] = len(project.labels) + 1
                 return Reply(201, _label(asked.body["name"], key))
+            case "GET", ["git", "refs", "pull", number, "head"]:
+                pull = project.pull(int(number))
+                if pull is None:
+                    return self.refused(404, "The target couldn't be found.")
+                commit = {"type": "commit", "sha": project.sha(pull), "url": ""}
+                return Reply(200, {"ref": f"refs/pull/{number}/head", "url": "", "object": commit})
             case "GET", ["commits", sha, "status"]:
                 statuses = [
                     {
@@ -146,7 +152,8 @@ class GiteaDialect:
         repo = {"id": 1, "full_name": project.name, "private": project.private, "name": project.name.split("/")[1]}
         head = repo | {"id": 2, "full_name": "fork/it"} if pull.fork else repo
         # The label alone has the name of a branch that is gone.
-        ref = pull.head if project.head(pull.head) is not None else f"refs/pull/{pull.number}/head"
+        stands = project.head(pull.head)
+        ref = pull.head if stands is not None else f"refs/pull/{pull.number}/head"
         return {
             "id": 1_000 + pull.number,
             "number": pull.number,
@@ -158,7 +165,7 @@ class GiteaDialect:
             "draft": pull.draft,
             "merged": pull.merged,
             "user": _user("penstock"),
-            "head": {"label": pull.head, "ref": ref, "sha": project.sha(pull), "repo_id": 1, "repo": head},
+            "head": {"label": pull.head, "ref": ref, "sha": stands or project.sha(pull), "repo_id": 1, "repo": head},
             "base": {"label": pull.base, "ref": pull.base, "sha": "0" * 40, "repo_id": 1, "repo": repo},
             "created_at": WHEN,
         }

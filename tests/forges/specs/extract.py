@@ -42,8 +42,11 @@ GITEA_OPERATIONS = (
     *("RepoListPullRequests", "RepoCreatePullRequest", "RepoGetPullRequest", "RepoEditPullRequest"),
     *("RepoGetPullRequestByBaseHead", "RepoListPullReviews", "RepoGetPullReviewComments", "IssueGetComments"),
     *("IssueCreateComment", "IssueAddLabel", "IssueListLabels", "IssueCreateLabel", "RepoGetCombinedStatusByRef"),
-    *("RepoGetRepoPermissions", "UserGetCurrent"),
+    *("RepoGetRepoPermissions", "UserGetCurrent", "RepoListGitRefs"),
 )
+ONE_OR_MORE = ("RepoListGitRefs",)
+"""Gitea gives the one thing where there is no more than one, and its Swagger document says so; the package does not."""
+
 GITLAB_TYPES = (
     *("ExpandedMergeRequestSchema", "MergeRequestSchemaWithBasicLabels", "MergeRequestNoteSchema"),
     *("CommitStatusSchema", "JobSchema", "MemberSchema", "ProjectSchema"),
@@ -162,6 +165,10 @@ def gitea(text: str) -> dict[str, Any]:
             "body": types.of(body[1]) if body else None,
             "answer": types.of(answer),
         }
+        if name in ONE_OR_MORE:
+            operations[f"{method} {path}"]["answer"] = {
+                "anyOf": [types.of(answer), types.of(answer.removesuffix("[]"))]
+            }
     return {"operations": operations, "schemas": types.schemas}
 
 

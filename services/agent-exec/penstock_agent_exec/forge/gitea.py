@@ -128,6 +128,15 @@ class _Remark(Struct):
     created_at: datetime | None = None
 
 
+class _Object(Struct):
+    sha: str
+
+
+class _Ref(Struct):
+    ref: str
+    object: _Object
+
+
 class _Label(Struct):
     id: int
     name: str
@@ -161,7 +170,23 @@ class Gitea:
             pull = (await self._api.get(path)).read(_Pull)
         except ForgeMissing:
             return None
-        return _told(pull) if pull.head.branch == branch and _is_own(pull) else None
+        return await self._whole(pull) if pull.head.branch == branch and _is_own(pull) else None
+
+    async def _whole(self, pull: _Pull) -> PullRequest:
+        return replace(_told(pull), commit=await self._commit(pull))
+
+    async def _commit(self, pull: _Pull) -> str:
+        """What is on it, empty where nobody knows any more. Of one that has ended its branch, which may go on without it, says
+        nothing: what was on it then stands below its number."""
+        if pull.state == "open":
+            return pull.head.sha
+        name = f"refs/pull/{pull.number}/head"
+        try:
+            found = (await self._api.get(f"{self._repo}/git/{name}")).read(_REFS)
+        except ForgeMissing:
+            return ""
+        refs = found if isinstance(found, list) else [found]
+        return next((one.object.sha for one in refs if one.ref == name), "")
 
     async def _listed(self, branch: str) -> PullRequest | None:
         query: Query = {"state": "open", "limit": PAGE}
@@ -169,7 +194,8 @@ class Gitea:
         return chosen(_told(pull) for pull in listed if pull.head.branch == branch and _is_own(pull))
 
     async def get(self, number: int) -> PullRequest:
-        return _told((await self._api.get(f"{self._repo}/pulls/{number}")).read(_Pull))
+        async with self._api.session():
+            return await self._whole((await self._api.get(f"{self._repo}/pulls/{number}")).read(_Pull))
 
     async def open(self, branch: str, *, base: str, title: str, body: str, draft: bool = False) -> PullRequest:
         words = (DRAFT if draft else "") + neutral_title(title)
@@ -227,7 +253,7 @@ class Gitea:
                 url=shown(pull.html_url, URL_LENGTH_MAX),
                 state=_state(pull),
                 head_branch=pull.head.branch,
-                head_commit=pull.head.sha,
+                head_commit=await self._commit(pull),
                 draft=pull.draft,
             )
             if seen.state != "open":
@@ -289,6 +315,8 @@ class Gitea:
 
 
 _LIMIT: Final[Query] = {"limit": PAGE}
+_REFS: Final[type[_Ref | list[_Ref]]] = _Ref | list[_Ref]  # type: ignore[assignment]  # a type that is given as a value
+"""One where there is no more than one."""
 
 
 def _is_own(pull: _Pull) -> bool:
