@@ -312,6 +312,12 @@ async def test_checks_and_comments_are_seen_as_they_stand(there: Place) -> None:
             assert (await forge.look(1)).checks == "pending"
             statuses[sha] = [{"context": "ci", "state": "success"}]
             assert (await forge.look(1)).checks == "passed"
+            for conclusion, checks in (("cancelled", "pending"), ("neutral", "passed"), ("skipped", "passed")):
+                there.project.checks[sha] = [
+                    {"id": 7, "status": "completed", "conclusion": "success"},
+                    {"id": 8, "status": "completed", "conclusion": conclusion},
+                ]
+                assert (await forge.look(1)).checks == checks
             run = {
                 "id": 9,
                 "name": "lint",
@@ -346,6 +352,14 @@ async def test_checks_and_comments_are_seen_as_they_stand(there: Place) -> None:
             assert (await forge.look(1)).checks == "pending"
             statuses[sha] = [{"status": "success"}, {"status": "failed", "allow_failure": True}]
             assert (await forge.look(1)).checks == "passed"
+            statuses[sha] = [{"status": "success"}, {"status": "canceled"}]
+            assert (await forge.look(1)).checks == "pending"
+            statuses[sha] = [{"status": "success"}, {"status": "canceled", "allow_failure": True}]
+            assert (await forge.look(1)).checks == "passed"
+            statuses[sha] = []
+            for status, checks in (("skipped", "none"), ("canceled", "pending"), ("success", "passed")):
+                there.project.pipeline = {"status": status, "sha": sha}
+                assert (await forge.look(1)).checks == checks
             statuses[sha] = [{"name": "lint", "status": "failed", "description": "2 found"}]
             there.project.writers.add("ann")
             pull.comments += [

@@ -42,6 +42,8 @@ VERSION: Final = "2022-11-28"
 TRUSTED: Final = ("OWNER", "MEMBER", "COLLABORATOR")
 RUNS_MAX: Final = 300
 FAILED: Final = ("failure", "timed_out", "startup_failure", "action_required", "error")
+PASSED: Final = ("success", "neutral", "skipped")
+"""What else a run may have ended as, such as cancelled or stale, has said nothing yet."""
 
 
 class _Repo(Struct):
@@ -225,7 +227,8 @@ class GitHub:
             return "failed", tuple(failed[:CHECKS_MAX])
         if not runs and not statuses:
             return "none", ()
-        waits = any(run.status != "completed" for run in runs) or any(s.state == "pending" for s in statuses)
+        waits = any(run.status != "completed" or run.conclusion not in PASSED for run in runs)
+        waits = waits or any(status.state != "success" for status in statuses)
         return ("pending" if waits else "passed"), ()
 
     async def _comments(self, number: int, reviewers: Reviewers) -> tuple[tuple[Comment, ...], bool]:

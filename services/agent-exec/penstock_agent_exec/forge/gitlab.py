@@ -51,6 +51,11 @@ AUTHORS_MAX: Final = 100
 WAITING: Final = (
     *("created", "waiting_for_resource", "preparing", "waiting_for_callback", "pending", "running", "scheduled"),
 )
+STOPPED: Final = ("canceled", "canceling")
+"""Somebody has stopped it before it could say anything."""
+
+NOT_RUN: Final = ("skipped", "manual")
+"""A pipeline is skipped for a word in a commit's message."""
 
 
 MERGED_RESULT: Final = re.compile(r"refs/merge-requests/\d+/merge")
@@ -218,9 +223,11 @@ class GitLab:
             failed = await self._failed_jobs(pipeline)
         if failed:
             return "failed", tuple(failed[:CHECKS_MAX])
-        if not statuses and pipeline is None:
+        said = [one.status for one in statuses if not (one.allow_failure and one.status in STOPPED)]
+        said += [] if pipeline is None else [pipeline.status]
+        if all(one in NOT_RUN for one in said):
             return "none", ()
-        waits = any(one.status in WAITING for one in statuses) or (pipeline is not None and pipeline.status in WAITING)
+        waits = any(one in (*WAITING, *STOPPED) for one in said)
         return ("pending" if waits else "passed"), ()
 
     async def _failed_jobs(self, pipeline: _Pipeline) -> list[Check]:
