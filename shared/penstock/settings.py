@@ -11,7 +11,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import Struct
@@ -20,6 +20,7 @@ PREFIX: Final = "PENSTOCK_"
 PLACEHOLDERS: Final = frozenset(
     {"changeme", "change-me", "change_me", "placeholder", "secret", "password", "xxx", "todo"}
 )
+LOG_LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 S = TypeVar("S", bound=Struct)
 
 
@@ -74,13 +75,19 @@ def load(kind: type[S], service: str, environ: Mapping[str, str]) -> S:
         if isinstance(value, str) and value.strip().lower() in PLACEHOLDERS:
             raise BadSettings(f"{PREFIX}{name.upper()} is a placeholder ({value!r}): set a real value")
     try:
-        return msgspec.convert(values, kind, strict=False, dec_hook=_secret)
+        found = msgspec.convert(values, kind, strict=False, dec_hook=_secret)
     except msgspec.ValidationError as error:
-        raise BadSettings(_in_words(str(error))) from error
+        raise BadSettings(_in_words(str(error), kind)) from error
+    if isinstance(found, Common) and found.log_level.lower() not in LOG_LEVELS:
+        raise BadSettings(
+            f"{PREFIX}LOG_LEVEL: there is no level {found.log_level!r}; there are: {', '.join(LOG_LEVELS)}"
+        )
+    return found
 
 
-def _in_words(error: str) -> str:
-    """msgspec's sentence, with the variable's name in front instead of a path behind or a field within."""
+def _in_words(error: str, kind: type[Struct]) -> str:
+    """msgspec's sentence, with the variable's name in front instead of a path behind or a field within; and the values that
+    there are, where they can be counted."""
     found = re.fullmatch(r"(?P<what>.*) - at `\$\.(?P<name>\w+).*`", error)
     if found is None:
         found = re.fullmatch(r"Object (?P<what>missing required|contains unknown) field `(?P<name>\w+)`", error)
@@ -89,7 +96,10 @@ def _in_words(error: str) -> str:
     what = {"missing required": "is missing", "contains unknown": "is not a setting"}.get(
         found["what"], found["what"].replace("`", "")
     )
-    return f"{PREFIX}{found['name'].upper()}: {what}"
+    types = {field.name: field.type for field in msgspec.structs.fields(kind)}
+    values = get_args(types.get(found["name"])) if get_origin(types.get(found["name"])) is Literal else ()
+    there_are = f"; there are: {', '.join(map(str, values))}" if values else ""
+    return f"{PREFIX}{found['name'].upper()}: {what}{there_are}"
 
 
 def _from_environ(environ: Mapping[str, str], variable: str) -> str | None:
@@ -115,10 +125,9 @@ def _from_file(path: str, service: str, names: set[str]) -> dict[str, object]:
         raise BadSettings(f"{PREFIX}CONFIG names {path}, which cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadSettings(f"{path} is not TOML: {error}") from error
+    if homeless := next((name for name, value in tables.items() if not isinstance(value, dict)), None):
+        raise BadSettings(f"{path}: {homeless!r} stands in no table: put it below [common] or [{service}]")
     common, own = tables.get("common", {}), tables.get(service, {})
-    for name, table in (("common", common), (service, own)):
-        if not isinstance(table, dict):
-            raise BadSettings(f"{path}: [{name}] must be a table")
     if unknown := sorted(set(own) - names):
         raise BadSettings(
             f"{path}: [{service}] has no setting named {unknown[0]!r}; there are: {', '.join(sorted(names))}"

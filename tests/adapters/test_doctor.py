@@ -107,6 +107,17 @@ def test_the_table_is_plain_where_nobody_watches_and_says_what_mends(clinic: Cli
         assert words in text
 
 
+@pytest.mark.parametrize("setting", ["PENSTOCK_MOUNTS_FILE", "PENSTOCK_SECRETS_FILE", "PENSTOCK_FORGES_FILE"])
+def test_a_file_that_the_service_would_not_start_with_is_a_wrong_setting(
+    clinic: Clinic, tmp_path: Path, setting: str
+) -> None:
+    wrong = tmp_path / "wrong"
+    wrong.write_bytes(b"[[[" + bytes(300_000))
+    code, found = clinic.found(**{setting: str(wrong)})
+    assert (code, found["settings"]["state"]) == (1, "missing")
+    assert str(wrong) in found["settings"]["seen"]
+
+
 def test_no_secret_is_shown(clinic: Clinic) -> None:
     for arguments in ((), ("--json",)):
         done = clinic.ask(

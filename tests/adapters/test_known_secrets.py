@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from penstock.settings import BadSettings, Secret
-from penstock_agent_exec.known_secrets import Hiding, KnownSecrets, known_secrets, secret_files
+from penstock_agent_exec.known_secrets import SECRETS_BYTES_MAX, Hiding, KnownSecrets, known_secrets, secret_files
 from penstock_agent_exec.mounts import read_mounts
 from penstock_agent_exec.settings import Settings
 
@@ -90,6 +90,16 @@ def test_no_file_of_secrets_that_the_settings_name_can_be_shown_to_agents(held: 
 def test_a_file_of_secrets_that_cannot_be_read_is_refused_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(BadSettings, match="PENSTOCK_SECRETS_FILE"):
         known_secrets(settings(secrets_file=str(tmp_path / "none")))
+
+
+def test_a_file_that_is_too_large_to_be_one_of_secrets_is_refused_at_the_start(tmp_path: Path) -> None:
+    # Compiled into what is looked for, it would keep the start waiting for minutes, or break it.
+    file = tmp_path / "disk.img"
+    file.write_bytes(bytes(SECRETS_BYTES_MAX + 1))
+    with pytest.raises(BadSettings, match=f"secrets_file {file}: {SECRETS_BYTES_MAX + 1} bytes"):
+        known_secrets(settings(secrets_file=str(file)))
+    with pytest.raises(BadSettings, match="git_token_file"):
+        known_secrets(settings(git_token_file=str(file)))
 
 
 def test_what_this_process_prints_itself_has_no_secrets() -> None:

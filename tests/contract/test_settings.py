@@ -71,6 +71,13 @@ def test_a_bad_value_is_refused_by_the_variables_name(name: str, value: str) -> 
     assert f"PENSTOCK_{name}" in refusal(GOOD | {f"PENSTOCK_{name}": value})
 
 
+def test_a_word_that_is_none_of_those_there_are_is_refused_with_them() -> None:
+    assert refusal(GOOD | {"PENSTOCK_MODE": "three"}).endswith("; there are: one, two")
+    said = refusal(GOOD | {"PENSTOCK_LOG_LEVEL": "loud"})
+    assert said == "PENSTOCK_LOG_LEVEL: there is no level 'loud'; there are: debug, info, warning, error, critical"
+    assert loaded(LOG_LEVEL="WARNING").log_level == "WARNING"
+
+
 def test_a_missing_value_is_asked_for_by_the_variables_name() -> None:
     assert "PENSTOCK_DATABASE_URL" in refusal({})
 
@@ -141,6 +148,7 @@ def test_a_misspelled_setting_in_the_services_table_is_named_with_what_there_is(
         ("[example]\ndatabase_url = 5\n", "PENSTOCK_DATABASE_URL"),
         ("example = 5\n", "[example]"),
         ("common = 5\n", "[common]"),
+        ("slots = 3\n", "'slots' stands in no table: put it below [common] or [example]"),
         ("[example]\nslots = [1]\n", "PENSTOCK_SLOTS"),
     ],
 )

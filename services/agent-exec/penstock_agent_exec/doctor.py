@@ -32,6 +32,8 @@ from penstock_agent_exec.agents.vendor import HostLacks
 from penstock_agent_exec.cgroups import find_means
 from penstock_agent_exec.doctor_forges import ForgeCheck, look_at_forges
 from penstock_agent_exec.doctor_table import Check, as_json, as_table
+from penstock_agent_exec.known_secrets import known_secrets, secret_files
+from penstock_agent_exec.mounts import read_mounts
 from penstock_agent_exec.output import readable
 from penstock_agent_exec.sandbox_probe import probe
 from penstock_agent_exec.settings import Settings, described_in, load
@@ -100,6 +102,9 @@ def examine(environ: Mapping[str, str], *, reach: bool = False) -> Findings:
         try:
             settings = load({**lent, **environ})
             described = described_in(settings)
+            # As the service reads them, one after the other, before it starts.
+            read_mounts(settings, secret_files(settings).values())
+            known_secrets(settings)
             first = _settings(lent, environ)
             forges = look_at_forges(settings)
         except BadSettings as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TextIO
+from typing import Final, TextIO
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -17,6 +17,9 @@ import msgspec
 from penstock.settings import BadSettings, Secret
 from penstock_agent_exec.redact import Redactor
 from penstock_agent_exec.settings import Settings, described_in, named_hosts
+
+SECRETS_BYTES_MAX: Final = 64 * 1024
+"""Of one file. What is looked for is compiled, all of it together: 64 KiB take two seconds, 256 KiB cannot be compiled."""
 
 
 class KnownSecrets:
@@ -60,13 +63,19 @@ class Hiding(io.TextIOWrapper):
 
 def known_secrets(settings: Settings) -> KnownSecrets:
     """Every Secret of the settings, passwords in their addresses, and the files of secrets that they name. Raises
-    BadSettings where `secrets_file` cannot be read."""
+    BadSettings where `secrets_file` cannot be read, and where a file is too large to be one of secrets."""
     paths = secret_files(settings)
     if settings.secrets_file:
         try:
-            paths["secrets_file"].read_bytes()
+            with paths["secrets_file"].open("rb"):
+                pass
         except OSError as error:
             raise BadSettings(f"PENSTOCK_SECRETS_FILE names {settings.secrets_file}: {error.strerror}") from error
+    for name, path in paths.items():
+        if (size_bytes := _state(path)[1]) > SECRETS_BYTES_MAX:
+            raise BadSettings(
+                f"{name} {path}: {size_bytes} bytes, and a file of secrets has {SECRETS_BYTES_MAX} at most"
+            )
     return KnownSecrets(dict(_given(settings)), paths)
 
 
@@ -94,7 +103,8 @@ def _given(settings: Settings) -> Iterator[tuple[str, str]]:
 def _lines(path: Path) -> list[str]:
     """Those that a secret stands in; the words around a key in a PEM file are none."""
     try:
-        lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        with path.open(encoding="utf-8", errors="surrogateescape") as file:
+            lines = file.read(SECRETS_BYTES_MAX).splitlines()
     except OSError:
         return []
     return [line for line in lines if line.strip() and not line.startswith("-----")]
