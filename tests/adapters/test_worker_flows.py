@@ -220,6 +220,24 @@ async def test_a_commit_that_has_landed_is_not_held_back_by_a_rule_that_came_lat
     assert len(remote.pushes) == 1
 
 
+async def test_a_commit_that_has_landed_is_known_though_the_host_has_another_name_by_now(
+    tmp_path: Path, nats: NatsForTest, remote: Remote, task: str
+) -> None:
+    async with world(tmp_path / "w", nats, remote) as place:
+        first = await place.start()
+        base, commit = await made(place, task)
+        work = place.publish(task, base, commit, flow="commit", on_tip=True)
+        landed = (await place.step(task, work, PublishSucceeded)).delivery
+        first.end()
+        await place.start(author_name="Another Bot", author_email="bot@example.com")
+        again = await place.step(task, work, PublishSucceeded)
+        assert (again.delivery.commit, again.delivery.adopted) == (landed.commit, True)
+        somebody_pushes(remote, tmp_path / "other", "calc.py", "def add(a, b):\n    return sum((a, b))\n")
+        below = await place.step(task, work, PublishSucceeded)
+        assert (below.delivery.commit, below.delivery.adopted) == (landed.commit, True)
+        assert len(remote.pushes) == 2
+
+
 async def test_a_commit_whose_base_has_moved_is_not_pushed_it_is_put_on_top_and_then_lands(
     place: World, task: str, remote: Remote, tmp_path: Path
 ) -> None:

@@ -26,6 +26,9 @@ _SQUASHER: Final = Identity("Penstock", "penstock@localhost")
 LOOKED_AT_BYTES_MAX: Final = 64 * 1024 * 1024
 """A change that has more cannot be looked at, and so is not handed over."""
 
+SQUASHED_MAX: Final = 20
+"""So many commits that name a task are looked at, the newest: there is one, and perhaps what people have made of it."""
+
 PLAIN: Final = (
     "--no-ext-diff",
     "--no-textconv",
@@ -251,6 +254,20 @@ async def squash(mirror: Mirror, onto: str, head: str, *, message: str, identity
     if merged.returncode != 0:
         raise failure_from(merged.stderr)
     return await _commit_tree(mirror, tree, onto, message, identity, like=head)
+
+
+async def squashed(mirror: Mirror, onto: str, head: str, *, tip: str, line: str) -> str | None:
+    """The commit in the history of `tip` that stands right on `onto`, with all of `head` in it and this line in its message:
+    whoever has made it, and under whatever name. Raises RefMissing."""
+    span = f"{check_commit(onto)}..{check_commit(tip)}"
+    out = await git_output(
+        mirror.path,
+        *("log", "--no-show-signature", "--fixed-strings", f"--grep={line}", f"--max-count={SQUASHED_MAX}"),
+        *("--format=%H %T %P", "--end-of-options", span),
+    )
+    tree = await _tree(mirror, head)
+    found = (one.split(" ") for one in out.decode().splitlines())
+    return next((check_commit(commit) for commit, of, *parents in found if (of, parents) == (tree, [onto])), None)
 
 
 async def _commit_tree(mirror: Mirror, tree: str, parent: str, message: str, identity: Identity, *, like: str) -> str:
