@@ -335,6 +335,28 @@ async def test_a_flood_is_turned_away_and_the_api_goes_on(house: House, monkeypa
     assert (await house.client.get("/v1/tasks")).status_code == 200
 
 
+async def test_bodies_that_do_not_end_hold_no_more_than_a_bound_and_nobody_else_up(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliveries, "READING_MAX", 2)
+    opened = [await asyncio.open_connection("127.0.0.1", house.port) for _ in range(5)]
+    head = f"POST /v1/hooks/github/shop HTTP/1.1\r\nHost: x\r\nContent-Length: {HOOK_BYTES_MAX}\r\n\r\n"
+    for _, writer in opened:
+        writer.write(head.encode() + b"x" * 100_000)
+    answers = [asyncio.create_task(reader.readline()) for reader, _ in opened]
+    try:
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while sum(answer.done() for answer in answers) < 3:
+                await asyncio.wait([one for one in answers if not one.done()], return_when=asyncio.FIRST_COMPLETED)
+        assert {answer.result()[:12] for answer in answers if answer.done()} == {b"HTTP/1.1 503"}
+        assert sum(answer.done() for answer in answers) == 3
+        assert (await deliver(house)).status_code == 202
+    finally:
+        for answer, (_, writer) in zip(answers, opened, strict=True):
+            answer.cancel()
+            writer.close()
+
+
 async def test_a_reference_that_is_none_is_refused_and_not_repeated(house: House) -> None:
     answer = await house.client.put(
         "/v1/repos/shop", json={"clone_url": "https://example.com/shop.git", "hook_secret_ref": SECRET}

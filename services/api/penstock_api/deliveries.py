@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+from collections import deque
 from collections.abc import AsyncIterator
 from typing import Final
 
@@ -20,6 +21,9 @@ AT_ONCE_MAX: Final = 4
 """So many webhooks hold a connection at once; people's requests have the others."""
 
 WAITING_MAX: Final = 64
+READING_MAX: Final = 64
+"""So many bodies are held at once of which nobody knows yet who has sent them."""
+
 PER_MINUTE_MAX: Final = 1_200
 BUSY_SECONDS: Final = 2
 
@@ -32,15 +36,36 @@ STATEMENTS: Final = (TAKE, TIDY)
 
 
 class Deliveries:
-    """Those of this installation. `gate` bounds how many webhooks are looked at, `once` remembers those that were taken."""
+    """Those of this installation. `reading` bounds how many webhooks are held, `gate` how many are looked at, `once` remembers
+    those that were taken."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._turns = asyncio.Semaphore(AT_ONCE_MAX)
         self._waiting = 0
+        self._reading: deque[asyncio.Timeout] = deque()
         self._minute = 0
         self._seen = 0
         self._tidied_at: float | None = None
+
+    @contextlib.asynccontextmanager
+    async def reading(self) -> AsyncIterator[None]:
+        """While a body is read that may be a stranger's. Where there are too many, the one that has taken longest goes: it is no
+        forge's, and so strangers fill neither the memory nor this. Raises Problem (503) for that one."""
+        if len(self._reading) >= READING_MAX:
+            self._reading.popleft().reschedule(0)
+        timer = asyncio.timeout(None)
+        self._reading.append(timer)
+        try:
+            async with timer:
+                yield
+        except TimeoutError as error:
+            if not timer.expired():
+                raise
+            raise _busy(503, "unavailable", f"more than {READING_MAX} webhooks at once", BUSY_SECONDS) from error
+        finally:
+            with contextlib.suppress(ValueError):
+                self._reading.remove(timer)
 
     @contextlib.asynccontextmanager
     async def gate(self) -> AsyncIterator[None]:

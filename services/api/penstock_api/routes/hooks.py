@@ -46,8 +46,9 @@ class HookAnswer(Struct, frozen=True, kw_only=True):
 )
 async def take_hook(request: ApiRequest, provider: ProviderName, repo: EntryName) -> Response[HookAnswer]:
     parts = request.parts
+    async with parts.deliveries.reading():
+        body = await request.body()
     # The gate is for those who know a secret: strangers cannot fill it.
-    body = await request.body()
     entry = parts.catalog.repos.entries.get(repo)
     known = parts.hook_secrets.of("" if entry is None else entry.hook_secret_ref)
     if not believed(provider, request.headers, body, known):
