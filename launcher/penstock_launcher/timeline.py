@@ -207,7 +207,9 @@ def _task_line(event: OfTheTask) -> Line:
             return Line("note", "woken", f"by {event.woken_by}")
         case e.TaskSucceeded():
             but = f", but: {', '.join(event.reservations)}" if event.reservations else ""
-            return Line("good", "succeeded", f"in {event.attempts} attempts{but}")
+            return Line(
+                "good", "succeeded", f"in {event.attempts} {'attempt' if event.attempts == 1 else 'attempts'}{but}"
+            )
         case e.TaskUnverified():
             return Line("note", "unverified", event.reason)
         case e.TaskFailed():

@@ -196,7 +196,7 @@ async def test_a_continuation_of_what_has_not_ended_is_refused_in_the_orchestrat
     of = await house.submit("old")
     house.orchestrator.refusals.append(RefusedReply(code="not_possible", message="it has not ended", field="of"))
     answer = await house.client.post(f"/v1/tasks/{of}/continue", json={"title": "t"})
-    assert refused(answer, 409, "of")["detail"] == "it has not ended"
+    assert refused(answer, 409, "task")["detail"] == "it has not ended"
     refused(await house.client.post(f"/v1/tasks/{of}/continue", json={"description": "no title"}), 422, "title")
 
 

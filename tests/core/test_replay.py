@@ -271,7 +271,7 @@ def test_the_command_line_tells_what_if(capsys: pytest.CaptureFixture[str]) -> N
     assert main([str(FOLDER / "fails_after_attempts.jsonl"), "--what-if", "max_attempts=1"]) == 1
     printed = capsys.readouterr().out
     assert "with max_attempts = 1 (recorded: 3)" in printed
-    assert "then: failed, 1 attempts, 0.40 USD" in printed
+    assert "then: failed, 1 attempt, 0.40 USD" in printed
     assert main([str(FOLDER / "plain_success.jsonl"), "--what-if", "max_attempts=9"]) == 0
     assert "no decision differs" in capsys.readouterr().out
     assert main([str(FOLDER / "plain_success.jsonl"), "--what-if", "max_turns=1"]) == 1

@@ -226,7 +226,8 @@ def tell(story: Story) -> str:
 
 def _where(task: Task) -> str:
     cost = "an unknown cost" if task.usage.cost_usd is None else f"{task.usage.cost_usd:.2f} USD"
-    return f"{task.outcome or 'not ended'}, {task.attempts} attempts, {cost}, {task.usage.wall_seconds:.0f} s of work"
+    attempts = "1 attempt" if task.attempts == 1 else f"{task.attempts} attempts"
+    return f"{task.outcome or 'not ended'}, {attempts}, {cost}, {task.usage.wall_seconds:.0f} s of work"
 
 
 def _clause(event: AnyEvent | None) -> str:

@@ -136,6 +136,9 @@ async def _made(parts: Parts, command: NewTask, key: str | None, data: Struct | 
     reply = await _sent(parts, command)
     if isinstance(reply, RefusedReply) and reply.code == "conflict" and key is not None and reply.field != "of":
         raise key_used(key, reply.message, "another task")
+    if isinstance(reply, RefusedReply) and reply.field == "of":
+        # The command's word for what the path of the request names.
+        reply = structs.replace(reply, field="task")
     field = reply.field if isinstance(reply, RefusedReply) else ""
     seq = accepted(reply, value=getattr(data, field, None)).seq
     location = {"Location": f"/v1/tasks/{command.task}"}
