@@ -118,7 +118,7 @@ class _Welcome:
         agents = ", ".join(within_reach(self._environ))
         password = shlex.quote(str(self._folder.secret_file(f"nats-{SUBSCRIBER}")))
         token = shlex.quote(str(self._folder.secret_file(FIRST_TOKEN)))
-        print(f"""
+        _print(f"""
   HTTP API   {self._built.http_url}
              curl -H "Authorization: Bearer $(cat {token})" {self._built.http_url}/v1/tasks
   agents     {agents}   (what others lack: ./penstock doctor)
@@ -129,7 +129,6 @@ class _Welcome:
 
   Ctrl-C or ./penstock down ends it; what is under way goes on at the next ./penstock up.
 """)
-        sys.stdout.flush()
 
 
 def _running(built: Built) -> Running:
@@ -153,4 +152,15 @@ def _problems(running: Running, name: str) -> list[str]:
 
 
 def _say(line: str) -> None:
-    print(f"{datetime.now():%H:%M:%S} {line}", flush=True)
+    _print(f"{datetime.now():%H:%M:%S} {line}")
+
+
+def _print(text: str) -> None:
+    """Where nobody reads any more (a terminal that was closed, `up | head`), it is said to nobody: what runs is still kept
+    running, and stopped in order."""
+    try:
+        print(text, flush=True)
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

@@ -47,13 +47,13 @@ def ready(folder: DataFolder) -> Running:
     return running
 
 
-def started(folder: DataFolder) -> subprocess.Popen[bytes]:
+def started(folder: DataFolder, stdout: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
     """`up`, on ports that it has had before, as it believes: what it would draw by itself, others may draw meanwhile."""
     if not folder.path.exists():
         folder.path.mkdir(mode=0o700)
         write_private(folder.path / "ports.json", json.dumps({name: free_port() for name in PORT_NAMES}))
         write_private(folder.path / "http-port", str(free_port()))
-    return subprocess.Popen(launcher("up", "--data", str(folder.path)), stdout=subprocess.DEVNULL)
+    return subprocess.Popen(launcher("up", "--data", str(folder.path)), stdout=stdout)
 
 
 def answered(client: Client, path: str) -> JsonObject:
@@ -174,6 +174,29 @@ def test_no_process_has_a_secret_in_its_arguments_or_in_its_environment(up: Data
     for pid in ready(up).parts.values():
         seen = Path(f"/proc/{pid}/cmdline").read_text() + Path(f"/proc/{pid}/environ").read_text()
         assert not [secret for secret in secrets if secret in seen]
+
+
+def test_nobody_who_reads_any_more_keeps_it_from_healing_and_from_an_orderly_end(tmp_path: Path) -> None:
+    folder = DataFolder(tmp_path / "data")
+    process = started(folder, subprocess.PIPE)
+    try:
+        before = ready(folder).parts["notifier"]
+        assert process.stdout is not None
+        process.stdout.close()
+        assert before is not None
+        os.kill(before, signal.SIGKILL)  # of which it says something
+        deadline = time.monotonic() + READY_SECONDS_MAX
+        while (running := folder.running()) is None or running.parts["notifier"] in (before, None):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        ready(folder)
+    finally:
+        process.terminate()
+        ended = process.wait(READY_SECONDS_MAX)
+    assert ended == 0
+    log = (folder.logs / "postgresql.log").read_text()
+    assert "database system is shut down" in log  # asked to, and not killed
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
