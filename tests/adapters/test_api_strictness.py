@@ -103,6 +103,7 @@ async def test_who_may_not_ask_is_not_told_what_could_be_asked(house: House) -> 
 
 async def test_probes_and_webhooks_may_carry_parameters_of_their_own(house: House) -> None:
     assert (await house.client.get("/healthz?verbose=1")).status_code == 200
+    assert (await house.client.get("/v1/openapi.json?v=2")).status_code == 200
     assert (await house.client.post("/v1/hooks/gitea/shop?from=forge", json={})).status_code == 401
 
 

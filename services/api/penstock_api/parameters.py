@@ -6,23 +6,20 @@ Rule of this room: it is read off the OpenAPI document, so that an answer never 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 from msgspec import Struct, field
 
+from penstock_api.auth import ACCESS
 from penstock_api.problems import AnyRequest, invalid
 
 Parameters: TypeAlias = Mapping[tuple[str, str], Mapping[str, str]]
 """By method and path of a route: by name, what each parameter may be, in words."""
 
-HOOKS: Final = "/v1/hooks/"
-"""What forges add to the address of a webhook is theirs to say."""
-
 
 class _Schema(Struct, frozen=True, kw_only=True):
     type: str | tuple[str, ...] = ""
-    one_of: tuple[_Schema, ...] = field(name="oneOf", default=())
     enum: tuple[str | None, ...] = ()
     minimum: float | None = None
     maximum: float | None = None
@@ -47,7 +44,8 @@ async def check_query(request: AnyRequest) -> None:
     """Before every route, and after its guard. Raises Problem where a parameter is unknown, or there twice: a filter with a
     slip in its name would filter nothing, and its answer would look like one."""
     template = request.scope["path_template"]
-    if template.startswith(HOOKS) or not template.startswith("/v1/"):
+    if ACCESS.get((request.method, template)) is None:
+        # For everybody, probes and forges among them: what these add to an address is theirs to say.
         return
     parameters: Parameters = request.app.state.parameters
     known = parameters.get((request.method, template), {})
