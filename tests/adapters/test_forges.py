@@ -11,6 +11,7 @@ from typing import Final, get_args
 import msgspec
 import pytest
 from forges.double import Double, Reply, certificate_in, serving
+from forges.gitea import GiteaDialect
 from forges.made import Place, place
 
 from penstock_agent_exec.forge import (
@@ -418,6 +419,27 @@ async def test_a_check_that_was_made_again_for_the_same_commit_takes_the_place_o
     another_app = check_run(2, "success", "09:05:00", "09:06:00") | {"app": None}
     there.project.checks[sha] = [another_app, failed]
     assert (await forge.look(1)).checks == "failed"
+
+
+async def test_many_checks_are_read_to_the_last_and_those_beyond_are_not_called_passed(there: Place) -> None:
+    forge = there.forge()
+    await publish(forge)
+    if isinstance(there.double.dialect, GiteaDialect):
+        there.double.dialect.page_max = 30
+    state = "state" if there.provider == "github" else "status"
+    name = "name" if there.provider == "gitlab" else "context"
+    bad = "failed" if there.provider == "gitlab" else "failure"
+    statuses = [{name: f"ci {nth}", state: "success"} for nth in range(130)]
+    head = there.project.head(BRANCH)
+    assert head is not None
+    there.project.statuses[head] = statuses
+    assert (await forge.look(1)).checks == "passed"
+    statuses[-1] |= {name: "the last", state: bad}
+    seen = await forge.look(1)
+    assert (seen.checks, [one.name for one in seen.failed_checks]) == ("failed", ["the last"])
+    statuses[-1] |= {state: "success"}
+    statuses += [{name: f"more {nth}", state: "success"} for nth in range(300)]
+    assert (await forge.look(1)).checks == "pending"
 
 
 @pytest.mark.parametrize("there", ["gitlab"], indirect=True)

@@ -17,10 +17,11 @@ WHEN = "2026-01-26T19:01:12Z"
 
 @dataclass
 class GiteaDialect:
-    """`may_ask_who`: its token has the scope `read:user` too."""
+    """`may_ask_who`: its token has the scope `read:user` too. `page_max`: what its operator lets it give at once."""
 
     prefix: str = "/api/v1"
     may_ask_who: bool = True
+    page_max: int = 50
 
     def accepts(self, forge: Double, asked: Asked) -> bool:
         return asked.headers.get("authorization") == f"token {forge.token}"
@@ -49,7 +50,7 @@ class GiteaDialect:
             case "GET", ["pulls"]:
                 state = asked.query.get("state", "open")
                 shown = [pull for pull in forge.shown(project) if state in ("all", pull.state)]
-                some, headers = page(asked, shown, size="limit", default=30, most=50)
+                some, headers = page(asked, shown, size="limit", default=30, most=self.page_max)
                 return Reply(200, [self.pull(forge, project, one) for one in some], headers)
             case "POST", ["pulls"]:
                 return self._open(forge, project, asked)
@@ -62,7 +63,7 @@ class GiteaDialect:
                 return self._one(forge, project, pull, asked, [kind, *rest])
             case "GET", ["labels"]:
                 labels = [_label(name, key) for name, key in project.labels.items()]
-                some, headers = page(asked, labels, size="limit", default=30, most=50)
+                some, headers = page(asked, labels, size="limit", default=30, most=self.page_max)
                 return Reply(200, some, headers)
             case "POST", ["labels"]:
                 key = project.labels[asked.body["name"]] = len(project.labels) + 1
@@ -86,7 +87,9 @@ class GiteaDialect:
                     | one
                     for nth, one in enumerate(project.statuses.get(sha, []), 1)
                 ]
-                return Reply(200, {"sha": sha, "state": "", "total_count": len(statuses), "statuses": statuses})
+                some, headers = page(asked, statuses, size="limit", default=30, most=self.page_max)
+                combined = {"sha": sha, "state": "", "total_count": len(some), "statuses": some}
+                return Reply(200, combined, headers | {"x-total-count": str(len(statuses))})
             case "GET", ["collaborators", name, "permission"]:
                 may = "write" if unquote(name) in project.writers else "read"
                 return Reply(200, {"permission": may, "role_name": may, "user": _user(unquote(name))})
@@ -138,7 +141,7 @@ class GiteaDialect:
                     | {"comments_count": sum(line["review"] == one["id"] for line in pull.lines)}
                     for one in pull.reviews
                 ]
-                some, headers = page(asked, reviews, size="limit", default=30, most=50)
+                some, headers = page(asked, reviews, size="limit", default=30, most=self.page_max)
                 return Reply(200, some, headers)
             case "GET", ["pulls", "reviews", key, "comments"]:
                 lines = [_said(one) for one in pull.lines if one["review"] == int(key)]

@@ -93,7 +93,7 @@ class GitHubDialect:
             case "GET", ["commits", sha, "check-runs"]:
                 return self._runs(project, sha, asked)
             case "GET", ["commits", sha, "status"]:
-                return self._statuses(project, sha)
+                return self._statuses(project, sha, asked)
             case _:
                 return self.refused(404, "Not Found")
 
@@ -179,10 +179,11 @@ class GitHubDialect:
         found, headers = page(asked, runs, size="per_page", default=30, most=100)
         return Reply(200, {"total_count": len(runs), "check_runs": found}, headers)
 
-    def _statuses(self, project: Project, sha: str) -> Reply:
+    def _statuses(self, project: Project, sha: str, asked: Asked) -> Reply:
         kind = sample("combined-commit-status")
         statuses = [kind["statuses"][0] | one for one in project.statuses.get(sha, [])]
-        return Reply(200, kind | {"sha": sha, "statuses": statuses, "total_count": len(statuses)})
+        found, headers = page(asked, statuses, size="per_page", default=30, most=100)
+        return Reply(200, kind | {"sha": sha, "statuses": found, "total_count": len(statuses)}, headers)
 
     def pull(self, forge: Double, project: Project, pull: Pull) -> dict[str, Any]:
         found: dict[str, Any] = sample("pull-request")

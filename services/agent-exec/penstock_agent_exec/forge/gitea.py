@@ -40,13 +40,14 @@ from penstock_agent_exec.forge import (
     task_of,
     told,
 )
-from penstock_agent_exec.forge.http import Connection, Number, Query
+from penstock_agent_exec.forge.http import Connection, Number, Query, total_of
 from penstock_agent_exec.forge.opening import opened, repeated
 from penstock_agent_exec.forge.text import neutral, neutral_title
 
 PAGE: Final = 50
 """The most that it gives at once, where its operator has not said otherwise."""
 OPEN_MAX: Final = 500
+STATUS_PAGES_MAX: Final = 6
 REVIEWS_MAX: Final = 30
 """The lines of so many reviews are read: the newest, and of those that count before the others'."""
 AUTHORS_MAX: Final = 100
@@ -264,14 +265,25 @@ class Gitea:
             return replace(seen, checks=checks, failed_checks=failed, comments=comments, left_out=left_out)
 
     async def _checks(self, commit: str) -> tuple[Checks, tuple[Check, ...]]:
-        told = (await self._api.get(f"{self._repo}/commits/{commit}/status", {"limit": PAGE})).read(_Combined)
-        statuses = told.statuses or []
+        statuses: list[_Status] = []
+        is_whole = False
+        for page in range(1, STATUS_PAGES_MAX + 1):
+            answer = await self._api.get(f"{self._repo}/commits/{commit}/status", {"limit": PAGE, "page": page})
+            some = answer.read(_Combined).statuses or []
+            statuses += some
+            # An operator may let it give fewer at once than are asked for, so a short page need not be the last one.
+            total = total_of(answer)
+            is_whole = not some or (len(some) < PAGE if total is None else len(statuses) >= total)
+            if is_whole:
+                break
         failed = tuple(_check(status) for status in statuses if status.status in FAILED)
         if failed:
             return "failed", failed[:CHECKS_MAX]
         if not statuses:
             return "none", ()
-        return ("pending" if any(status.status == "pending" for status in statuses) else "passed"), ()
+        # Where there are more than were read, nobody has seen that all of them have passed.
+        waits = not is_whole or any(status.status == "pending" for status in statuses)
+        return ("pending" if waits else "passed"), ()
 
     async def _comments(self, number: int, reviewers: Reviewers, *, private: bool) -> tuple[tuple[Comment, ...], bool]:
         reviews, left_out = await self._api.newest(f"{self._repo}/pulls/{number}/reviews", _Review, _LIMIT)

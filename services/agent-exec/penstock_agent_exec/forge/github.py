@@ -41,6 +41,7 @@ ACCEPT: Final = "application/vnd.github+json"
 VERSION: Final = "2022-11-28"
 TRUSTED: Final = ("OWNER", "MEMBER", "COLLABORATOR")
 RUNS_MAX: Final = 300
+STATUSES_MAX: Final = 300
 FAILED: Final = ("failure", "timed_out", "startup_failure", "action_required", "error")
 PASSED: Final = ("success", "neutral", "skipped")
 """What else a run may have ended as, such as cancelled or stale, has said nothing yet."""
@@ -220,7 +221,12 @@ class GitHub:
             if len(found) < PAGE:
                 break
         runs = [run for run in every.values() if not any(_takes_its_place(other, run) for other in every.values())]
-        statuses = (await self._api.get(f"{about}/status", {"per_page": PAGE})).read(_Combined).statuses
+        statuses: list[_Status] = []
+        for page in range(1, STATUSES_MAX // PAGE + 1):
+            some = (await self._api.get(f"{about}/status", {"per_page": PAGE, "page": page})).read(_Combined).statuses
+            statuses += some
+            if len(some) < PAGE:
+                break
         failed = [_of_run(run) for run in runs if run.status == "completed" and run.conclusion in FAILED]
         failed += [_of_status(status) for status in statuses if status.state in FAILED]
         if failed:
@@ -229,6 +235,8 @@ class GitHub:
             return "none", ()
         waits = any(run.status != "completed" or run.conclusion not in PASSED for run in runs)
         waits = waits or any(status.state != "success" for status in statuses)
+        # Where there may be more than was read, nobody has seen that all of them have passed.
+        waits = waits or len(every) >= RUNS_MAX or len(statuses) >= STATUSES_MAX
         return ("pending" if waits else "passed"), ()
 
     async def _comments(self, number: int, reviewers: Reviewers) -> tuple[tuple[Comment, ...], bool]:

@@ -46,6 +46,7 @@ DEVELOPER: Final = 30
 """The least access level that may push."""
 NOTES_MAX: Final = 1_000
 """So many notes are read, the newest."""
+STATUSES_MAX: Final = 300
 AUTHORS_MAX: Final = 100
 """So many authors are asked after, in the order in which they began to speak; the others are strangers."""
 WAITING: Final = (
@@ -216,7 +217,7 @@ class GitLab:
         statuses: list[_Status] = []
         if merge.sha:
             path = f"{self._path}/repository/commits/{quote(merge.sha, safe='')}/statuses"
-            statuses = await self._api.pages(path, _Status, {"per_page": PAGE}, items_max=3 * PAGE)
+            statuses = await self._api.pages(path, _Status, {"per_page": PAGE}, items_max=STATUSES_MAX)
         pipeline = _pipeline_of_head(merge)
         failed = [_of_status(one) for one in statuses if one.status == "failed" and not one.allow_failure]
         if not failed and pipeline is not None and pipeline.status == "failed":
@@ -227,7 +228,9 @@ class GitLab:
         said += [] if pipeline is None else [pipeline.status]
         if all(one in NOT_RUN for one in said):
             return "none", ()
-        waits = any(one in (*WAITING, *STOPPED) for one in said)
+        # Where there may be more than was read, only the pipeline knows how all of its jobs went.
+        waits = len(statuses) >= STATUSES_MAX and pipeline is None
+        waits = waits or any(one in (*WAITING, *STOPPED) for one in said)
         return ("pending" if waits else "passed"), ()
 
     async def _failed_jobs(self, pipeline: _Pipeline) -> list[Check]:

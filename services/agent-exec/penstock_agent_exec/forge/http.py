@@ -271,6 +271,12 @@ def last_page(answer: Answer) -> int:
     return 0 if found is None else int(found[1])
 
 
+def total_of(answer: Answer) -> int | None:
+    """How many items the whole list has; None where the forge does not say it."""
+    said = answer.headers.get("x-total-count", "")
+    return int(said) if said.isdecimal() and len(said) <= 12 else None
+
+
 def retry_at(headers: Mapping[str, str], now: datetime) -> datetime | None:
     """When to come back, as the headers have it; None where they say nothing. Times are read against the forge's own clock
     where it tells it, so that neither of the two needs to be right."""
